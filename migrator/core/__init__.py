@@ -1,0 +1,1 @@
+"""The words everything else speaks: places, problems, schemas, records and the connector contract."""

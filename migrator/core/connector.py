@@ -1,0 +1,218 @@
+"""The contract between the engine and a system: what a source reads, what a target writes, and facts as data.
+
+A connector never sleeps, retries, prints or logs rows. It raises `FatalError` or `RetryableError`; a row the
+system refuses is an outcome, not an exception: an exception means that the fate of the whole call is unknown.
+Pages and outcomes are columnar (Arrow). Rows carry `str`, `int`, `bool`, `Decimal`, `date`, aware `datetime`
+or null; never floats for money, never naive times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, BinaryIO, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from migrator.core.document import did_you_mean
+from migrator.core.errors import ProjectError
+from migrator.core.schema import ObjectSchema
+
+OUTCOMES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("target_id", pa.string()),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("code", pa.string()),
+        pa.field("field", pa.string()),
+        pa.field("message", pa.string()),
+    ]
+)
+"""One answer per row of a write, matched by `key` (the external key), never by position.
+
+`outcome` is 'created', 'updated', 'unchanged', 'deleted', 'missing' or 'refused'. A refused row carries the
+system's own `code` (short and stable: it becomes the quarantine rule), the `field` when the system names one,
+and its own words in `message`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Something in the source that could not be read as a record."""
+
+    place: str
+    """Where a person finds it: 'WE_1.ZIP!Account.csv:1042'."""
+    rule: str
+    """Short and stable: 'file.ragged', 'file.undecodable', 'xml.field-type', …"""
+    message: str
+    raw: str
+    """The raw text as read, whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One batch of records of one object, in the order of the source.
+
+    `rows` has one column per field of the object's schema (a source that lacks a column in one part fills
+    null). Text formats deliver text exactly as it stands, with null kept apart from empty: casting is the
+    mapping's work, so that a value that does not fit is quarantined with its rule and never lost.
+    `places` has one text per row, saying where it was read ('WE_1.ZIP!Account.csv:17'; may be null for live systems).
+    `cursor`, when not None, makes `read(..., cursor=...)` go on right after this page.
+    """
+
+    rows: pa.Table
+    places: pa.ChunkedArray | pa.Array | None = None
+    rejects: tuple[Reject, ...] = ()
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What is true of a source, as data."""
+
+    copies_overlap: bool = False
+    """The same record may be delivered more than once (several zips): identical copies are folded by key."""
+    recency_fields: tuple[str, ...] = ()
+    """Fields that tell which of two differing copies of a record is newer, best first."""
+    live: bool = False
+    """The content can change between two reads, so a finished extract is never taken for current by itself."""
+
+
+class Source(Protocol):
+    """A system or an export that records are read from."""
+
+    @property
+    def facts(self) -> SourceFacts:
+        """Facts about this source."""
+        ...
+
+    def describe(self) -> Sequence[ObjectSchema]:
+        """All objects found, in a stable order; raises `FatalError` when the source cannot be opened."""
+        ...
+
+    def count(self, object_name: str) -> int | None:
+        """Records of an object when that is cheap to know, else None; used for progress only."""
+        ...
+
+    def fingerprint(self, object_name: str) -> str:
+        """A text that changes when the object's content may have changed; '' when the source cannot know."""
+        ...
+
+    def read(self, object_name: str, *, cursor: str | None = None, page_rows: int = 50_000) -> Iterator[Page]:
+        """Pages of an object, lazily, in a fixed order, in memory bounded by the page."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """A source whose FILE fields name binary members that can be opened."""
+
+    def open_file(self, object_name: str, reference: str) -> BinaryIO:
+        """The bytes that a FILE field's value names; raises `FatalError` when they are missing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What is true of a target, as data; the loader plans by it."""
+
+    batch_rows: int
+    """Most rows one write call may carry."""
+    assigns_ids: bool
+    """True: the target makes its own record ids; False: the external key is the record's id there."""
+    creates_objects: bool
+    """True: `prepare` can create missing objects (SQL)."""
+    upserts_by_key: bool = True
+    """True: one call creates or updates by external key; False: the loader must look the key up first."""
+    checks_references: bool = True
+    """True: a reference to a record that is not there is refused by the target itself."""
+
+
+class Target(Protocol):
+    """A system that records are written to. Any call may be made again: one key never makes two records."""
+
+    @property
+    def facts(self) -> TargetFacts:
+        """Facts about this target."""
+        ...
+
+    def describe(self) -> Sequence[ObjectSchema]:
+        """All objects there; raises `FatalError` when the target cannot be reached."""
+        ...
+
+    def prepare(self, schemas: Sequence[ObjectSchema]) -> None:
+        """Make missing objects (where `creates_objects`) and check that every field fits, before the first row.
+
+        Idempotent. Raises `SafetyStop` when an object that exists does not fit what is to be written.
+        """
+        ...
+
+    def upsert(self, object_name: str, rows: pa.Table, *, key: str) -> pa.Table:
+        """Create or update rows by the external key column `key`; returns `OUTCOMES`, one answer per key."""
+        ...
+
+    def update(self, object_name: str, rows: pa.Table, *, key: str) -> pa.Table:
+        """Set only the columns given on records that exist; a key that is not there answers 'missing'."""
+        ...
+
+    def delete(self, object_name: str, keys: Sequence[str], *, key: str) -> pa.Table:
+        """Delete by external key; a key that is not there answers 'missing'."""
+        ...
+
+    def read(
+        self, object_name: str, *, columns: Sequence[str] | None = None, page_rows: int = 50_000
+    ) -> Iterator[pa.Table]:
+        """Records as the target holds them now, typed, in pages of at most `page_rows`."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """That a connector knows what a path or URL is: how sure (0 to 1), why in words, and the settings it would open it with."""
+
+    confidence: float
+    reason: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A kind of system, as found by entry point; each factory takes the settings of a system in migration.yaml.
+
+    A factory raises `ProjectError` for settings that are wrong and opens nothing slow: connecting is for the first call.
+    """
+
+    name: str
+    summary: str
+    settings: Mapping[str, str]
+    """Setting → what it means; a setting not named here is refused with a hint."""
+    open_source: Callable[[Mapping[str, Any]], Source] | None = None
+    open_target: Callable[[Mapping[str, Any]], Target] | None = None
+    recognise: Callable[[str], Recognition | None] | None = None
+    """Looks at a path or URL given to `migrator init` and says whether this connector can read it."""
+
+
+ENTRY_POINTS = "migrator.connectors"
+
+
+def connectors() -> dict[str, Connector]:
+    """All installed connectors by name; ours and third parties' come through the same entry point."""
+    return {item.name: item.load() for item in sorted(entry_points(group=ENTRY_POINTS), key=lambda item: item.name)}
+
+
+def connector(name: str, *, place: str = "migration.yaml") -> Connector:
+    """The connector called `name`; raises `ProjectError` with the nearest name when there is none."""
+    known = {item.name: item for item in entry_points(group=ENTRY_POINTS)}
+    if name not in known:
+        raise ProjectError.at(place, f"unknown connector {name!r}", did_you_mean(name, known, noun="connectors"))
+    found: Connector = known[name].load()
+    return found

@@ -1,0 +1,1 @@
+"""Where records wait between steps: Parquet datasets, the engine that queries them, and the ledger that vouches for them."""

@@ -1,0 +1,88 @@
+"""The reserved column names of staged, mapped, planned and crosswalk datasets; user fields may not begin with '__'."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+RESERVED_PREFIX = "__"
+
+# staged: the source's own columns and
+ROW = "__row"
+"""BIGINT, the record's ordinal in its object, from 0, over all parts."""
+PLACE = "__place"
+"""VARCHAR, where the record was read; null for live systems."""
+COPY = "__copy"
+"""INTEGER, 0 for the record itself, 1… for further records under the same source key (quarantined by the mapping)."""
+
+# mapped, golden: the target's fields and
+ID = "__id"
+"""VARCHAR, 'SOURCE:KEY', unique in its mapping: SOURCE is the name of the source in the mapping, KEY the source's own key."""
+SOURCE = "__source"
+"""VARCHAR, name of the source in the mapping."""
+KEY = "__key"
+"""VARCHAR, the source's own key (canonical: Salesforce ids have 18 characters, GUIDs are lower case)."""
+EXCLUDED = "__excluded"
+"""VARCHAR, the declared reason why this record does not move, or null."""
+ISSUES = "__issues"
+"""LIST of STRUCT(field, rule, value, message, severity): what is wrong with this row; never null, often empty."""
+BAD = "__bad"
+"""BOOLEAN, true when any issue has severity 'error': the row is quarantined."""
+
+# plan, outbound: the target's fields (references as __id of the survivor, then as target id) and
+FINGERPRINT = "__fp"
+"""VARCHAR, md5 of the row's mapped values: what was last written is compared by it."""
+ACTION = "__action"
+"""VARCHAR, one of migrator.load.plan.Action's values."""
+REASON = "__reason"
+"""VARCHAR, why a row waits (root cause), or null."""
+BATCH = "__batch"
+"""INTEGER, batch number from 0, or null when nothing is sent."""
+
+ISSUES_TYPE = (
+    "STRUCT(field VARCHAR, rule VARCHAR, value VARCHAR, message VARCHAR, severity VARCHAR)[]"
+)
+
+CROSSWALK = pa.schema(
+    [
+        pa.field(ID, pa.string(), nullable=False),
+        pa.field("target_key", pa.string()),
+        pa.field("target_id", pa.string()),
+        pa.field(FINGERPRINT, pa.string()),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("code", pa.string()),
+        pa.field("field", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field(BATCH, pa.int32()),
+        pa.field("run", pa.string()),
+        pa.field("at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""The last outcome of each record that was ever sent; `target_id` is null while it was only ever refused.
+
+`outcome` is 'created', 'updated', 'unchanged' or 'refused'. `__fp` is the fingerprint of what the outcome is about.
+`target_key` is the external key the record has in the target.
+"""
+
+CLUSTERS = pa.schema(
+    [
+        pa.field(ID, pa.string(), nullable=False),
+        pa.field("survivor", pa.string(), nullable=False),
+        pa.field("cluster", pa.string(), nullable=False),
+        pa.field("rule", pa.string()),
+        pa.field("evidence", pa.string()),
+    ]
+)
+"""Members of clusters with more than one record, survivors included (`survivor` = `__id`).
+
+`cluster` is stable over reruns; `rule` names what joined the member; `evidence` is the value that matched (personal: mask it).
+"""
+
+REJECTS = pa.schema(
+    [
+        pa.field(PLACE, pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("raw", pa.string(), nullable=False),
+    ]
+)
+"""What could not be read as a record (see `migrator.core.connector.Reject`); kept beside the staged dataset."""
