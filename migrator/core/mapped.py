@@ -1,0 +1,136 @@
+"""What the steps after the mapping must know of it: a mapped object, its links and its duplicate rules, as plain values.
+
+The mapping package makes these by binding; dedupe, load, sync and validation read them. Steps meet in staging and in
+these values, never in each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from migrator.core.schema import FieldSchema, ObjectSchema
+
+
+class Missing(Enum):
+    """What becomes of a row whose link points to a record that is not in the source."""
+
+    QUARANTINE = "quarantine"
+    NULL = "null"
+    """The row moves with the link empty; a warning is kept in its issues."""
+    DEFAULT = "default"
+    """The row moves with the mapping's default instead; a warning is kept in its issues."""
+
+
+class Normaliser(Enum):
+    """How a value is made comparable before duplicates are looked for."""
+
+    EXACT = "exact"
+    EMAIL = "email"
+    PHONE = "phone"
+    """E.164, with the default region of the dedupe rules."""
+    NAME = "name"
+    """Case, width, diacritics, punctuation and spaces do not matter; word order does not matter."""
+    COMPANY = "company"
+    """As NAME, legal forms taken off."""
+    DOMAIN = "domain"
+    """Host of a web or mail address without 'www.'; free-mail domains count as no value."""
+
+
+class Survivorship(Enum):
+    """Which member of a cluster gives a field its value; nulls never win while another member has a value."""
+
+    MOST_RECENT = "most_recent"
+    MOST_TRUSTED = "most_trusted"
+    LONGEST = "longest"
+    FIRST = "first"
+    """The survivor's own value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A field that holds another record. In MAPPED, GOLDEN and PLAN its value is 'MAPPING/SOURCE:KEY' of that record."""
+
+    field: str
+    mappings: tuple[str, ...]
+    """Names of the mappings the linked record may belong to; several for a polymorphic link."""
+    required: bool = False
+    deferred: bool = False
+    """Set in a second pass, after all rows are there (self references and cycles)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchKey:
+    """Rows that agree in all these normalised fields are one; a null in any of them matches nothing."""
+
+    name: str
+    fields: tuple[tuple[str, Normaliser], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DedupeRules:
+    """How duplicates of an object are found and what survives."""
+
+    keys: tuple[MatchKey, ...]
+    survivorship: Mapping[str, Survivorship] = field(default_factory=dict)
+    """Field → rule; fields not named follow `default`."""
+    default: Survivorship = Survivorship.MOST_RECENT
+    recency: str = ""
+    """Target field that says which row is newer; '' when there is none."""
+    trust: tuple[str, ...] = ()
+    """Source names, most trusted first."""
+    region: str = ""
+    """ISO country code for phone numbers without a country prefix; '' leaves such numbers unmatched."""
+    max_cluster: int = 50
+    """A cluster with more members is not merged: it is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSource:
+    """One source of a mapped object."""
+
+    name: str
+    """The name in the mapping; prefix of `__id`."""
+    system: str
+    object: str
+    key: str
+    """The source field that is the record's key."""
+
+    @property
+    def staged(self) -> str:
+        """Name of the STAGED and REJECTS datasets it comes from."""
+        return f"{self.system}/{self.object}"
+
+
+@dataclass(frozen=True, slots=True)
+class MappedObject:
+    """One mapping as later steps see it."""
+
+    name: str
+    """The mapping's name: what accounting, explain and quarantine call the object."""
+    target_system: str
+    target_object: str
+    key: str
+    """Target field that carries the unique external key."""
+    schema: ObjectSchema
+    """The target fields that this mapping writes, in order, the key included."""
+    sources: tuple[MappedSource, ...]
+    links: tuple[Link, ...] = ()
+    dedupe: DedupeRules | None = None
+    fingerprint: str = ""
+    """Of the mapping's definition (value maps and hooks included)."""
+
+    @property
+    def fields(self) -> tuple[FieldSchema, ...]:
+        """The target fields it writes."""
+        return self.schema.fields
+
+    @property
+    def pii(self) -> frozenset[str]:
+        """Target fields that hold personal data."""
+        return frozenset(item.name for item in self.schema.fields if item.pii)
+
+    def link(self, name: str) -> Link | None:
+        """The link in field `name`, or None."""
+        return next((item for item in self.links if item.field == name), None)
