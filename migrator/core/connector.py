@@ -206,13 +206,18 @@ ENTRY_POINTS = "migrator.connectors"
 
 def connectors() -> dict[str, Connector]:
     """All installed connectors by name; ours and third parties' come through the same entry point."""
-    return {item.name: item.load() for item in sorted(entry_points(group=ENTRY_POINTS), key=lambda item: item.name)}
+    return {
+        item.name: item.load()
+        for item in sorted(entry_points(group=ENTRY_POINTS), key=lambda item: item.name)
+    }
 
 
 def connector(name: str, *, place: str = "migration.yaml") -> Connector:
     """The connector called `name`; raises `ProjectError` with the nearest name when there is none."""
     known = {item.name: item for item in entry_points(group=ENTRY_POINTS)}
     if name not in known:
-        raise ProjectError.at(place, f"unknown connector {name!r}", did_you_mean(name, known, noun="connectors"))
+        raise ProjectError.at(
+            place, f"unknown connector {name!r}", did_you_mean(name, known, noun="connectors")
+        )
     found: Connector = known[name].load()
     return found

@@ -31,7 +31,9 @@ class Document:
             mark = error.problem_mark or error.context_mark
             place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
             raise ProjectError.at(
-                place, f"this is not valid YAML: {error.problem or error.context}", "check indentation, quotes and colons here"
+                place,
+                f"this is not valid YAML: {error.problem or error.context}",
+                "check indentation, quotes and colons here",
             ) from error
         except (yaml.YAMLError, ValueError) as error:
             raise ProjectError.at(file, f"this is not valid YAML: {error}") from error
@@ -45,7 +47,9 @@ class Document:
         except FileNotFoundError as error:
             raise ProjectError.at(name, "no such file") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise ProjectError.at(name, f"cannot read this file: {error}", "YAML files are UTF-8 text") from error
+            raise ProjectError.at(
+                name, f"cannot read this file: {error}", "YAML files are UTF-8 text"
+            ) from error
 
     def locate(self, path: TreePath) -> Location:
         """The place of the value at `path`, or of its nearest parent there is."""
@@ -84,7 +88,11 @@ def _refuse_duplicate_keys(node: yaml.Node | None, file: str) -> None:
         for key, value in node.value:
             if key.value in seen and key.value != "<<":
                 place = Location(file, key.start_mark.line + 1, key.start_mark.column + 1)
-                raise ProjectError.at(place, f"the key {key.value!r} stands here twice", "remove one of them: YAML would keep only the last")
+                raise ProjectError.at(
+                    place,
+                    f"the key {key.value!r} stands here twice",
+                    "remove one of them: YAML would keep only the last",
+                )
             seen.add(key.value)
             _refuse_duplicate_keys(value, file)
     elif isinstance(node, yaml.SequenceNode):

@@ -87,7 +87,10 @@ class ObjectSchema:
 
 def schemas_to_json(schemas: Sequence[ObjectSchema]) -> str:
     """Readable JSON of schemas, defaults left out, stable under rerun."""
-    return json.dumps({"objects": [_object_to_dict(item) for item in schemas]}, ensure_ascii=False, indent=1) + "\n"
+    return (
+        json.dumps({"objects": [_object_to_dict(item) for item in schemas]}, ensure_ascii=False, indent=1)
+        + "\n"
+    )
 
 
 def schemas_from_json(text: str) -> tuple[ObjectSchema, ...]:
@@ -108,7 +111,9 @@ def _object_to_dict(schema: ObjectSchema) -> dict[str, Any]:
     for item in schema.fields:
         raw = asdict(item)
         raw["type"] = item.type.value
-        fields.append({key: value for key, value in raw.items() if value not in ("", None, False, (), {}, [])})
+        fields.append(
+            {key: value for key, value in raw.items() if value not in ("", None, False, (), {}, [])}
+        )
     return {"name": schema.name, "label": schema.label, "key": schema.key, "fields": fields}
 
 

@@ -36,13 +36,17 @@ def _look_up(kind: str, name: str, place: Location) -> str:
         case "env":
             found = os.environ.get(name)
             if found is None:
-                raise ProjectError.at(place, f"the environment variable {name} is not set", f"export {name}=… and run again")
+                raise ProjectError.at(
+                    place, f"the environment variable {name} is not set", f"export {name}=… and run again"
+                )
             return found
         case "file":
             try:
                 return Path(name).read_text(encoding="utf-8").rstrip("\n")
             except OSError as error:
-                raise ProjectError.at(place, f"cannot read the secret file {name}: {error.strerror}") from error
+                raise ProjectError.at(
+                    place, f"cannot read the secret file {name}: {error.strerror}"
+                ) from error
         case _:
             return _from_keyring(name, place)
 
@@ -53,5 +57,9 @@ def _from_keyring(name: str, place: Location) -> str:
     service, _, user = name.rpartition("/")
     found = keyring.get_password(service, user) if service else None
     if found is None:
-        raise ProjectError.at(place, f"the keyring has no entry {name!r}", f"set it with: keyring set {service or 'SERVICE'} {user}")
+        raise ProjectError.at(
+            place,
+            f"the keyring has no entry {name!r}",
+            f"set it with: keyring set {service or 'SERVICE'} {user}",
+        )
     return found

@@ -38,9 +38,7 @@ REASON = "__reason"
 BATCH = "__batch"
 """INTEGER, batch number from 0, or null when nothing is sent."""
 
-ISSUES_TYPE = (
-    "STRUCT(field VARCHAR, rule VARCHAR, value VARCHAR, message VARCHAR, severity VARCHAR)[]"
-)
+ISSUES_TYPE = "STRUCT(field VARCHAR, rule VARCHAR, value VARCHAR, message VARCHAR, severity VARCHAR)[]"
 
 CROSSWALK = pa.schema(
     [

@@ -112,7 +112,11 @@ class DuckSession:
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """See `Session.fetch`."""
         with _translated():
-            relation = self._connection.sql(sql, params=list(parameters)) if parameters else self._connection.sql(sql)
+            relation = (
+                self._connection.sql(sql, params=list(parameters))
+                if parameters
+                else self._connection.sql(sql)
+            )
             return cast("pa.Table", relation.to_arrow_table())
 
     def stream(self, sql: str, rows: int = 50_000) -> Iterator[pa.RecordBatch]:
@@ -191,5 +195,6 @@ def _translated() -> Iterator[None]:
         ) from error
     except (duckdb.IOException, OSError) as error:
         raise FatalError(
-            f"the engine cannot read or write its files: {error}", hint="is the disk full, or the project folder read-only?"
+            f"the engine cannot read or write its files: {error}",
+            hint="is the disk full, or the project folder read-only?",
         ) from error

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -207,7 +207,11 @@ def open_ledger(url: str, clock: Clock | None = None) -> Ledger:
     try:
         engine = sa.create_engine(url)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
-        raise ProjectError.at("migration.yaml", f"ledger is not a database URL: {error}", "for example sqlite:///.migrator/ledger.db") from error
+        raise ProjectError.at(
+            "migration.yaml",
+            f"ledger is not a database URL: {error}",
+            "for example sqlite:///.migrator/ledger.db",
+        ) from error
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _tune_sqlite)
         sa.event.listen(engine, "begin", _begin_immediate)
@@ -249,8 +253,6 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _aware(moment: datetime) -> datetime:
-    from datetime import UTC
-
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -267,8 +269,3 @@ def _is_alive(host: str, pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def row_mapping(row: sa.Row[Any]) -> Mapping[str, Any]:
-    """A result row as a mapping."""
-    return row._mapping

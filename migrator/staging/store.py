@@ -132,7 +132,12 @@ class Building:
         with self._store.ledger.begin() as connection:
             connection.execute(
                 tables.parts.insert().values(
-                    dataset=self.dataset.id, number=number, file=path.name, rows=rows, cursor=cursor, detail=part.detail
+                    dataset=self.dataset.id,
+                    number=number,
+                    file=path.name,
+                    rows=rows,
+                    cursor=cursor,
+                    detail=part.detail,
                 )
             )
         boundary(f"{self.dataset.kind.value}.part-committed")
@@ -140,7 +145,12 @@ class Building:
         return part
 
     def add_table(
-        self, rows: pa.Table, *, number: int | None = None, cursor: str | None = None, detail: Mapping[str, Any] | None = None
+        self,
+        rows: pa.Table,
+        *,
+        number: int | None = None,
+        cursor: str | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> Part:
         """`add` for Arrow rows in memory."""
         return self.add(lambda path: write_table(rows, path), number=number, cursor=cursor, detail=detail)
@@ -169,13 +179,19 @@ class Store:
         """`current`, or a `FatalError` that says which command makes it."""
         found = self.current(kind, name)
         if found is None:
-            raise FatalError(f"there is no {kind.value} data for {name!r} yet", hint=f"run: migrator {made_by}")
+            raise FatalError(
+                f"there is no {kind.value} data for {name!r} yet", hint=f"run: migrator {made_by}"
+            )
         return found
 
     def is_current(self, kind: Kind, name: str, fingerprint: str) -> bool:
         """Whether the current dataset was made from exactly these inputs and its files are still there."""
         found = self.current(kind, name)
-        return found is not None and found.fingerprint == fingerprint and all(part.path.exists() for part in found.parts)
+        return (
+            found is not None
+            and found.fingerprint == fingerprint
+            and all(part.path.exists() for part in found.parts)
+        )
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Names that have a complete dataset of this kind, sorted."""
@@ -189,7 +205,11 @@ class Store:
         """Begin a dataset, or go on with an unfinished one of the same inputs when `resume`."""
         unfinished = self._find(kind, name, "building")
         if unfinished is not None:
-            if resume and unfinished.fingerprint == fingerprint and all(part.path.exists() for part in unfinished.parts):
+            if (
+                resume
+                and unfinished.fingerprint == fingerprint
+                and all(part.path.exists() for part in unfinished.parts)
+            ):
                 return Building(self, unfinished)
             self._drop(unfinished)
         dataset = Dataset(new_id(), kind, name, fingerprint, 0, {}, ())
@@ -233,7 +253,9 @@ class Store:
             if row is None:
                 return None
             listed = connection.execute(
-                sa.select(tables.parts).where(tables.parts.c.dataset == row.id).order_by(tables.parts.c.number)
+                sa.select(tables.parts)
+                .where(tables.parts.c.dataset == row.id)
+                .order_by(tables.parts.c.number)
             ).all()
         folder = self.folder(kind, name, row.id)
         return Dataset(
@@ -244,7 +266,9 @@ class Store:
     def _complete(self, building: Building, detail: dict[str, Any], started: float) -> Dataset:
         dataset, table, clock = building.dataset, tables.datasets, self.ledger.clock
         if not building.parts:
-            raise ValueError(f"{dataset.kind.value}/{dataset.name}: a dataset needs at least one part, if need be an empty one")
+            raise ValueError(
+                f"{dataset.kind.value}/{dataset.name}: a dataset needs at least one part, if need be an empty one"
+            )
         seconds = clock.monotonic() - started
         before = self.current(dataset.kind, dataset.name)
         boundary(f"{dataset.kind.value}.completing")
@@ -254,13 +278,26 @@ class Store:
             connection.execute(
                 table.update()
                 .where(table.c.id == dataset.id)
-                .values(state="complete", rows=building.rows, detail=detail, seconds=seconds, completed_at=clock.now())
+                .values(
+                    state="complete",
+                    rows=building.rows,
+                    detail=detail,
+                    seconds=seconds,
+                    completed_at=clock.now(),
+                )
             )
         boundary(f"{dataset.kind.value}.completed")
         if before is not None:
             shutil.rmtree(self.folder(before.kind, before.name, before.id), ignore_errors=True)
         return Dataset(
-            dataset.id, dataset.kind, dataset.name, dataset.fingerprint, building.rows, detail, building.parts, seconds
+            dataset.id,
+            dataset.kind,
+            dataset.name,
+            dataset.fingerprint,
+            building.rows,
+            detail,
+            building.parts,
+            seconds,
         )
 
     def _drop(self, dataset: Dataset) -> None:
@@ -277,7 +314,9 @@ def write_table(rows: pa.Table, path: Path) -> int:
         flush_and_rename(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise FatalError(f"cannot write {path}: {error}", hint="is the disk full, or the project folder read-only?") from error
+        raise FatalError(
+            f"cannot write {path}: {error}", hint="is the disk full, or the project folder read-only?"
+        ) from error
     return int(rows.num_rows)
 
 
@@ -288,7 +327,9 @@ def _delete_rows(connection: sa.Connection, dataset_id: str) -> None:
 
 def _safe(name: str) -> str:
     """A folder name for any object name; readable, and distinct names stay distinct."""
-    return "".join(char if char.isalnum() or char in "-_" else f"%{ord(char):02x}" for char in name)[:150] or "%"
+    return (
+        "".join(char if char.isalnum() or char in "-_" else f"%{ord(char):02x}" for char in name)[:150] or "%"
+    )
 
 
 _KINDS = frozenset(kind.value for kind in Kind)

@@ -1,0 +1,1 @@
+"""One plain function a verb: the Python API that the command line and runbooks call."""

@@ -1,0 +1,1 @@
+"""From YAML to a bound, ordered mapping and its one SELECT per object."""

@@ -1,0 +1,1 @@
+"""What tests of connectors and projects need: synthetic CRM exports and the conformance kit."""

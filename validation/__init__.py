@@ -1,0 +1,1 @@
+"""Proof that the new system holds what it should: expectations, reconcile, report."""
