@@ -1,0 +1,295 @@
+"""A project folder: `migration.yaml` parsed strictly, and the workspace (ledger, store, engine) opened from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrator import __version__
+from migrator.core.connector import Connector, Source, Target, connector
+from migrator.core.document import Document, TreePath, did_you_mean
+from migrator.core.errors import FatalError, Location, MigratorError, Problem, ProjectError, raise_errors
+from migrator.core.schema import ObjectSchema, index_schemas, schemas_from_json, schemas_to_json
+from migrator.core.secrets import resolve
+from migrator.staging.engine import DuckSession, EngineSettings, open_engine
+from migrator.staging.ledger import Ledger, open_ledger
+from migrator.staging.store import Store
+
+FILE = "migration.yaml"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_KEYS: Mapping[str, type] = {
+    "project": str,
+    "systems": dict,
+    "mappings": str,
+    "ledger": str,
+    "engine": dict,
+    "batch_rows": int,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One system of a project: which connector opens it, and with what settings (secrets not yet resolved)."""
+
+    name: str
+    connector: str
+    settings: Mapping[str, Any]
+    place: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`migration.yaml` as parsed; nothing is opened."""
+
+    folder: Path
+    name: str
+    systems: Mapping[str, System]
+    ledger_url: str
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    batch_rows: int = 10_000
+    mappings: str = "mappings"
+
+    @property
+    def workspace(self) -> Path:
+        """Where the tool keeps its own files; safe to delete only before the first load."""
+        return self.folder / ".migrator"
+
+    def system(self, name: str) -> System:
+        """The system called `name`; raises `ProjectError` with the nearest name."""
+        if name not in self.systems:
+            hint = did_you_mean(name, self.systems, noun="systems")
+            raise ProjectError.at(FILE, f"there is no system {name!r}", hint)
+        return self.systems[name]
+
+    def open_source(self, name: str) -> Source:
+        """Open a system for reading."""
+        system, found = self._connector(name)
+        if found.open_source is None:
+            raise ProjectError.at(system.place, f"the connector {system.connector!r} cannot be read from")
+        return found.open_source(self._settings(system))
+
+    def open_target(self, name: str) -> Target:
+        """Open a system for writing."""
+        system, found = self._connector(name)
+        if found.open_target is None:
+            raise ProjectError.at(
+                system.place,
+                f"the connector {system.connector!r} cannot be written to",
+                "choose a target such as connector: sql",
+            )
+        return found.open_target(self._settings(system))
+
+    def _connector(self, name: str) -> tuple[System, Connector]:
+        system = self.system(name)
+        return system, connector(system.connector, place=str(system.place))
+
+    def _settings(self, system: System) -> dict[str, Any]:
+        settings = resolve(system.settings, system.place)
+        if isinstance(settings.get("path"), str):
+            settings["path"] = str(self.folder / Path(settings["path"]).expanduser())
+        if isinstance(settings.get("url"), str):
+            settings["url"] = anchor_sqlite(settings["url"], self.folder)
+        return settings
+
+    def schema_file(self, system: str) -> Path:
+        """Where the schema of a system is saved, so that `check` needs no connection."""
+        return self.folder / "schemas" / f"{system}.json"
+
+    def saved_schema(self, system: str) -> dict[str, ObjectSchema] | None:
+        """The saved schema of a system by object name, or None when there is none yet."""
+        path = self.schema_file(system)
+        try:
+            return index_schemas(schemas_from_json(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ProjectError.at(
+                str(path), str(error), "delete it; `migrator extract` writes it anew"
+            ) from error
+
+    def save_schema(self, system: str, schemas: list[ObjectSchema]) -> None:
+        """Save the schema of a system; a file that would not change is left alone."""
+        path, text = self.schema_file(system), schemas_to_json(schemas)
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A project opened for work: the ledger, the store of datasets, and a way to open engine sessions."""
+
+    project: Project
+    ledger: Ledger
+    store: Store
+
+    def session(self) -> DuckSession:
+        """A fresh engine session; close it."""
+        return open_engine(self.project.engine, self.project.workspace)
+
+
+@contextmanager
+def open_workspace(project: Project) -> Iterator[Workspace]:
+    """Open a project to look at it; changes nothing but creates the ledger when there is none."""
+    try:
+        (project.workspace / "staging").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FatalError(
+            f"cannot write in {project.folder}: {error.strerror}",
+            hint="the project folder must be writable: staging and ledger live in its .migrator folder",
+        ) from error
+    ledger = open_ledger(project.ledger_url)
+    try:
+        yield Workspace(project, ledger, Store(project.workspace / "staging", ledger))
+    finally:
+        ledger.engine.dispose()
+
+
+@contextmanager
+def work_on(project: Project, command: str) -> Iterator[Workspace]:
+    """Open a project alone, as one recorded run: under the lease, leftovers of killed runs swept away."""
+    with open_workspace(project) as workspace, workspace.ledger.lease():
+        workspace.ledger.start_run(command, __version__)
+        workspace.store.sweep()
+        try:
+            yield workspace
+        except MigratorError as error:
+            workspace.ledger.finish_run("failed", error.message[:2000])
+            raise
+        workspace.ledger.finish_run("done")
+
+
+def load_project(folder: Path) -> Project:
+    """Parse `migration.yaml` in `folder`; raises `ProjectError` with every problem in it."""
+    path = folder / FILE
+    if not path.exists():
+        raise ProjectError.at(
+            str(path),
+            "no such file",
+            "run this in a project folder, or make one with: migrator init DIR --source …",
+        )
+    return parse_project(Document.read(path), folder)
+
+
+def parse_project(document: Document, folder: Path) -> Project:
+    """A `Project` from its document; all problems at once, each with its place."""
+    data = document.data
+    if not isinstance(data, dict):
+        raise ProjectError.at(document.locate(()), "migration.yaml must be a mapping of settings")
+    problems = [
+        *_unknown_keys(document, (), data, _KEYS),
+        *_wrong_types(document, (), data, _KEYS),
+    ]
+    raw_systems = data.get("systems")
+    if raw_systems is None:
+        problems.append(
+            Problem(document.locate(()), "systems is missing", "name the systems you read and write")
+        )
+    systems: dict[str, System] = {}
+    for name, raw in raw_systems.items() if isinstance(raw_systems, dict) else ():
+        found = _parse_system(document, str(name), raw, problems)
+        if found is not None:
+            systems[found.name] = found
+    engine = _parse_engine(document, data.get("engine"), problems)
+    if isinstance(data.get("batch_rows"), int) and data["batch_rows"] < 1:
+        problems.append(Problem(document.locate(("batch_rows",)), "batch_rows must be at least 1"))
+    raise_errors(problems)
+    return Project(
+        folder=folder,
+        name=str(data.get("project", folder.resolve().name)),
+        systems=systems,
+        ledger_url=_ledger_url(document, data.get("ledger"), folder),
+        engine=engine,
+        batch_rows=int(data.get("batch_rows", 10_000)),
+        mappings=str(data.get("mappings", "mappings")),
+    )
+
+
+def anchor_sqlite(url: str, folder: Path) -> str:
+    """A relative SQLite URL made to mean the same file wherever the command is run from."""
+    prefix = "sqlite:///"
+    rest = url.removeprefix(prefix)
+    if rest == url or not rest or rest.startswith(("/", ":memory:", "file:")):
+        return url
+    return f"{prefix}{(folder / rest).resolve()}"
+
+
+def _ledger_url(document: Document, raw: object, folder: Path) -> str:
+    if raw is None:
+        return anchor_sqlite("sqlite:///.migrator/ledger.db", folder)
+    settings = resolve({"ledger": raw}, document.locate(("ledger",)))
+    return anchor_sqlite(str(settings["ledger"]), folder)
+
+
+def _parse_system(document: Document, name: str, raw: object, problems: list[Problem]) -> System | None:
+    path: TreePath = ("systems", name)
+    place = document.locate_key(path)
+    if not _NAME.fullmatch(name):
+        problems.append(
+            Problem(place, f"{name!r} cannot name a system", "letters, digits, - and _; a letter first")
+        )
+    if not isinstance(raw, dict) or not isinstance(raw.get("connector"), str):
+        problems.append(
+            Problem(
+                place,
+                f"system {name!r} has no connector",
+                "for example {connector: sql, url: 'sqlite:///new.db'}",
+            )
+        )
+        return None
+    try:
+        known = connector(raw["connector"], place=str(document.locate((*path, "connector"))))
+    except ProjectError as error:
+        problems.extend(error.problems)
+        return None
+    settings = {str(key): value for key, value in raw.items() if key != "connector"}
+    problems.extend(_unknown_keys(document, path, settings, known.settings))
+    return System(name, raw["connector"], settings, place)
+
+
+def _parse_engine(document: Document, raw: object, problems: list[Problem]) -> EngineSettings:
+    if not isinstance(raw, dict):
+        return EngineSettings()
+    kinds: Mapping[str, type] = {"memory_limit": str, "threads": int, "temp_directory": str}
+    problems.extend(_unknown_keys(document, ("engine",), raw, kinds))
+    wrong = _wrong_types(document, ("engine",), raw, kinds)
+    problems.extend(wrong)
+    limit = raw.get("memory_limit", "1GB")
+    if isinstance(limit, str) and not re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|MiB|GiB)", limit):
+        place = document.locate(("engine", "memory_limit"))
+        problems.append(Problem(place, f"{limit!r} is not an amount of memory", "for example 1GB or 512MB"))
+    return EngineSettings() if wrong else EngineSettings(**{key: raw[key] for key in kinds if key in raw})
+
+
+def _unknown_keys(
+    document: Document, path: TreePath, data: Mapping[Any, Any], known: Mapping[str, Any]
+) -> list[Problem]:
+    return [
+        Problem(
+            document.locate_key((*path, str(key))),
+            f"unknown key {key!r}",
+            did_you_mean(str(key), known, noun="keys"),
+        )
+        for key in data
+        if key not in known
+    ]
+
+
+def _wrong_types(
+    document: Document, path: TreePath, data: Mapping[Any, Any], known: Mapping[str, type]
+) -> list[Problem]:
+    return [
+        Problem(document.locate((*path, key)), f"{key} must be a {_WORDS[known[key]]}, not {value!r}")
+        for key, value in data.items()
+        if key in known and (not isinstance(value, known[key]) or isinstance(value, bool))
+    ]
+
+
+_WORDS: Mapping[type, str] = {str: "text", int: "whole number", dict: "mapping"}
+
+SessionFactory = Callable[[], DuckSession]
