@@ -5,9 +5,11 @@ SQL is written in DuckDB's dialect with every identifier quoted. Nothing outside
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,7 +17,9 @@ from typing import Protocol, cast
 import duckdb
 import pyarrow as pa
 
+from migrator.core.clock import new_id
 from migrator.core.errors import FatalError, ProjectError
+from migrator.staging.process import is_alive, machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,10 @@ class EngineSettings:
 
 
 class Session(Protocol):
-    """One connection to the engine; names registered in it live as long as it does."""
+    """One connection to the engine; names registered in it live as long as it does.
+
+    While a `stream` is open, the same session refuses every other call: use a `cursor` for it.
+    """
 
     def view(self, name: str, files: Sequence[Path], schema: pa.Schema | None = None) -> None:
         """Make Parquet files queryable as `name`; with no files, an empty relation of `schema`."""
@@ -42,7 +49,7 @@ class Session(Protocol):
         ...
 
     def execute(self, sql: str) -> None:
-        """Run a statement for its effect (CREATE TEMP TABLE …)."""
+        """Run a statement for its effect (CREATE TABLE …); what it creates as TEMP, a `cursor` does not see."""
         ...
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
@@ -50,7 +57,10 @@ class Session(Protocol):
         ...
 
     def stream(self, sql: str, rows: int = 50_000) -> Iterator[pa.RecordBatch]:
-        """Run a query whose answer is large; batches of about `rows`, in the order of the query."""
+        """Run a query whose answer is large; batches of about `rows`, in the order of the query.
+
+        Read it to its end or close the iterator: until then the session serves nothing else.
+        """
         ...
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
@@ -62,7 +72,7 @@ class Session(Protocol):
         ...
 
     def cursor(self) -> Session:
-        """A second session over the same registered names, for use while a stream is open."""
+        """A second session over the same views and tables, for use while a stream is open; close it too."""
         ...
 
     def close(self) -> None:
@@ -81,10 +91,13 @@ def literal(text: str | None) -> str:
 
 
 class DuckSession:
-    """`Session` on DuckDB."""
+    """`Session` on DuckDB; `on_close` runs once when it is closed."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, on_close: Callable[[], None] | None = None
+    ) -> None:
         self._connection = connection
+        self._on_close = on_close
 
     def view(self, name: str, files: Sequence[Path], schema: pa.Schema | None = None) -> None:
         """See `Session.view`."""
@@ -94,13 +107,18 @@ class DuckSession:
             self.table(name, schema.empty_table())
             return
         listed = ", ".join(literal(str(file)) for file in files)
-        self.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS SELECT * FROM read_parquet([{listed}])")
+        self._forget(name)
+        # A folder above the project called 'year=2024' must not become a column.
+        self.execute(
+            f"CREATE VIEW {quote(name)} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
+        )
 
     def table(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> None:
         """See `Session.table`."""
+        self._forget(name)
         self._connection.register("__incoming", rows)
         try:
-            self.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS SELECT * FROM __incoming")
+            self.execute(f"CREATE TABLE {quote(name)} AS SELECT * FROM __incoming")
         finally:
             self._connection.unregister("__incoming")
 
@@ -121,17 +139,23 @@ class DuckSession:
 
     def stream(self, sql: str, rows: int = 50_000) -> Iterator[pa.RecordBatch]:
         """See `Session.stream`."""
-        with _translated():
-            yield from self._connection.sql(sql).to_arrow_reader(rows)
+        with _translated(), self._connection.sql(sql).to_arrow_reader(rows) as reader:
+            yield from reader
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
         """See `Session.write`."""
         temporary = path.with_name(f".{path.name}.writing")
-        with _translated():
-            written = self._connection.execute(
-                f"COPY ({sql}) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group:d})"
-            ).fetchall()
-            flush_and_rename(temporary, path)
+        try:
+            with _translated():
+                written = self._connection.execute(
+                    f"COPY ({sql}) TO {literal(str(temporary))}"
+                    f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group:d})"
+                ).fetchall()
+                flush_and_rename(temporary, path)
+        except FatalError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)  # a full disk gets its room back
+            raise
         return int(written[0][0])
 
     def explain(self, sql: str) -> None:
@@ -143,33 +167,70 @@ class DuckSession:
 
     def cursor(self) -> DuckSession:
         """See `Session.cursor`."""
-        return DuckSession(self._connection.cursor())
+        cursor = self._connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return DuckSession(cursor)
 
     def close(self) -> None:
         """See `Session.close`."""
         self._connection.close()
+        if self._on_close is not None:
+            self._on_close()
+            self._on_close = None
+
+    def _forget(self, name: str) -> None:
+        """Make room for a name, whether a view or a table has it (OR REPLACE refuses to change the one into the other)."""
+        found = self.fetch(
+            "SELECT table_type FROM information_schema.tables"
+            " WHERE table_schema = 'main' AND lower(table_name) = lower(?)",
+            [name],
+        )
+        for kind in found.column("table_type").to_pylist():
+            self.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} IF EXISTS {quote(name)}")
 
 
 def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
-    """A fresh session that reads and writes only below `workspace`, downloads nothing, and thinks in UTC."""
-    spill = Path(settings.temp_directory) if settings.temp_directory else workspace / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "memory_limit": settings.memory_limit,
-            "threads": settings.threads or min(os.cpu_count() or 2, 8),
-            "temp_directory": str(spill),
-            "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
+    """A fresh session that reads and writes only below `workspace`, downloads nothing, and thinks in UTC.
+
+    Raises `FatalError` when there is no room to work in and `ProjectError` when a setting is wrong.
+    """
+    spills = Path(settings.temp_directory) if settings.temp_directory else workspace / "spill"
+    with _translated():
+        _remove_orphans(spills)
+        spill = spills / f"{_host_tag()}-{os.getpid()}-{new_id()}"
+        spill.mkdir(parents=True)
+    try:
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": settings.memory_limit,
+                "threads": settings.threads or min(os.cpu_count() or 2, 8),
+                "temp_directory": str(spill),
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+    except duckdb.Error as error:
+        raise ProjectError.at("migration.yaml", f"an engine setting is wrong: {error}") from error
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute("SET TimeZone = 'UTC'")
     allowed = ", ".join(literal(str(path.resolve())) for path in (workspace, spill))
     connection.execute(f"SET allowed_directories = [{allowed}]")
     connection.execute("SET enable_external_access = false")
-    return DuckSession(connection)
+    return DuckSession(connection, lambda: shutil.rmtree(spill, ignore_errors=True))
+
+
+def _host_tag() -> str:
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]
+
+
+def _remove_orphans(spills: Path) -> None:
+    """Spill folders of processes of this machine that were killed: nobody will read them again."""
+    for folder in spills.glob(f"{_host_tag()}-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not is_alive(machine(), int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def flush_and_rename(temporary: Path, path: Path) -> None:
@@ -191,7 +252,15 @@ def _translated() -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise FatalError(
-            f"the engine ran out of memory: {error}", hint="raise engine.memory_limit in migration.yaml"
+            f"the engine ran out of memory, or of room to spill to: {error}",
+            hint="raise engine.memory_limit in migration.yaml, or give engine.temp_directory a larger disk",
+        ) from error
+    except duckdb.InvalidInputException as error:
+        if "parquet" not in str(error).lower():
+            raise
+        raise FatalError(
+            f"a staged file is damaged: {error}",
+            hint="was the disk full or the file changed by hand? delete it and run the step again",
         ) from error
     except (duckdb.IOException, OSError) as error:
         raise FatalError(

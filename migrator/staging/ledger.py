@@ -6,22 +6,53 @@ so a crash leaves at most files that nobody vouches for, and those are swept awa
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import socket
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from migrator.core.clock import Clock, SystemClock, new_id
-from migrator.core.errors import FatalError, ProjectError, RetryableError, SafetyStop
+from migrator.core.errors import (
+    ConnectorError,
+    FatalError,
+    MigratorError,
+    ProjectError,
+    RetryableError,
+    SafetyStop,
+)
+from migrator.staging.process import is_alive, machine
 
 LEDGER_VERSION = 1
 LEASE_SECONDS = 60
+"""A lease not renewed for so long may be taken over; its holder renews it from a thread, four times as often."""
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware moment in UTC on every database; SQLite itself would forget the zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
+        """Everything is kept in UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
+        """What comes back without a zone is UTC."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
 
 metadata = sa.MetaData()
 
@@ -38,8 +69,8 @@ runs = sa.Table(
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("command", sa.String(200), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("finished_at", sa.DateTime(timezone=True)),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant),
     sa.Column("host", sa.String(200), nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("version", sa.String(32), nullable=False),
@@ -51,15 +82,15 @@ datasets = sa.Table(
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False, default=0),
     sa.Column("detail", sa.JSON, nullable=False, default=dict),
     sa.Column("run", sa.String(32)),
     sa.Column("seconds", sa.Float, nullable=False, default=0.0),
-    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("completed_at", sa.DateTime(timezone=True)),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("completed_at", Instant),
     sa.Index("ix_migrator_dataset_current", "kind", "name", "state"),
 )
 
@@ -70,6 +101,7 @@ parts = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("file", sa.String(300), nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("cursor", sa.Text),
     sa.Column("detail", sa.JSON, nullable=False, default=dict),
 )
@@ -82,7 +114,7 @@ leases = sa.Table(
     sa.Column("host", sa.String(200), nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),
-    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
 )
 
 
@@ -105,18 +137,30 @@ class Ledger:
         self.engine = engine
         self.clock = clock or SystemClock()
         self.run = ""
+        self._held: tuple[str, int] | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction: all of it or nothing; database trouble becomes a `ConnectorError` of ours."""
-        try:
-            with self.engine.begin() as connection:
+        """A transaction that may write: all of it or nothing; database trouble becomes an error of ours.
+
+        Raises `RetryableError` when the database may answer later and `FatalError` when it will not.
+        """
+        with _translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, and that no writer waits for."""
+        with _translated(), self.engine.connect() as connection:
+            connection.execution_options(migrator_reads_only=True)
+            with connection.begin():
                 yield connection
-        except sa.exc.OperationalError as error:
-            raise RetryableError(
-                f"the ledger database did not answer: {error.orig}",
-                hint="is it running, writable, and is there room on its disk?",
-            ) from error
+
+    @property
+    def identity(self) -> str:
+        """A random text made with the ledger: files on disk say by it whose they are."""
+        with self.read() as connection:
+            return str(connection.execute(sa.select(meta.c.value).where(meta.c.name == "identity")).scalar())
 
     def start_run(self, command: str, version: str) -> str:
         """Note that a command begins; its id stamps everything it writes."""
@@ -124,8 +168,8 @@ class Ledger:
         with self.begin() as connection:
             connection.execute(
                 runs.insert().values(
-                    id=self.run, command=command[:200], state="running", started_at=self.clock.now(),
-                    host=socket.gethostname(), pid=os.getpid(), version=version, message="",
+                    id=self.run, command=storable(command)[:200], state="running", started_at=self.clock.now(),
+                    host=socket.gethostname()[:200], pid=os.getpid(), version=version, message="",
                 )
             )  # fmt: skip
         return self.run
@@ -136,7 +180,7 @@ class Ledger:
             connection.execute(
                 runs.update()
                 .where(runs.c.id == self.run)
-                .values(state=state, finished_at=self.clock.now(), message=message)
+                .values(state=state, finished_at=self.clock.now(), message=storable(message))
             )
 
     def list_runs(self, limit: int = 20) -> Sequence[RunRecord]:
@@ -144,21 +188,31 @@ class Ledger:
         query = sa.select(
             runs.c.id, runs.c.command, runs.c.state, runs.c.started_at, runs.c.finished_at, runs.c.message
         ).order_by(runs.c.started_at.desc())
-        with self.begin() as connection:
+        with self.read() as connection:
             return [RunRecord(**row._mapping) for row in connection.execute(query.limit(limit))]
 
     @contextmanager
     def lease(self, name: str = "project") -> Iterator[int]:
         """Hold the project alone; yields the fencing number, which only ever grows.
 
-        A lease whose owner died on this host, or which expired, is taken over. Raises `SafetyStop` when it is held.
+        While it is held a thread renews it, so that one long query does not lose it, and every dataset that is
+        written checks it in the same transaction. A lease whose owner died on this machine, or which expired, is
+        taken over. Raises `SafetyStop` when somebody holds it.
         """
         owner = new_id()
         fence = self._take_lease(name, owner)
+        self._held = (name, fence)
+        stop = threading.Event()
+        renewer = threading.Thread(target=self._keep_renewing, args=(stop, fence, name), daemon=True)
+        renewer.start()
         try:
             yield fence
         finally:
-            with self.begin() as connection:
+            stop.set()
+            renewer.join()
+            self._held = None
+            # A ledger that cannot be reached now must not hide how the work ended: the lease expires by itself.
+            with suppress(ConnectorError), self.begin() as connection:
                 connection.execute(
                     leases.update()
                     .where(leases.c.name == name, leases.c.owner == owner)
@@ -169,29 +223,38 @@ class Ledger:
         now = self.clock.now()
         values = {
             "owner": owner,
-            "host": socket.gethostname(),
+            "host": machine(),
             "pid": os.getpid(),
             "expires_at": now + timedelta(seconds=LEASE_SECONDS),
         }
-        with self.begin() as connection:
-            held = connection.execute(
-                sa.select(leases).where(leases.c.name == name).with_for_update()
-            ).one_or_none()
-            if held is None:
-                connection.execute(leases.insert().values(name=name, fence=1, **values))
-                return 1
-            if _aware(held.expires_at) > now and _is_alive(held.host, held.pid):
-                raise SafetyStop(
-                    f"another command works on this project (process {held.pid} on {held.host})",
-                    hint="wait for it to end; two at once could send a record twice",
+        try:
+            with self.begin() as connection:
+                held = connection.execute(
+                    sa.select(leases).where(leases.c.name == name).with_for_update()
+                ).one_or_none()
+                if held is None:
+                    connection.execute(leases.insert().values(name=name, fence=1, **values))
+                    return 1
+                if held.expires_at > now and is_alive(held.host, held.pid):
+                    raise _held_by(held.host, held.pid)
+                connection.execute(
+                    leases.update().where(leases.c.name == name).values(fence=held.fence + 1, **values)
                 )
-            connection.execute(
-                leases.update().where(leases.c.name == name).values(fence=held.fence + 1, **values)
-            )
-            return int(held.fence) + 1
+                return int(held.fence) + 1
+        except sa.exc.IntegrityError as error:  # two began in the very same moment, the other was first
+            raise _held_by("another machine", 0) from error
+
+    def _keep_renewing(self, stop: threading.Event, fence: int, name: str) -> None:
+        while not stop.wait(LEASE_SECONDS / 4):
+            try:
+                self.renew_lease(fence, name)
+            except SafetyStop:
+                return  # the main thread finds out at its next write
+            except ConnectorError:
+                continue  # three more tries before it expires
 
     def renew_lease(self, fence: int, name: str = "project") -> None:
-        """Say that the holder still works; called at every batch. Raises `SafetyStop` when somebody else took over."""
+        """Say that the holder still works. Raises `SafetyStop` when somebody else took over."""
         with self.begin() as connection:
             kept = connection.execute(
                 leases.update()
@@ -199,11 +262,27 @@ class Ledger:
                 .values(expires_at=self.clock.now() + timedelta(seconds=LEASE_SECONDS))
             )
             if kept.rowcount != 1:
-                raise SafetyStop("another command took this project over while this one was stalled")
+                raise _lost()
+
+    def check_fence(self, connection: Connection) -> None:
+        """Inside a transaction: raise `SafetyStop` when the lease this ledger held was taken over; no lease, no check."""
+        if self._held is None:
+            return
+        name, fence = self._held
+        now = connection.execute(
+            sa.select(leases.c.fence).where(leases.c.name == name).with_for_update(read=True)
+        ).scalar()
+        if now != fence:
+            raise _lost()
 
 
-def open_ledger(url: str, clock: Clock | None = None) -> Ledger:
-    """Open (and if need be create) the ledger at an SQLAlchemy URL; raises `FatalError` when it cannot be reached."""
+def open_ledger(url: str, clock: Clock | None = None, *, project: str = "") -> Ledger:
+    """Open (and if need be create) the ledger at an SQLAlchemy URL.
+
+    On PostgreSQL `project` names the schema that holds the tables ('migrator_PROJECT'), so that many projects share
+    one database; on SQLite each project has a file of its own. Raises `FatalError` when it cannot be reached and
+    `ProjectError` when the URL is none or the ledger belongs to another project.
+    """
     try:
         engine = sa.create_engine(url)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
@@ -212,60 +291,158 @@ def open_ledger(url: str, clock: Clock | None = None) -> Ledger:
             f"ledger is not a database URL: {error}",
             "for example sqlite:///.migrator/ledger.db",
         ) from error
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _tune_sqlite)
-        sa.event.listen(engine, "begin", _begin_immediate)
+    schema = None
+    match engine.dialect.name:
+        case "sqlite":
+            _make_folder(engine)
+            sa.event.listen(engine, "connect", _tune_sqlite)
+            sa.event.listen(engine, "begin", _begin_sqlite)
+        case "postgresql":
+            schema = schema_name(project) if project else None
+            engine = engine.execution_options(schema_translate_map={None: schema})
+        case other:
+            raise ProjectError.at(
+                "migration.yaml", f"the ledger cannot live in {other}", "use SQLite or PostgreSQL"
+            )
     try:
-        metadata.create_all(engine)
         with engine.begin() as connection:
-            _check_version(connection)
+            _create(connection, schema)
+            _check_identity(connection, project)
     except sa.exc.DBAPIError as error:
         engine.dispose()
         raise FatalError(
             f"cannot open the ledger {engine.url.render_as_string(hide_password=True)}: {error.orig}",
-            hint="check the URL, the server and that the folder can be written",
+            hint="check the URL, the server and that the folder or database can be written",
         ) from error
+    except MigratorError:
+        engine.dispose()
+        raise
     return Ledger(engine, clock)
 
 
-def _check_version(connection: Connection) -> None:
-    found = connection.execute(sa.select(meta.c.value).where(meta.c.name == "version")).scalar()
-    if found is None:
-        connection.execute(meta.insert().values(name="version", value=str(LEDGER_VERSION)))
-    elif int(found) != LEDGER_VERSION:
+def schema_name(project: str) -> str:
+    """The PostgreSQL schema of a project's ledger: readable, at most 63 bytes, distinct for distinct names."""
+    slug = re.sub(r"[^a-z0-9]+", "_", project.lower()).strip("_")
+    if slug == project and len(slug) <= 40:
+        return f"migrator_{slug}"
+    return f"migrator_{slug[:40]}_{hashlib.sha256(project.encode()).hexdigest()[:8]}"
+
+
+def storable(text: str) -> str:
+    """A text both databases can keep: without NUL and lone surrogates."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def _make_folder(engine: sa.Engine) -> None:
+    if not engine.url.database or engine.url.database == ":memory:":
+        return
+    folder = Path(engine.url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FatalError(
+            f"cannot make the folder of the ledger, {folder}: {error.strerror}",
+            hint="the project folder must be writable",
+        ) from error
+
+
+def _create(connection: Connection, schema: str | None) -> None:
+    if connection.dialect.name == "postgresql":
+        # Two first commands at once: the second waits here, then finds everything made.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x6D696772)))
+        if schema is not None and not sa.inspect(connection).has_schema(schema):
+            connection.execute(sa.schema.CreateSchema(schema))
+    metadata.create_all(connection)
+
+
+def _check_identity(connection: Connection, project: str) -> None:
+    known = {row.name: row.value for row in connection.execute(sa.select(meta))}
+    if not known:
+        made = {"version": str(LEDGER_VERSION), "identity": new_id(), "project": project}
+        connection.execute(
+            meta.insert(), [{"name": name, "value": storable(value)} for name, value in made.items()]
+        )
+        return
+    if known.get("version") != str(LEDGER_VERSION):
         raise ProjectError.at(
-            "ledger", f"this ledger has version {found}, this migrator writes version {LEDGER_VERSION}",
+            "ledger", f"this ledger has version {known.get('version')}, this migrator writes version {LEDGER_VERSION}",
             "use the migrator that made it, or start a new project folder",
+        )  # fmt: skip
+    if project and known.get("project") and known["project"] != storable(project):
+        raise ProjectError.at(
+            "migration.yaml", f"this ledger belongs to the project {known['project']!r}, not to {project!r}",
+            "give this project a ledger of its own, or its old name back",
         )  # fmt: skip
 
 
 def _tune_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves: see _begin_immediate
+    connection.isolation_level = None  # we say BEGIN ourselves: see _begin_sqlite
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000", "foreign_keys = ON"):
+    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads and then writes can fail half-way when another writer came between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get("migrator_reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+_HOPELESS = ("full", "readonly", "unable to open", "disk i/o", "malformed", "not a database")
+"""Words in SQLite's messages for what waiting does not mend."""
 
 
-def _is_alive(host: str, pid: int) -> bool:
-    """Whether a lease's owner may still work; a process on another host is taken for alive until its lease expires."""
-    if host != socket.gethostname():
-        return True
-    if pid == os.getpid():
-        return True
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn database trouble into our errors; a broken constraint or statement is a bug of ours and stays what it is."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        yield
+    except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError) as error:
+        if _sqlstate(error) != "42501":  # insufficient privilege
+            raise
+        raise _unusable(error) from error
+    except sa.exc.DBAPIError as error:
+        if _will_fail_again(error):
+            raise _unusable(error) from error
+        raise RetryableError(
+            f"the ledger database did not answer: {error.orig}",
+            hint="is it running, and does another command keep it busy?",
+        ) from error
+    except sa.exc.TimeoutError as error:
+        raise RetryableError(f"the ledger database did not answer: {error}") from error
+
+
+def _will_fail_again(error: sa.exc.DBAPIError) -> bool:
+    state = _sqlstate(error)
+    if state:
+        return (
+            state.startswith(("53", "25", "28")) and state != "53300"
+        )  # full, read-only, refused; not: too many
+    return any(word in str(error.orig).lower() for word in _HOPELESS)
+
+
+def _sqlstate(error: sa.exc.DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _unusable(error: sa.exc.DBAPIError) -> FatalError:
+    return FatalError(
+        f"the ledger database cannot be used: {error.orig}",
+        hint="is its disk full, its file or folder read-only, or the file damaged?",
+    )
+
+
+def _held_by(place: str, pid: int) -> SafetyStop:
+    who = f"process {pid} on {place.partition('/')[0]}" if pid else place
+    return SafetyStop(
+        f"another command works on this project ({who})",
+        hint="wait for it to end; two at once could send a record twice",
+    )
+
+
+def _lost() -> SafetyStop:
+    return SafetyStop(
+        "another command took this project over while this one was stalled",
+        hint="nothing of this one was written since; run it again when the other has ended",
+    )

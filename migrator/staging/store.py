@@ -7,9 +7,12 @@ durable, renamed, and only then entered in the ledger. A crash leaves files nobo
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,13 @@ import sqlalchemy as sa
 
 from migrator.core.boundary import boundary
 from migrator.core.clock import new_id
-from migrator.core.errors import FatalError
+from migrator.core.errors import FatalError, SafetyStop
 from migrator.staging import ledger as tables
 from migrator.staging.engine import flush_and_rename
 from migrator.staging.ledger import Ledger
+
+ROW_GROUP = 100_000
+"""Rows a group of a Parquet file holds: what the engine reads at once per thread."""
 
 
 class Kind(Enum):
@@ -64,6 +70,16 @@ class Part:
     rows: int
     cursor: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    bytes: int = 0
+    """Size of its file, by which a cut or lost one is noticed."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether its file is there with the size it was committed with."""
+        try:
+            return self.path.stat().st_size == self.bytes
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,7 @@ class Dataset:
     detail: Mapping[str, Any]
     parts: tuple[Part, ...]
     seconds: float = 0.0
+    created_at: datetime | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -86,7 +103,18 @@ class Dataset:
 
     def schema(self) -> pa.Schema:
         """The Arrow schema of its files; every dataset has at least one part, if need be an empty one."""
-        return pq.read_schema(self.parts[0].path)
+        try:
+            return pq.read_schema(self.parts[0].path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise FatalError(
+                f"the staged {self.kind.value} data of {self.name!r} cannot be read: {error}",
+                hint="run the step that makes it again",
+            ) from error
+
+    @property
+    def intact(self) -> bool:
+        """Whether all its files are there, whole."""
+        return all(part.intact for part in self.parts)
 
 
 class Building:
@@ -95,22 +123,23 @@ class Building:
     def __init__(self, store: Store, dataset: Dataset) -> None:
         self._store = store
         self.dataset = dataset
-        self._parts = list(dataset.parts)
+        self._parts = {part.number: part for part in dataset.parts}
+        self._replaced: dict[int, Part] = {}
         self._started = store.ledger.clock.monotonic()
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Parts committed so far, earlier attempts included."""
-        return tuple(self._parts)
+        """Parts so far in order of their numbers, earlier attempts and replacements included."""
+        return tuple(part for _, part in sorted((self._parts | self._replaced).items()))
 
     @property
     def rows(self) -> int:
-        """Rows committed so far."""
-        return sum(part.rows for part in self._parts)
+        """Rows in `parts`."""
+        return sum(part.rows for part in self.parts)
 
     @property
     def folder(self) -> Path:
-        """Where its files live; scratch files put here are swept with it."""
+        """Where its files live; what else is put here goes when the dataset completes."""
         return self._store.folder(self.dataset.kind, self.dataset.name, self.dataset.id)
 
     def add(
@@ -121,27 +150,29 @@ class Building:
         cursor: str | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> Part:
-        """Write one part and commit it: `write` gets a path, leaves a finished Parquet file there, returns its rows."""
-        number = len(self._parts) if number is None else number
-        path = self.folder / f"part-{number:06d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        boundary(f"{self.dataset.kind.value}.part-begun")
-        rows = write(path)
-        boundary(f"{self.dataset.kind.value}.part-written")
-        part = Part(number, path, rows, cursor, dict(detail or {}))
+        """Write one part and commit it: `write` gets a path, leaves a finished Parquet file there, returns its rows.
+
+        `number` is by default the one after the last; a number that is already committed is a bug of the caller.
+        """
+        number = max(self._parts, default=-1) + 1 if number is None else number
+        if number in self._parts:
+            raise ValueError(
+                f"{self.dataset.kind.value}/{self.dataset.name}: part {number} is committed already"
+            )
+        kind = self.dataset.kind.value
+        boundary(f"{kind}.part-begun")
+        part = self._write(write, f"part-{number:06d}.parquet", number, cursor, detail)
+        boundary(f"{kind}.part-written")
         with self._store.ledger.begin() as connection:
+            self._store.ledger.check_fence(connection)
             connection.execute(
                 tables.parts.insert().values(
-                    dataset=self.dataset.id,
-                    number=number,
-                    file=path.name,
-                    rows=rows,
-                    cursor=cursor,
-                    detail=part.detail,
+                    dataset=self.dataset.id, number=number, file=part.path.name, rows=part.rows,
+                    bytes=part.bytes, cursor=cursor, detail=part.detail,
                 )
-            )
-        boundary(f"{self.dataset.kind.value}.part-committed")
-        self._parts.append(part)
+            )  # fmt: skip
+        boundary(f"{kind}.part-committed")
+        self._parts[number] = part
         return part
 
     def add_table(
@@ -155,9 +186,70 @@ class Building:
         """`add` for Arrow rows in memory."""
         return self.add(lambda path: write_table(rows, path), number=number, cursor=cursor, detail=detail)
 
-    def complete(self, detail: Mapping[str, Any] | None = None) -> Dataset:
-        """Make this the current dataset of its kind and name, in one transaction with the retirement of the one before."""
-        return self._store._complete(self, dict(detail or {}), self._started)
+    def replace(self, number: int, write: Callable[[Path], int]) -> Part:
+        """Write another version of a committed part; it takes the old one's place when the dataset completes.
+
+        A crash before that leaves the part as it was committed, so whoever replaces must be able to do it again.
+        """
+        old = (self._parts | self._replaced)[number]
+        version = int(old.path.stem.partition(".")[2] or 0) + 1
+        part = self._write(write, f"part-{number:06d}.{version}.parquet", number, old.cursor, old.detail)
+        boundary(f"{self.dataset.kind.value}.part-replaced")
+        if number in self._replaced:
+            old.path.unlink(missing_ok=True)
+        self._replaced[number] = part
+        return part
+
+    def truncate(self, number: int) -> None:
+        """Take back all parts from `number` on: what they held is to be written again."""
+        gone = [part for part in self._parts.values() if part.number >= number]
+        if not gone:
+            return
+        with self._store.ledger.begin() as connection:
+            self._store.ledger.check_fence(connection)
+            connection.execute(
+                tables.parts.delete().where(
+                    tables.parts.c.dataset == self.dataset.id, tables.parts.c.number >= number
+                )
+            )
+        boundary(f"{self.dataset.kind.value}.truncated")
+        for part in gone:
+            part.path.unlink(missing_ok=True)
+            del self._parts[part.number]
+            self._replaced.pop(part.number, None)
+
+    def complete(self, detail: Mapping[str, Any] | None = None, *, fingerprint: str | None = None) -> Dataset:
+        """Make this the current dataset of its kind and name, in one transaction with the retirement of the one before.
+
+        `fingerprint`, when given, takes the place of the one it was built under (a live source's content is only
+        known now).
+        """
+        return self._store.complete_all([Finished(self, dict(detail or {}), fingerprint)])[0]
+
+    def _write(
+        self,
+        write: Callable[[Path], int],
+        file: str,
+        number: int,
+        cursor: str | None,
+        detail: Mapping[str, Any] | None,
+    ) -> Part:
+        path = self.folder / file
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = write(path)
+            size = path.stat().st_size
+        return Part(number, path, rows, cursor, dict(detail or {}), size)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A building whose parts are all there, with what is to be known of it."""
+
+    building: Building
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+    """Takes the place of the one it was built under, when given."""
 
 
 class Store:
@@ -166,6 +258,7 @@ class Store:
     def __init__(self, root: Path, ledger: Ledger) -> None:
         self.root = root
         self.ledger = ledger
+        self._claimed = False
 
     def folder(self, kind: Kind, name: str, dataset_id: str) -> Path:
         """Where a dataset's files live."""
@@ -182,46 +275,54 @@ class Store:
             raise FatalError(
                 f"there is no {kind.value} data for {name!r} yet", hint=f"run: migrator {made_by}"
             )
+        if not found.intact:
+            raise FatalError(
+                f"files of the {kind.value} data of {name!r} are missing or damaged in {found.parts[0].path.parent}",
+                hint=f"put them back, or make them again: migrator {made_by}",
+            )
         return found
 
     def is_current(self, kind: Kind, name: str, fingerprint: str) -> bool:
-        """Whether the current dataset was made from exactly these inputs and its files are still there."""
+        """Whether the current dataset was made from exactly these inputs and its files are still there, whole."""
         found = self.current(kind, name)
-        return (
-            found is not None
-            and found.fingerprint == fingerprint
-            and all(part.path.exists() for part in found.parts)
-        )
+        return found is not None and found.fingerprint == fingerprint and found.intact
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Names that have a complete dataset of this kind, sorted."""
         query = sa.select(tables.datasets.c.name).where(
             tables.datasets.c.kind == kind.value, tables.datasets.c.state == "complete"
         )
-        with self.ledger.begin() as connection:
-            return tuple(sorted(connection.execute(query).scalars()))
+        with self.ledger.read() as connection:
+            return tuple(sorted(set(connection.execute(query).scalars())))
 
     def build(self, kind: Kind, name: str, fingerprint: str, *, resume: bool = False) -> Building:
-        """Begin a dataset, or go on with an unfinished one of the same inputs when `resume`."""
-        unfinished = self._find(kind, name, "building")
-        if unfinished is not None:
-            if (
-                resume
-                and unfinished.fingerprint == fingerprint
-                and all(part.path.exists() for part in unfinished.parts)
-            ):
-                return Building(self, unfinished)
-            self._drop(unfinished)
-        dataset = Dataset(new_id(), kind, name, fingerprint, 0, {}, ())
+        """Begin a dataset, or go on with an unfinished one of the same inputs when `resume`.
+
+        Any other unfinished one of this kind and name is dropped.
+        """
+        self._claim()
+        kept = None
+        for unfinished in self._find_all(kind, name, "building"):
+            fits = unfinished.fingerprint == fingerprint and unfinished.intact
+            if resume and fits and kept is None:
+                kept = unfinished
+            else:
+                self._drop(unfinished)
+        return Building(self, kept or self._begin(kind, name, fingerprint))
+
+    def _begin(self, kind: Kind, name: str, fingerprint: str) -> Dataset:
+        now = self.ledger.clock.now()
+        dataset = Dataset(new_id(), kind, name, fingerprint, 0, {}, (), created_at=now)
         with self.ledger.begin() as connection:
+            self.ledger.check_fence(connection)
             connection.execute(
                 tables.datasets.insert().values(
                     id=dataset.id, kind=kind.value, name=name, fingerprint=fingerprint, state="building", rows=0,
-                    detail={}, run=self.ledger.run, seconds=0.0, created_at=self.ledger.clock.now(),
+                    detail={}, run=self.ledger.run, seconds=0.0, created_at=now,
                 )
             )  # fmt: skip
         boundary(f"{kind.value}.begun")
-        return Building(self, dataset)
+        return dataset
 
     def discard(self, kind: Kind, name: str) -> None:
         """Retire the current dataset, if there is one (its inputs are gone or its effect was undone)."""
@@ -230,8 +331,12 @@ class Store:
             self._drop(found)
 
     def sweep(self) -> int:
-        """Remove files that the ledger does not vouch for; returns how many folders went. Call under the lease."""
-        with self.ledger.begin() as connection:
+        """Remove files that the ledger does not vouch for; returns how many folders went. Call under the lease.
+
+        Raises `SafetyStop` when the folder belongs to another ledger: then nothing here is anybody's waste.
+        """
+        self._claim()
+        with self.ledger.read() as connection:
             known = set(connection.execute(sa.select(tables.datasets.c.id)).scalars())
         removed = 0
         for folder in self.root.glob("*/*/*"):
@@ -240,68 +345,117 @@ class Store:
                 removed += 1
         return removed
 
+    def complete_all(self, finished: Sequence[Finished]) -> tuple[Dataset, ...]:
+        """`Building.complete` for several datasets in one transaction: all become current, or none does."""
+        datasets = tuple(self._final(item) for item in finished)
+        boundary(f"{datasets[0].kind.value}.completing")
+        with self.ledger.begin() as connection:
+            self.ledger.check_fence(connection)
+            retired = [one for dataset in datasets for one in self._enter(connection, dataset)]
+        boundary(f"{datasets[0].kind.value}.completed")
+        for folder in retired:
+            shutil.rmtree(folder, ignore_errors=True)
+        for dataset in datasets:
+            _tidy(self.folder(dataset.kind, dataset.name, dataset.id), dataset)
+        return datasets
+
+    def _final(self, item: Finished) -> Dataset:
+        """The dataset as it will stand once committed."""
+        dataset, parts = item.building.dataset, item.building.parts
+        if not parts:
+            raise ValueError(
+                f"{dataset.kind.value}/{dataset.name}: a dataset needs at least one part, if need be an empty one"
+            )
+        return replace(
+            dataset,
+            fingerprint=item.fingerprint or dataset.fingerprint,
+            rows=item.building.rows,
+            detail=dict(item.detail),
+            parts=parts,
+            seconds=self.ledger.clock.monotonic() - item.building._started,
+        )
+
+    def _enter(self, connection: sa.Connection, dataset: Dataset) -> list[Path]:
+        """Enter a complete dataset in place of the one before; returns the folders nobody vouches for any more."""
+        table = tables.datasets
+        before = connection.execute(
+            sa.select(table.c.id).where(
+                table.c.kind == dataset.kind.value, table.c.name == dataset.name, table.c.state == "complete"
+            )
+        ).scalars().all()  # fmt: skip
+        for old in before:
+            _delete_rows(connection, old)
+        entered = connection.execute(
+            table.update()
+            .where(table.c.id == dataset.id, table.c.state == "building")
+            .values(
+                state="complete", fingerprint=dataset.fingerprint, rows=dataset.rows, detail=dataset.detail,
+                seconds=dataset.seconds, run=self.ledger.run, completed_at=self.ledger.clock.now(),
+            )
+        )  # fmt: skip
+        if entered.rowcount != 1:
+            raise SafetyStop(
+                f"the unfinished {dataset.kind.value} data of {dataset.name!r} was dropped by another command",
+                hint="let only one command at a time work on a project, then run again",
+            )
+        for part in dataset.parts:
+            connection.execute(
+                tables.parts.update()
+                .where(tables.parts.c.dataset == dataset.id, tables.parts.c.number == part.number)
+                .where(tables.parts.c.file != part.path.name)
+                .values(file=part.path.name, rows=part.rows, bytes=part.bytes)
+            )
+        return [self.folder(dataset.kind, dataset.name, old) for old in before]
+
     def _find(self, kind: Kind, name: str, state: str) -> Dataset | None:
+        return next(iter(self._find_all(kind, name, state)), None)
+
+    def _find_all(self, kind: Kind, name: str, state: str) -> list[Dataset]:
+        """Datasets in one state, newest first."""
         table = tables.datasets
         query = (
             sa.select(table)
             .where(table.c.kind == kind.value, table.c.name == name, table.c.state == state)
-            .order_by(table.c.created_at.desc())
-            .limit(1)
+            .order_by(table.c.created_at.desc(), table.c.id)
         )
-        with self.ledger.begin() as connection:
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                return None
-            listed = connection.execute(
-                sa.select(tables.parts)
-                .where(tables.parts.c.dataset == row.id)
-                .order_by(tables.parts.c.number)
-            ).all()
-        folder = self.folder(kind, name, row.id)
+        with self.ledger.read() as connection:
+            return [self._load(connection, kind, row) for row in connection.execute(query).all()]
+
+    def _load(self, connection: sa.Connection, kind: Kind, row: sa.Row[Any]) -> Dataset:
+        listed = connection.execute(
+            sa.select(tables.parts).where(tables.parts.c.dataset == row.id).order_by(tables.parts.c.number)
+        ).all()
+        folder = self.folder(kind, row.name, row.id)
+        parts = tuple(
+            Part(part.number, folder / part.file, part.rows, part.cursor, part.detail or {}, part.bytes)
+            for part in listed
+        )
         return Dataset(
-            row.id, kind, name, row.fingerprint, row.rows, row.detail or {},
-            tuple(Part(p.number, folder / p.file, p.rows, p.cursor, p.detail or {}) for p in listed), row.seconds,
+            row.id, kind, row.name, row.fingerprint, row.rows, row.detail or {}, parts, row.seconds, row.created_at
         )  # fmt: skip
 
-    def _complete(self, building: Building, detail: dict[str, Any], started: float) -> Dataset:
-        dataset, table, clock = building.dataset, tables.datasets, self.ledger.clock
-        if not building.parts:
-            raise ValueError(
-                f"{dataset.kind.value}/{dataset.name}: a dataset needs at least one part, if need be an empty one"
+    def _claim(self) -> None:
+        """Make sure that this folder is our ledger's: with another one, everything here would look like waste."""
+        if self._claimed:
+            return
+        mark, identity = self.root / ".ledger", self.ledger.identity
+        with writing(mark):
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not mark.exists():
+                temporary = mark.with_name(f".ledger.{new_id()}")
+                temporary.write_text(identity, encoding="ascii")
+                flush_and_rename(temporary, mark)
+            owner = mark.read_text(encoding="ascii").strip()
+        if owner != identity:
+            raise SafetyStop(
+                f"the staged data in {self.root} belongs to another ledger",
+                hint="set `ledger` in migration.yaml back to the database it was made with, or start a new project folder",
             )
-        seconds = clock.monotonic() - started
-        before = self.current(dataset.kind, dataset.name)
-        boundary(f"{dataset.kind.value}.completing")
-        with self.ledger.begin() as connection:
-            if before is not None:
-                _delete_rows(connection, before.id)
-            connection.execute(
-                table.update()
-                .where(table.c.id == dataset.id)
-                .values(
-                    state="complete",
-                    rows=building.rows,
-                    detail=detail,
-                    seconds=seconds,
-                    completed_at=clock.now(),
-                )
-            )
-        boundary(f"{dataset.kind.value}.completed")
-        if before is not None:
-            shutil.rmtree(self.folder(before.kind, before.name, before.id), ignore_errors=True)
-        return Dataset(
-            dataset.id,
-            dataset.kind,
-            dataset.name,
-            dataset.fingerprint,
-            building.rows,
-            detail,
-            building.parts,
-            seconds,
-        )
+        self._claimed = True
 
     def _drop(self, dataset: Dataset) -> None:
         with self.ledger.begin() as connection:
+            self.ledger.check_fence(connection)
             _delete_rows(connection, dataset.id)
         shutil.rmtree(self.folder(dataset.kind, dataset.name, dataset.id), ignore_errors=True)
 
@@ -309,15 +463,24 @@ class Store:
 def write_table(rows: pa.Table, path: Path) -> int:
     """Write Arrow rows to one durable Parquet file, whole or not at all; returns the number of rows."""
     temporary = path.with_name(f".{path.name}.writing")
-    try:
-        pq.write_table(rows, temporary, compression="zstd")
+    with writing(path, temporary):
+        pq.write_table(rows, temporary, compression="zstd", row_group_size=ROW_GROUP)
         flush_and_rename(temporary, path)
+    return int(rows.num_rows)
+
+
+@contextmanager
+def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn trouble with the disk into `FatalError`, and give the room of an unfinished file back."""
+    try:
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise FatalError(
             f"cannot write {path}: {error}", hint="is the disk full, or the project folder read-only?"
         ) from error
-    return int(rows.num_rows)
 
 
 def _delete_rows(connection: sa.Connection, dataset_id: str) -> None:
@@ -326,10 +489,26 @@ def _delete_rows(connection: sa.Connection, dataset_id: str) -> None:
 
 
 def _safe(name: str) -> str:
-    """A folder name for any object name; readable, and distinct names stay distinct."""
-    return (
-        "".join(char if char.isalnum() or char in "-_" else f"%{ord(char):02x}" for char in name)[:150] or "%"
+    """A folder name for any object name; readable, within 255 bytes, and distinct names stay distinct."""
+    text = "".join(
+        char
+        if char.isalnum() or char in "-_"
+        else "".join(f"%{byte:02x}" for byte in char.encode(errors="replace"))
+        for char in name
     )
+    if len(text.encode()) <= 150:
+        return text or "%"
+    digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:12]
+    return text.encode()[:120].decode(errors="ignore") + f"%{digest}"
+
+
+def _tidy(folder: Path, dataset: Dataset) -> None:
+    """Remove what is not part of a complete dataset: replaced parts, scratch files, leftovers of killed attempts."""
+    parts = {part.path.name for part in dataset.parts}
+    for path in folder.iterdir():
+        if path.name not in parts and path.is_file():
+            with suppress(OSError):
+                path.unlink()
 
 
 _KINDS = frozenset(kind.value for kind in Kind)
