@@ -1,0 +1,74 @@
+"""Which connector can read what a person named on the command line, and what the system will be called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.core.connector import Connector, Recognition, connectors
+from migrator.core.errors import ProjectError
+
+_SURE_LEAD = 0.1
+"""A connector must be this much surer than the next one, or a person has to say which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A named thing, the connector that opens it, and why that one."""
+
+    name: str
+    connector: Connector
+    settings: Mapping[str, Any]
+    reason: str
+
+
+def recognise(spec: str) -> Recognised:
+    """Recognise `[NAME=][CONNECTOR:]WHAT`, where WHAT is a path or a database URL.
+
+    Raises `ProjectError` when nothing, or more than one connector equally, claims it.
+    """
+    name, what = _split_name(spec)
+    known = connectors()
+    forced, what = _split_connector(what, known)
+    claims = _claims(what, [known[forced]] if forced else list(known.values()))
+    if not claims:
+        readable = ", ".join(item.name for item in known.values() if item.recognise)
+        raise ProjectError.at(
+            "--source", f"nothing here can read {what!r}", f"does it exist? installed connectors: {readable}"
+        )
+    claims.sort(key=lambda claim: -claim[1].confidence)
+    (best, found), *others = claims
+    if others and found.confidence - others[0][1].confidence < _SURE_LEAD:
+        listed = "; ".join(f"{item.name} ({claim.reason})" for item, claim in claims[:3])
+        raise ProjectError.at(
+            "--source", f"{what!r} could be read as {listed}", f"say which, for example: {best.name}:{what}"
+        )
+    return Recognised(name or _default_name(best.name, what), best, found.settings, found.reason)
+
+
+def _claims(what: str, candidates: list[Connector]) -> list[tuple[Connector, Recognition]]:
+    claims = []
+    for candidate in candidates:
+        found = candidate.recognise(what) if candidate.recognise else None
+        if found is not None and found.confidence > 0:
+            claims.append((candidate, found))
+    return claims
+
+
+def _split_name(spec: str) -> tuple[str, str]:
+    match = re.match(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", spec, re.DOTALL)
+    return (match[1], match[2]) if match else ("", spec)
+
+
+def _split_connector(what: str, known: Mapping[str, Connector]) -> tuple[str, str]:
+    head, colon, rest = what.partition(":")
+    return (head, rest) if colon and head in known and not rest.startswith("//") else ("", what)
+
+
+def _default_name(connector_name: str, what: str) -> str:
+    if connector_name.endswith("-export"):
+        return connector_name.removesuffix("-export")
+    stem = re.sub(r"[^A-Za-z0-9]+", "_", what.rstrip("/").rpartition("/")[2].partition(".")[0]).strip("_")
+    return stem.lower() if re.match(r"[A-Za-z]", stem) else "legacy"
