@@ -24,9 +24,9 @@ class Document:
         self.file = file
         self.text = text
         try:
-            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-            _refuse_duplicate_keys(self._root, file)
-            self.data: object = yaml.safe_load(text)
+            self._root = yaml.compose(text, Loader=_LOADER)
+            _check_nodes(self._root, file, {})
+            self.data: object = _construct(self._root)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
@@ -51,6 +51,13 @@ class Document:
                 name, f"cannot read this file: {error}", "YAML files are UTF-8 text"
             ) from error
 
+    def texts(self) -> object:
+        """The data once more, every scalar as the text it is written in: `NO` stays 'NO' and `01` stays '01'.
+
+        Only a plain null (`null`, `~` or nothing at all) is None. For files whose own model says what is a number.
+        """
+        return _texts(self._root, {})
+
     def locate(self, path: TreePath) -> Location:
         """The place of the value at `path`, or of its nearest parent there is."""
         return self._place(path, key=False)
@@ -72,32 +79,77 @@ class Document:
         return Location(self.file, mark.line + 1, mark.column + 1) if mark else Location(self.file, 1, 1)
 
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader; written in C where PyYAML was built so, which is ten times faster."""
+
+
+def _construct(root: yaml.Node | None) -> object:
+    """What `yaml.safe_load` would return, from the nodes already there; merge keys are laid out in them."""
+    return yaml.constructor.SafeConstructor().construct_document(root) if root is not None else None
+
+
+def _texts(node: yaml.Node | None, seen: dict[int, object]) -> object:
+    if node is None:
+        return None
+    if id(node) in seen:
+        return seen[id(node)]
+    found: object
+    match node:
+        case yaml.MappingNode(value=pairs):
+            found = {str(key.value): _texts(value, seen) for key, value in pairs}
+        case yaml.SequenceNode(value=items):
+            found = [_texts(item, seen) for item in items]
+        case yaml.ScalarNode(tag="tag:yaml.org,2002:null"):
+            found = None
+        case _:
+            found = str(node.value)
+    seen[id(node)] = found
+    return found
+
+
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
     match node, part:
         case yaml.MappingNode(value=pairs), _:
-            return next(((key, value) for key, value in pairs if key.value == str(part)), None)
+            return next(((key, value) for key, value in reversed(pairs) if key.value == str(part)), None)
         case yaml.SequenceNode(value=items), int() if part < len(items):
             return None, cast("yaml.Node", items[part])
         case _:
             return None
 
 
-def _refuse_duplicate_keys(node: yaml.Node | None, file: str) -> None:
+def _check_nodes(node: yaml.Node | None, file: str, done: dict[int, bool]) -> None:
+    """Refuse keys that stand twice in one mapping, and anchors that contain themselves; each node is looked at once."""
+    if not isinstance(node, yaml.CollectionNode):
+        return
+    if id(node) in done:
+        if not done[id(node)]:
+            raise ProjectError.at(
+                _place_of(node, file), "this anchor contains itself", "write it out instead"
+            )
+        return
+    done[id(node)] = False
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen and key.value != "<<":
-                place = Location(file, key.start_mark.line + 1, key.start_mark.column + 1)
-                raise ProjectError.at(
-                    place,
-                    f"the key {key.value!r} stands here twice",
-                    "remove one of them: YAML would keep only the last",
-                )
-            seen.add(key.value)
-            _refuse_duplicate_keys(value, file)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicate_keys(item, file)
+        _refuse_duplicate_keys(node, file)
+    for item in node.value:
+        for child in item if isinstance(item, tuple) else (item,):
+            _check_nodes(child, file, done)
+    done[id(node)] = True
+
+
+def _refuse_duplicate_keys(node: yaml.MappingNode, file: str) -> None:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if str(key.value) in seen and key.value != "<<":
+            raise ProjectError.at(
+                _place_of(key, file),
+                f"the key {key.value!r} stands here twice",
+                "remove one of them: YAML would keep only the last",
+            )
+        seen.add(str(key.value))
+
+
+def _place_of(node: yaml.Node, file: str) -> Location:
+    return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, noun: str = "") -> str:
