@@ -1,0 +1,301 @@
+"""Compare what should be in the target with what it answered: every record, every mapped field, exactly, in the engine.
+
+One pass over the full outer join counts everything (records, differing cells, filled cells, sums); only when something
+differs does a second pass keep the differing cells, each with its reason, in the RECONCILE dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from migrator.core.mapped import MappedObject
+from migrator.staging import columns as c
+from migrator.staging.engine import Session, literal, quote
+from migrator.staging.store import Building, Dataset, Kind, Store
+from validation.differences import differs, reason, shown
+from validation.relations import Column, Family, Sides
+
+MISSING = "missing"
+"""Expected, and the target does not have it."""
+DOUBLED = "doubled"
+"""The target has it more than once under one external key."""
+SUPERSEDED = "superseded"
+"""This project once sent it, and it should no longer be there (merged, excluded or gone since)."""
+EXTRA = "extra"
+"""In the target, and not from this project."""
+
+EXAMPLES = 3
+
+DIFFERENCES = pa.schema(
+    [
+        pa.field(c.ID, pa.string()),
+        *(pa.field(name, pa.string()) for name in ("mapping", "key", "field", "class", "expected", "actual")),
+    ]
+)
+"""Columns of a RECONCILE dataset: one row per finding, values as text and unmasked (mask them on output)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One record of a finding, values as text and unmasked; `field` is '' for a finding about the whole record."""
+
+    id: str
+    key: str
+    field: str
+    reason: str
+    expected: str | None
+    actual: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFacts:
+    """What the comparison found about one field, over the records found on both sides."""
+
+    name: str
+    family: Family
+    compared: int
+    different: int
+    source_filled: int
+    """Mapped source rows with a value, whatever became of them."""
+    expected_filled: int
+    """Expected records with a value; the missing ones included."""
+    actual_filled: int
+    """Values the target holds in records of ours."""
+    unresolved: int = 0
+    """Links to records that are not in the target, so that the link had to stay empty."""
+    declared_empty: int = 0
+    """Links the mapping left empty with a warning (the record they point to is not in the source)."""
+    source_sum: str | None = None
+    """Exact sums as text, for whole and decimal numbers: all mapped source rows, the expected records, the target's."""
+    expected_sum: str | None = None
+    actual_sum: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The outcome of one object's comparison."""
+
+    mapped: MappedObject
+    sides: Sides
+    source: int
+    """Mapped source rows."""
+    expected: int
+    found: int
+    missing: int
+    extra: int
+    superseded: int
+    doubled: int
+    """Rows of the target beyond the first under one key."""
+    actual: int
+    """Rows the target answered."""
+    fields: tuple[FieldFacts, ...]
+    reasons: Mapping[tuple[str, str], int]
+    """(field, reason) → cells; record findings stand under field ''."""
+    examples: Mapping[tuple[str, str], tuple[Cell, ...]]
+    dataset: Dataset
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing at all differs (records of others do not count)."""
+        return not (
+            self.missing
+            or self.superseded
+            or self.doubled
+            or any(f.different or f.unresolved for f in self.fields)
+        )
+
+
+def reconcile(session: Session, store: Store, sides: Sides) -> Reconciled:
+    """Compare the two sides and keep every difference as RECONCILE (__id, mapping, key, field, class, expected, actual)."""
+    counts = session.fetch(_count_sql(sides)).to_pylist()[0]
+    source = session.fetch(_source_sql(sides)).to_pylist()[0]
+    fields = tuple(_facts(column, counts, source) for column in sides.columns)
+    superseded = _superseded(session, sides) if counts["extra"] else 0
+    dataset = _keep_differences(session, store, sides, counts, fields)
+    reasons, examples = _summarise(session, dataset)
+    return Reconciled(
+        sides.mapped, sides, source["n"], counts["expected"], counts["expected"] - counts["missing"],
+        counts["missing"], counts["extra"] - superseded, superseded, counts["doubled"], counts["actual"], fields,
+        reasons, examples, dataset,
+    )  # fmt: skip
+
+
+def joined_sql(sides: Sides) -> str:
+    """The full outer join of both sides, one row per expected record and row of the target."""
+    values = []
+    for column in sides.columns:
+        values += [f"e.{column.e}", f"a.{column.a}"]
+        values += [f"a.{column.raw}"] if column.raw else []
+        values += [f"e.{column.ref}"] if column.ref else []
+    return (
+        f"SELECT e.{c.ID}, e.__k AS ek, a.__k AS ak, a.__n IS NOT NULL AS there, coalesce(a.__n, 1) AS n,"
+        f" e.__waits, {', '.join(values)}"
+        f" FROM {quote(sides.expected)} e FULL OUTER JOIN {quote(sides.actual)} a ON e.__k = a.__k"
+    )
+
+
+_OURS = "j.ek IS NOT NULL"
+_BOTH = "j.ek IS NOT NULL AND j.there"
+_ONCE = "j.ek IS NOT NULL AND j.n = 1"
+
+
+def _count_sql(sides: Sides) -> str:
+    wanted = [
+        f"count(*) FILTER ({_ONCE}) AS expected",
+        f"count(*) FILTER ({_OURS} AND NOT j.there) AS missing",
+        "count(*) FILTER (j.ek IS NULL) AS extra",
+        "count(*) FILTER (j.there AND j.n > 1) AS doubled",
+        "count(*) FILTER (j.there) AS actual",
+        f"count(*) FILTER ({_BOTH}) AS compared",
+    ]
+    for column in sides.columns:
+        wanted += [
+            f"count(*) FILTER ({_BOTH} AND {differs(column)}) AS d_{column.e}",
+            f"count(j.{column.e}) FILTER ({_ONCE}) AS f_{column.e}",
+            f"count(j.{column.a}) FILTER ({_OURS}) AS f_{column.a}",
+        ]
+        if column.ref:
+            wanted.append(f"count(*) FILTER ({_ONCE} AND {_unresolved(column)}) AS u_{column.e}")
+        if summed(column):
+            wanted += [
+                f"CAST(sum(j.{column.e}) FILTER ({_ONCE}) AS VARCHAR) AS s_{column.e}",
+                f"CAST(sum(j.{column.a}) FILTER ({_OURS}) AS VARCHAR) AS s_{column.a}",
+            ]
+    return f"SELECT {', '.join(wanted)} FROM ({joined_sql(sides)}) j"
+
+
+def _unresolved(column: Column) -> str:
+    return f"(j.{column.ref} IS NOT NULL AND j.{column.e} IS NULL)"
+
+
+def summed(column: Column) -> bool:
+    """Whether a control total makes sense: exact numbers only, never a float."""
+    return column.family == Family.NUMBER and column.schema.type.value != "float"
+
+
+def _source_sql(sides: Sides) -> str:
+    wanted = ["count(*) AS n"]
+    for column in sides.columns:
+        wanted.append(f"count({quote(column.name)}) AS f_{column.e}")
+        if column.ref:
+            named = f"len(list_filter({c.ISSUES}, lambda issue: issue.field = {literal(column.name)})) > 0"
+            wanted.append(
+                f"count(*) FILTER ({quote(column.name)} IS NULL AND NOT {c.BAD} AND {named}) AS w_{column.e}"
+            )
+        if summed(column):
+            wanted.append(f"CAST(sum({quote(column.name)}) AS VARCHAR) AS s_{column.e}")
+    return f"SELECT {', '.join(wanted)} FROM {quote(sides.source)}"
+
+
+def _facts(column: Column, counts: Mapping[str, Any], source: Mapping[str, Any]) -> FieldFacts:
+    sums = (
+        (source[f"s_{column.e}"], counts[f"s_{column.e}"], counts[f"s_{column.a}"]) if summed(column) else ()
+    )
+    return FieldFacts(
+        column.name, column.family, counts["compared"], counts[f"d_{column.e}"],
+        source[f"f_{column.e}"], counts[f"f_{column.e}"], counts[f"f_{column.a}"],
+        counts[f"u_{column.e}"] if column.ref else 0, source[f"w_{column.e}"] if column.ref else 0,
+        *(item or "0" for item in sums),
+    )  # fmt: skip
+
+
+def _extra_sql(sides: Sides) -> str:
+    return (
+        f"SELECT x.__k, s.__k IS NOT NULL AS ours FROM (SELECT a.__k FROM {quote(sides.actual)} a"
+        f" WHERE NOT EXISTS (FROM {quote(sides.expected)} e WHERE e.__k = a.__k)) x"
+        f" LEFT JOIN {quote(sides.sent)} s ON s.__k = x.__k"
+    )
+
+
+def _superseded(session: Session, sides: Sides) -> int:
+    found = session.fetch(f"SELECT count(*) FILTER (ours) AS n FROM ({_extra_sql(sides)})")
+    return int(found.column("n")[0].as_py())
+
+
+def _keep_differences(
+    session: Session,
+    store: Store,
+    sides: Sides,
+    counts: Mapping[str, Any],
+    fields: tuple[FieldFacts, ...],
+) -> Dataset:
+    readback = store.need(Kind.READBACK, sides.mapped.name, made_by="validate")
+    building = store.build(Kind.RECONCILE, sides.mapped.name, readback.fingerprint)
+    different = [
+        column
+        for column, facts in zip(sides.columns, fields, strict=True)
+        if facts.different or facts.unresolved
+    ]
+    if different or counts["missing"] or counts["extra"] or counts["doubled"]:
+        _write_differences(session, building, sides, different)
+    else:
+        building.add_table(DIFFERENCES.empty_table())
+    return building.complete()
+
+
+def _write_differences(session: Session, building: Building, sides: Sides, different: list[Column]) -> None:
+    cells = " OR ".join(_found(column) for column in different) or "FALSE"
+    kept = [
+        f"j.{name}" for column in different for name in (column.e, column.a, column.raw, column.ref) if name
+    ]
+    columns = ", ".join([f"j.{c.ID}", "j.ek", "j.ak", "j.there", "j.n", "j.__waits", *kept])
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_DIFFERING} AS SELECT {columns} FROM ({joined_sql(sides)}) j"
+        f" WHERE {_OURS} AND (NOT j.there OR j.n > 1 OR {cells})"
+    )
+    building.add(lambda path: session.write(_cells_sql(sides, different), path))
+    session.execute(f"DROP TABLE {_DIFFERING}")
+
+
+_DIFFERING = '"v:differing"'
+
+
+def _cells_sql(sides: Sides, different: list[Column]) -> str:
+    """Every finding as one row; unions, so that it costs one scan of the (small) differing rows per differing field."""
+    name = literal(sides.mapped.name)
+    head = f"{name} AS mapping"
+    selects = [
+        f"SELECT j.{c.ID}, {head}, j.ek AS key, '' AS field,"
+        f" CASE WHEN j.there THEN '{DOUBLED}' ELSE '{MISSING}' END AS class,"
+        f" NULL::VARCHAR AS expected, NULL::VARCHAR AS actual FROM {_DIFFERING} j WHERE NOT j.there OR j.n > 1",
+        f"SELECT NULL, {head}, x.__k, '', CASE WHEN x.ours THEN '{SUPERSEDED}' ELSE '{EXTRA}' END, NULL, NULL"
+        f" FROM ({_extra_sql(sides)}) x",
+    ]
+    for column in different:
+        expected, actual = shown(column)
+        selects.append(
+            f"SELECT j.{c.ID}, {head}, j.ek, {literal(column.name)}, {reason(column)}, {expected}, {actual}"
+            f" FROM {_DIFFERING} j WHERE j.there AND {_found(column)}"
+        )
+    return " UNION ALL ".join(selects)
+
+
+def _found(column: Column) -> str:
+    """A differing cell, or a link that had to stay empty on both sides because its record is not there."""
+    return f"({differs(column)} OR {_unresolved(column)})" if column.ref else differs(column)
+
+
+def _summarise(
+    session: Session, dataset: Dataset
+) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], tuple[Cell, ...]]]:
+    if not dataset.rows:
+        return {}, {}
+    session.view("v:reconcile", dataset.files, dataset.schema())
+    counted = session.fetch('SELECT field, class, count(*) AS n FROM "v:reconcile" GROUP BY ALL ORDER BY ALL')
+    reasons = {(row["field"], row["class"]): row["n"] for row in counted.to_pylist()}
+    shown_rows = session.fetch(
+        f"""SELECT * FROM "v:reconcile" QUALIFY row_number()
+            OVER (PARTITION BY field, class ORDER BY key, {c.ID}, actual) <= {EXAMPLES}
+            ORDER BY field, class, key, {c.ID}, actual"""
+    )
+    examples: dict[tuple[str, str], tuple[Cell, ...]] = {}
+    for row in shown_rows.to_pylist():
+        cell = Cell(
+            row[c.ID] or "", row["key"] or "", row["field"], row["class"], row["expected"], row["actual"]
+        )
+        examples[row["field"], row["class"]] = (*examples.get((row["field"], row["class"]), ()), cell)
+    return reasons, examples

@@ -1,0 +1,228 @@
+"""The two sides of the comparison as relations in the engine: what should be in the target, and what it answered.
+
+Expected is every survivor whose last outcome says that the target has it, links turned into target ids over the
+crosswalk. Actual is the read-back, each column cast to the expected type where the target answers another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+
+from migrator.core.mapped import Link, MappedObject
+from migrator.core.schema import FieldSchema, FieldType
+from migrator.staging import columns as c
+from migrator.staging.engine import Session, literal, quote
+from migrator.staging.relation import Mapped, need_mapped, reference, relation, survivors
+from migrator.staging.store import Kind, Store
+
+SessionFactory = Callable[[], Session]
+
+LOADED = "('created', 'updated', 'unchanged')"
+
+
+class Family(Enum):
+    """How values of a field are compared; decides which reasons for a difference make sense."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    LINK = "link"
+    NUMBER = "number"
+    DATE = "date"
+    INSTANT = "instant"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One compared field: `e` and `a` are the SQL names of its expected and actual value in the joined relation."""
+
+    schema: FieldSchema
+    family: Family
+    link: Link | None
+    e: str
+    a: str
+    raw: str
+    """Name of the actual value before its cast, '' when it needs none."""
+    ref: str = ""
+    """For a link: name of the expected value as 'MAPPING/SOURCE:KEY', before it became a target id."""
+
+    @property
+    def name(self) -> str:
+        """The field's name in the target."""
+        return self.schema.name
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Names of the relations of one mapping in a session.
+
+    `expected`: __id, __k (external key as text), __waits (a newer state is planned but not sent), e0, e1, …
+    `actual`: __k, __n (1, 2, … for rows that share a key), a0, a1, … (r0, … before a cast).
+    `source`: every mapped row, whatever became of it, with the fields' own names.
+    `sent`: __k of every record this project ever sent.
+    """
+
+    mapped: MappedObject
+    columns: tuple[Column, ...]
+    expected: str
+    actual: str
+    source: str
+    sent: str
+    refs: str
+
+
+def open_sides(
+    session: Session, store: Store, mapped: MappedObject, objects: Mapping[str, MappedObject]
+) -> Sides:
+    """Register the relations of `mapped` in the session; its READBACK must be complete.
+
+    Raises `FatalError` when a dataset that an earlier step makes is not there.
+    """
+    readback = store.need(Kind.READBACK, mapped.name, made_by="validate")
+    made = need_mapped(store, mapped)
+    shape = made.mapped.schema()
+    prefix = f"v:{mapped.name}:"
+    sides = Sides(
+        mapped,
+        _columns(mapped, shape, readback.schema()),
+        *(prefix + part for part in ("expected", "actual", "source", "sent", "refs")),
+    )
+    _make_refs(session, store, sides, objects)
+    crosswalk = relation(session, store.current(Kind.CROSSWALK, mapped.name), c.CROSSWALK)
+    _define(session, sides.source, f"SELECT * FROM {relation(session, made.mapped)}")
+    _define(session, sides.sent, f"SELECT DISTINCT target_key AS __k FROM {crosswalk}")
+    _define(session, sides.expected, _expected_sql(session, store, sides, made, crosswalk))
+    _define(session, sides.actual, _actual_sql(session, sides, relation(session, readback), shape))
+    return sides
+
+
+def duck_type(kind: pa.DataType) -> str:
+    """The engine's name of an Arrow type that a mapped field may have."""
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
+    names = {
+        pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN",
+        pa.date32(): "DATE", pa.time64("us"): "TIME",
+    }  # fmt: skip
+    return names.get(kind, "VARCHAR")
+
+
+def family(item: FieldSchema, link: Link | None) -> Family:
+    """How values of this field are compared."""
+    return Family.LINK if link is not None else _FAMILIES.get(item.type, Family.OTHER)
+
+
+_FAMILIES = {
+    FieldType.STRING: Family.TEXT,
+    FieldType.TEXT: Family.TEXT,
+    FieldType.JSON: Family.TEXT,
+    FieldType.PICKLIST: Family.CHOICE,
+    FieldType.MULTI_PICKLIST: Family.CHOICE,
+    FieldType.INTEGER: Family.NUMBER,
+    FieldType.DECIMAL: Family.NUMBER,
+    FieldType.FLOAT: Family.NUMBER,
+    FieldType.DATE: Family.DATE,
+    FieldType.DATETIME: Family.INSTANT,
+}
+
+
+def _columns(mapped: MappedObject, made: pa.Schema, answered: pa.Schema) -> tuple[Column, ...]:
+    found = []
+    for number, item in enumerate(mapped.fields):
+        link = mapped.link(item.name)
+        wanted, has = _plain(made.field(item.name).type), _plain(answered.field(item.name).type)
+        raw = "" if has == wanted or (_exact(has) and _exact(wanted)) else f"r{number}"
+        ref = f"q{number}" if link is not None else ""
+        found.append(Column(item, family(item, link), link, f"e{number}", f"a{number}", raw, ref))
+    return tuple(found)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    return pa.timestamp("us", tz="UTC") if pa.types.is_timestamp(kind) and kind.tz else kind
+
+
+def _exact(kind: pa.DataType) -> bool:
+    # Exact numbers compare exactly whatever their scales; a cast would round a difference away.
+    return bool(pa.types.is_decimal(kind) or pa.types.is_integer(kind))
+
+
+def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, crosswalk: str) -> str:
+    mapped = sides.mapped
+    plan = store.current(Kind.PLAN, mapped.name)
+    fields = ", ".join([c.ID, *(quote(column.name) for column in sides.columns)])
+    key = f"s.{quote(mapped.key)}"
+    joins, values = [], []
+    for column in sides.columns:
+        if column.link is None:
+            values.append(f"s.{quote(column.name)} AS {column.e}")
+            continue
+        alias = f"l{column.e}"
+        joins.append(f"LEFT JOIN {quote(sides.refs)} {alias} ON {alias}.ref = s.{quote(column.name)}")
+        values.append(f"{_link_value(column, alias)} AS {column.e}, s.{quote(column.name)} AS {column.ref}")
+    waits = f"p.{c.FINGERPRINT} IS DISTINCT FROM x.{c.FINGERPRINT}" if plan else "FALSE"
+    if plan:
+        joins.append(f"LEFT JOIN {relation(session, plan)} p ON p.{c.ID} = s.{c.ID}")
+    return f"""
+        SELECT s.{c.ID}, coalesce(x.target_key, CAST({key} AS VARCHAR)) AS __k, {waits} AS __waits,
+               {", ".join(values)}
+        FROM ({survivors(session, made, fields)}) s
+        JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}
+        {" ".join(joins)}"""
+
+
+def _link_value(column: Column, alias: str) -> str:
+    """The target id a link should hold; a value that is no reference of ours (a default) stands as it is."""
+    assert column.link is not None  # noqa: S101 (only called for links)
+    value = f"s.{quote(column.name)}"
+    ours = " OR ".join(f"starts_with({value}, {literal(name + '/')})" for name in column.link.mappings)
+    return f"CASE WHEN {alias}.ref IS NOT NULL THEN {alias}.target_id WHEN {ours or 'FALSE'} THEN NULL ELSE {value} END"
+
+
+def _actual_sql(session: Session, sides: Sides, readback: str, made: pa.Schema) -> str:
+    key = f"CAST({quote(sides.mapped.key)} AS VARCHAR)"
+    found = session.fetch(f"SELECT count({key}) - count(DISTINCT {key}) AS n FROM {readback}")
+    doubled = found.column("n")[0].as_py()
+    number = f"row_number() OVER (PARTITION BY {key} ORDER BY 1)" if doubled else "1"
+    values = []
+    for column in sides.columns:
+        name = quote(column.name)
+        if not column.raw:
+            values.append(f"{name} AS {column.a}")
+            continue
+        wanted = duck_type(made.field(column.name).type)
+        values += [f"TRY_CAST({name} AS {wanted}) AS {column.a}", f"CAST({name} AS VARCHAR) AS {column.raw}"]
+    return f"SELECT {key} AS __k, {number} AS __n, {', '.join(values)} FROM {readback}"
+
+
+def _make_refs(session: Session, store: Store, sides: Sides, objects: Mapping[str, MappedObject]) -> None:
+    """`refs`: one row per record a link of this mapping may point to, with the id it has in the target."""
+    names = sorted({name for link in sides.mapped.links for name in link.mappings if name in objects})
+    selects = [_refs_sql(session, store, name) for name in names]
+    empty = "SELECT NULL::VARCHAR AS ref, NULL::VARCHAR AS target_id WHERE FALSE"
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {quote(sides.refs)} AS {' UNION ALL '.join(selects) or empty}"
+    )
+
+
+def _refs_sql(session: Session, store: Store, name: str) -> str:
+    clusters = relation(session, store.current(Kind.CLUSTERS, name), c.CLUSTERS)
+    crosswalk = relation(session, store.current(Kind.CROSSWALK, name), c.CROSSWALK)
+    return f"""
+        SELECT {reference(name, f"r.{c.ID}")} AS ref, x.target_id
+        FROM (SELECT {c.ID}, survivor FROM {clusters}
+              UNION ALL
+              SELECT {c.ID}, {c.ID} FROM {crosswalk} k
+              WHERE NOT EXISTS (FROM {clusters} m WHERE m.{c.ID} = k.{c.ID})) r
+        JOIN {crosswalk} x ON x.{c.ID} = r.survivor AND x.target_id IS NOT NULL"""
+
+
+def _define(session: Session, name: str, sql: str) -> None:
+    session.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {sql}")
