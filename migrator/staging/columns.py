@@ -32,11 +32,14 @@ BAD = "__bad"
 FINGERPRINT = "__fp"
 """VARCHAR, md5 of the row's mapped values: what was last written is compared by it."""
 ACTION = "__action"
-"""VARCHAR, one of migrator.load.plan.Action's values."""
+"""VARCHAR, one of migrator.staging.action.Action's values."""
 REASON = "__reason"
 """VARCHAR, why a row waits (root cause), or null."""
 BATCH = "__batch"
 """INTEGER, batch number from 0, or null when nothing is sent."""
+
+KNOWN = "__known"
+"""TIMESTAMPTZ, when the last outcome that the plan knows of came; a later outcome means that the row is done."""
 
 ISSUES_TYPE = "STRUCT(field VARCHAR, rule VARCHAR, value VARCHAR, message VARCHAR, severity VARCHAR)[]"
 
@@ -53,12 +56,13 @@ CROSSWALK = pa.schema(
         pa.field(BATCH, pa.int32()),
         pa.field("run", pa.string()),
         pa.field("at", pa.timestamp("us", tz="UTC")),
+        pa.field("links", pa.string()),
     ]
 )
 """The last outcome of each record that was ever sent; `target_id` is null while it was only ever refused.
 
 `outcome` is 'created', 'updated', 'unchanged' or 'refused'. `__fp` is the fingerprint of what the outcome is about.
-`target_key` is the external key the record has in the target.
+`target_key` is the external key the record has in the target. `links` is the md5 of the deferred links last set, or null.
 """
 
 CLUSTERS = pa.schema(

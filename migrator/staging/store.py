@@ -268,6 +268,10 @@ class Store:
         """The complete dataset that stands for `name` now, or None."""
         return self._find(kind, name, "complete")
 
+    def unfinished(self, kind: Kind, name: str) -> Dataset | None:
+        """The dataset that a killed step left half built, with the parts that were committed; or None."""
+        return self._find(kind, name, "building")
+
     def need(self, kind: Kind, name: str, *, made_by: str) -> Dataset:
         """`current`, or a `FatalError` that says which command makes it."""
         found = self.current(kind, name)

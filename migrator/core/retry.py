@@ -1,0 +1,55 @@
+"""One way to try again: bounded, with growing jittered waits, minding the other side's own hint; time and chance injected."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from migrator.core.clock import Clock
+from migrator.core.errors import RetryableError
+
+Answer = TypeVar("Answer")
+_chance = random.SystemRandom().random
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long: `attempts` in all, waits in seconds doubling from `first` up to `longest`."""
+
+    attempts: int = 6
+    first: float = 0.5
+    longest: float = 60.0
+    patience: float = 300.0
+    """A hint to wait longer than this many seconds is not waited for: the run ends with all its work saved."""
+
+    def wait(self, failures: int, hint: float | None, chance: float) -> float:
+        """Seconds before the next attempt: never less than the hint; jitter (`chance` in 0…1) only adds to it."""
+        backoff = min(self.longest, self.first * 2 ** (failures - 1))
+        return backoff * chance if hint is None else hint + self.first * chance
+
+
+PATIENT = RetryPolicy()
+"""The policy of a command that nobody tuned."""
+
+
+def call(
+    attempt: Callable[[], Answer],
+    *,
+    policy: RetryPolicy,
+    clock: Clock,
+    chance: Callable[[], float] = _chance,
+) -> Answer:
+    """The answer of `attempt`, tried again after each `RetryableError` as the policy allows; then the error itself.
+
+    Only for what may be done twice: `attempt` must be idempotent, for a lost answer looks like a failure.
+    """
+    for failures in range(1, policy.attempts):
+        try:
+            return attempt()
+        except RetryableError as error:
+            if (error.retry_after or 0.0) > policy.patience:
+                raise
+            clock.sleep(policy.wait(failures, error.retry_after, chance()))
+    return attempt()

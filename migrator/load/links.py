@@ -1,0 +1,70 @@
+"""The second pass: links of cycles and self references, set once both ends are in the target.
+
+Which links a record last got is noted in the crosswalk (`links`), so only what changed is sent, also when a parent
+comes in much later than its child.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from migrator.core.fingerprint import fingerprint
+from migrator.core.mapped import Link, MappedObject
+from migrator.load.canonical import framed
+from migrator.load.outbound import TARGET_KEY, parents
+from migrator.staging import columns
+from migrator.staging.engine import Session, quote
+from migrator.staging.relation import relation
+from migrator.staging.store import Dataset, Kind, Store
+
+LINKS = "__links"
+_ID, _FP, _BATCH = quote(columns.ID), quote(columns.FINGERPRINT), quote(columns.BATCH)
+
+
+def deferred(obj: MappedObject) -> tuple[Link, ...]:
+    """The links of an object that are set in the second pass."""
+    return tuple(link for link in obj.links if link.deferred)
+
+
+def links_fingerprint(store: Store, obj: MappedObject, planned: Dataset) -> str:
+    """Of all that the second pass of an object depends on."""
+    names = [obj.name, *sorted({name for link in deferred(obj) for name in link.mappings})]
+    found = [store.current(Kind.CROSSWALK, name) for name in names]
+    return fingerprint("links", planned.id, [item.id if item else "" for item in found])
+
+
+def changed_links(
+    store: Store, session: Session, obj: MappedObject, planned: Dataset, *, batch_rows: int
+) -> str:
+    """SQL for the loaded records whose deferred links are not yet as the plan wants them, numbered into batches.
+
+    A link whose other end is not in the target is sent empty; it is told as a warning until that record comes.
+    """
+    links = deferred(obj)
+    own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
+    joins = " ".join(
+        f"LEFT JOIN ({parents(store, session, link)}) AS p{number} ON p{number}.ref = r.{quote(link.field)}"
+        for number, link in enumerate(links)
+    )
+    targets = [f"p{number}.target_id" for number in range(len(links))]
+    linked = f"CASE WHEN coalesce({', '.join(targets)}) IS NOT NULL THEN md5({framed(targets)}) END"
+    values = ", ".join(
+        f"{target} AS {quote(link.field)}" for target, link in zip(targets, links, strict=True)
+    )
+    found = (
+        f"SELECT r.{_ID}, r.{_FP}, CAST(r.{quote(obj.key)} AS VARCHAR) AS {quote(TARGET_KEY)}, r.{quote(obj.key)},"
+        f" {linked} AS {quote(LINKS)}, {values}, x.links AS __before"
+        f" FROM {relation(session, planned)} AS r JOIN {own} AS x ON x.{_ID} = r.{_ID} {joins}"
+        f" WHERE x.target_id IS NOT NULL AND x.outcome <> 'refused' AND x.{_FP} = r.{_FP}"
+    )
+    first = quote(links[0].field)
+    return (
+        f"SELECT * EXCLUDE (__before),"
+        f" CAST((row_number() OVER (ORDER BY {first} NULLS FIRST, {_ID}) - 1) // {batch_rows:d} AS INTEGER) AS {_BATCH}"
+        f" FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before ORDER BY {_BATCH}, {_ID}"
+    )
+
+
+def nothing_left() -> pa.Table:
+    """The one empty part that stands for a second pass with nothing to do."""
+    return columns.CROSSWALK.empty_table()

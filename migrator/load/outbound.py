@@ -1,0 +1,127 @@
+"""Rows as they are sent: links resolved to what the target calls their records, in batch order, read back batch by batch.
+
+The OUTBOUND dataset is the intent on record: it is complete before the first of its rows is sent. It is one sorted
+file, read from front to back, so a batch costs the same however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from migrator.core.fingerprint import fingerprint
+from migrator.core.mapped import Link, MappedObject
+from migrator.staging import columns
+from migrator.staging.action import SENT, listed
+from migrator.staging.engine import Session, quote
+from migrator.staging.relation import reference, relation
+from migrator.staging.store import Dataset, Kind, Store
+
+TARGET_KEY = "__target_key"
+"""The external key as text, as outcomes name it."""
+_ID, _FP, _BATCH = quote(columns.ID), quote(columns.FINGERPRINT), quote(columns.BATCH)
+
+
+def make_outbound(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> Dataset:
+    """The OUTBOUND dataset of what is left to send of a plan: rows whose links all resolve now."""
+    held = tuple(link for link in obj.links if not link.deferred)
+    crosswalks = [store.current(Kind.CROSSWALK, name) for name in _names(obj, held)]
+    made_of = fingerprint(planned.id, [item.id if item else "" for item in crosswalks])
+    found = store.current(Kind.OUTBOUND, obj.name)
+    if found is not None and store.is_current(Kind.OUTBOUND, obj.name, made_of):
+        return found
+    left = _left(store, session, obj, planned)
+    building = store.build(Kind.OUTBOUND, obj.name, made_of)
+    building.add(lambda path: session.write(_resolved(store, session, obj, held, left), path))
+    counted = session.fetch(f"SELECT count(*) AS n FROM ({left})").column("n")[0].as_py()
+    return building.complete({"left": counted})
+
+
+def parents(store: Store, session: Session, link: Link) -> str:
+    """SQL for (ref, target_id) of every record in the target that a link may point to."""
+    return " UNION ALL ".join(
+        f"SELECT {reference(name, _ID)} AS ref, target_id"
+        f" FROM {relation(session, store.current(Kind.CROSSWALK, name), columns.CROSSWALK)}"
+        " WHERE target_id IS NOT NULL"
+        for name in link.mappings
+    )
+
+
+def read_batches(path: Path, *, column: str = columns.BATCH) -> Iterator[pa.Table]:
+    """The rows of each batch in turn from a file sorted by `column`; never more than a row group and a batch in memory."""
+    waiting: list[pa.Table] = []
+    current: int | None = None
+    with pq.ParquetFile(path) as file:
+        for page in file.iter_batches(batch_size=20_000):
+            rows = pa.Table.from_batches([page])
+            for start, end in _runs(rows.column(column)):
+                number = rows.column(column)[start].as_py()
+                if current is not None and number < current:
+                    raise AssertionError(f"{path}: batches are out of order")
+                if waiting and number != current:
+                    yield pa.concat_tables(waiting)
+                    waiting = []
+                current = number
+                waiting.append(rows.slice(start, end - start))
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _runs(numbers: pa.ChunkedArray) -> list[tuple[int, int]]:
+    """(start, end) of each run of equal numbers."""
+    total = len(numbers)
+    if not total:
+        return []
+    changes = pc.indices_nonzero(pc.not_equal(numbers.slice(1), numbers.slice(0, total - 1))).to_pylist()
+    starts = [0, *(place + 1 for place in changes)]
+    return list(zip(starts, [*starts[1:], total], strict=True))
+
+
+def _names(obj: MappedObject, links: Sequence[Link]) -> list[str]:
+    return [obj.name, *sorted({name for link in links for name in link.mappings})]
+
+
+def _left(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
+    """SQL for the planned rows that have no outcome newer than the plan."""
+    plan = relation(session, planned)
+    wanted = f"SELECT r.* FROM {plan} AS r WHERE r.{quote(columns.ACTION)} IN ({listed(SENT)})"
+    crosswalk = store.current(Kind.CROSSWALK, obj.name)
+    if crosswalk is None or crosswalk.id == planned.detail["inputs"]["crosswalk"]:
+        return wanted
+    return (
+        f"{wanted} AND NOT EXISTS (SELECT 1 FROM {relation(session, crosswalk)} AS x WHERE x.{_ID} = r.{_ID}"
+        f" AND x.{_FP} = r.{_FP} AND x.at IS DISTINCT FROM r.{quote(columns.KNOWN)})"
+    )
+
+
+def _resolved(store: Store, session: Session, obj: MappedObject, held: Sequence[Link], left: str) -> str:
+    place = {link.field: number for number, link in enumerate(held)}
+    later = {link.field for link in obj.links if link.deferred}
+    fields = ", ".join(
+        f"p{place[item.name]}.target_id AS {quote(item.name)}"
+        if item.name in place
+        else f"r.{quote(item.name)}"
+        for item in obj.fields
+        if item.name not in later
+    )
+    joins = " ".join(
+        f"LEFT JOIN ({parents(store, session, link)}) AS p{number} ON p{number}.ref = r.{quote(link.field)}"
+        for number, link in enumerate(held)
+    )
+    whole = " AND ".join(
+        [
+            "true",
+            *(
+                f"(r.{quote(link.field)} IS NULL OR p{number}.target_id IS NOT NULL)"
+                for number, link in enumerate(held)
+            ),
+        ]
+    )
+    return (
+        f"SELECT r.{_ID}, r.{_FP}, r.{_BATCH}, CAST(r.{quote(obj.key)} AS VARCHAR) AS {quote(TARGET_KEY)}, {fields}"
+        f" FROM ({left}) AS r {joins} WHERE {whole} ORDER BY r.{_BATCH}, r.{_ID}"
+    )

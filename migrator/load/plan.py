@@ -1,0 +1,333 @@
+"""What is to be done with every survivor: created, updated, left alone, or held with a reason; nothing is written to the target.
+
+One query an object, in load order. A row waits when it points to a record that cannot be in the target yet; the
+reason it names is the root cause, handed down from parent to child. Links that are set in the second pass never hold
+a row. Rows to send are numbered into batches so that the children of one parent travel together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrator.core.errors import ProjectError
+from migrator.core.fingerprint import fingerprint
+from migrator.core.mapped import Link, MappedObject
+from migrator.load.canonical import row_fingerprint
+from migrator.load.judge import Inputs, judged, numbered
+from migrator.load.settle import settle
+from migrator.staging import columns
+from migrator.staging.action import QUARANTINED, SENT, Action, listed
+from migrator.staging.engine import Session, literal, quote
+from migrator.staging.relation import find_mapped, first_error, need_mapped, reference, relation, survivors
+from migrator.staging.store import Dataset, Kind, Store
+
+__all__ = ["Action", "Groups", "ObjectPlan", "Plan", "Retry", "plan"]
+
+Groups = Sequence[Sequence[MappedObject]]
+"""Mapped objects in load order; those of one group depend on each other through deferred links."""
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Which rows that the target refused are tried again although they have not changed; None means all."""
+
+    objects: frozenset[str] | None = None
+    rules: frozenset[str] | None = None
+
+    def condition(self, name: str) -> str:
+        """SQL over the crosswalk row `x` of an object."""
+        if self.objects is not None and name not in self.objects:
+            return "false"
+        if self.rules is None:
+            return "true"
+        return (
+            f"coalesce(x.code, '') IN ({', '.join(literal(rule) for rule in sorted(self.rules)) or 'NULL'})"
+        )
+
+    def as_json(self) -> dict[str, list[str] | None]:
+        """For fingerprints."""
+        return {
+            "objects": sorted(self.objects) if self.objects is not None else None,
+            "rules": sorted(self.rules) if self.rules is not None else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlan:
+    """The plan of one object in numbers."""
+
+    name: str
+    target_object: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Action → rows; actions without rows are left out."""
+    batches: int = 0
+    deferred: tuple[str, ...] = ()
+    """Fields that are set in the second pass."""
+
+    @property
+    def rows(self) -> int:
+        """Survivors in all."""
+        return sum(self.counts.values())
+
+    @property
+    def to_send(self) -> int:
+        """Rows that a load would write."""
+        return sum(self.counts.get(item.value, 0) for item in SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a load would do, object by object in load order."""
+
+    objects: tuple[ObjectPlan, ...]
+    order: tuple[tuple[str, ...], ...]
+    fingerprint: str
+    """Of all inputs: two equal plans would do the same."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `migrator plan --json`."""
+        return {
+            "fingerprint": self.fingerprint,
+            "order": [list(group) for group in self.order],
+            "objects": {
+                item.name: {
+                    "target_object": item.target_object,
+                    "counts": {action.value: item.counts.get(action.value, 0) for action in Action},
+                    "batches": item.batches,
+                    "deferred": list(item.deferred),
+                }
+                for item in self.objects
+            },
+        }
+
+
+def plan(
+    store: Store, session: Session, groups: Groups, *, batch_rows: int, retry: Retry | None = None
+) -> Plan:
+    """Make the PLAN dataset of every object whose inputs changed since its last plan.
+
+    Outcomes that a killed load left behind are entered in the crosswalk first, so that nothing is planned twice.
+    Raises `FatalError` when a step before this one has not run, `ProjectError` when the order is not a load order.
+    """
+    objects = [obj for group in groups for obj in group]
+    _check_order(objects)
+    for obj in objects:
+        settle(store, session, obj)
+    planning = _Planning(store, session, objects, batch_rows, retry)
+    planned = [planning.plan(obj) for obj in objects]
+    return Plan(
+        tuple(planned),
+        tuple(tuple(obj.name for obj in group) for group in groups),
+        fingerprint([planning.fingerprints[obj.name] for obj in objects]),
+    )
+
+
+def is_stale(store: Store, obj: MappedObject, found: Dataset) -> str:
+    """Why a PLAN may not be applied any more, in words; '' while it may. Its own progress does not make it stale."""
+    made_of = find_mapped(store, obj)
+    if made_of is None or {**found.detail["inputs"], **made_of.ids} != found.detail["inputs"]:
+        return "its records were mapped or deduplicated again since"
+    crosswalk = store.current(Kind.CROSSWALK, obj.name)
+    known = found.detail["inputs"]["crosswalk"]
+    if crosswalk is None:
+        return "its crosswalk is gone" if known else ""
+    if crosswalk.id != known and crosswalk.detail.get("plan") != found.id:
+        return "records were loaded under another plan since"
+    return ""
+
+
+def _check_order(objects: Sequence[MappedObject]) -> None:
+    """A link that is not deferred must point to an object that comes earlier."""
+    known = {obj.name for obj in objects}
+    seen: set[str] = set()
+    for obj in objects:
+        for link in obj.links:
+            late = [name for name in link.mappings if name in known - seen]
+            if late and not link.deferred:
+                raise ProjectError.at(
+                    obj.name,
+                    f"{link.field} points to {', '.join(late)}, which is loaded later",
+                    "declare the link with defer: true, or change the order",
+                )
+        seen.add(obj.name)
+
+
+class _Planning:
+    """One run of `plan`: which inputs each object has, and what is known so far of records that cannot be linked to."""
+
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        objects: Sequence[MappedObject],
+        batch_rows: int,
+        retry: Retry | None,
+    ) -> None:
+        self._store, self._session, self._batch_rows, self._retry = store, session, batch_rows, retry
+        self._objects = {obj.name: obj for obj in objects}
+        self._made = {obj.name: need_mapped(store, obj) for obj in objects}
+        self._crosswalk = {obj.name: store.current(Kind.CROSSWALK, obj.name) for obj in objects}
+        self.fingerprints: dict[str, str] = {}
+        for obj in objects:
+            self.fingerprints[obj.name] = self._fingerprint(obj)
+        self._pieces: set[str] = set()
+
+    def plan(self, obj: MappedObject) -> ObjectPlan:
+        """Make the PLAN of one object, or find it made."""
+        found = self._store.current(Kind.PLAN, obj.name)
+        if found is None or not self._store.is_current(Kind.PLAN, obj.name, self.fingerprints[obj.name]):
+            found = self._build(obj)
+        deferred = tuple(link.field for link in obj.links if link.deferred)
+        return ObjectPlan(
+            obj.name, obj.target_object, found.detail["counts"], found.detail["batches"], deferred
+        )
+
+    def _fingerprint(self, obj: MappedObject) -> str:
+        inputs: list[object] = [PLAN_VERSION, self._inputs(obj), row_fingerprint(obj), self._batch_rows]
+        inputs.append(self._retry.as_json() if self._retry else None)
+        for link in obj.links:
+            inputs.append([link.field, link.required, link.deferred])
+            for name in self._linked(link):
+                inputs.append([name, self._made[name].ids["clusters"]])
+                if not link.deferred:
+                    inputs.append([self._made[name].ids, self.fingerprints[name], self._inputs_of(name)])
+        inputs.append([self._inputs_of(name) for name in self._rivals(obj)])
+        return fingerprint(*inputs)
+
+    def _inputs(self, obj: MappedObject) -> dict[str, str]:
+        crosswalk = self._crosswalk[obj.name]
+        return {**self._made[obj.name].ids, "crosswalk": crosswalk.id if crosswalk else ""}
+
+    def _inputs_of(self, name: str) -> dict[str, str]:
+        return self._inputs(self._objects[name])
+
+    def _linked(self, link: Link) -> tuple[str, ...]:
+        return tuple(name for name in link.mappings if name in self._objects)
+
+    def _rivals(self, obj: MappedObject) -> list[str]:
+        """Mappings planned before this one that write to the same target object."""
+        names = list(self._objects)
+        return [
+            name
+            for name in names[: names.index(obj.name)]
+            if (self._objects[name].target_system, self._objects[name].target_object)
+            == (obj.target_system, obj.target_object)
+        ]
+
+    def _build(self, obj: MappedObject) -> Dataset:
+        building = self._store.build(Kind.PLAN, obj.name, self.fingerprints[obj.name])
+        building.folder.mkdir(parents=True, exist_ok=True)
+        scratch = building.folder / "judged.parquet"
+        self._session.write(judged(obj, self._inputs_for(obj)), scratch)
+        counts = self._counts(scratch)
+        building.add(lambda path: self._session.write(numbered(obj, str(scratch), self._batch_rows), path))
+        scratch.unlink()
+        sent = sum(counts.get(item.value, 0) for item in SENT)
+        return building.complete(
+            {
+                "inputs": self._inputs(obj),
+                "counts": counts,
+                "batches": -(-sent // self._batch_rows),
+                "batch_rows": self._batch_rows,
+            }
+        )
+
+    def _counts(self, scratch: Path) -> dict[str, int]:
+        counted = self._session.fetch(
+            f"SELECT {quote(columns.ACTION)} AS action, count(*) AS n"
+            f" FROM read_parquet({literal(str(scratch))}) GROUP BY 1 ORDER BY 1"
+        )
+        return {row["action"]: row["n"] for row in counted.to_pylist()}
+
+    def _inputs_for(self, obj: MappedObject) -> Inputs:
+        own = ", ".join(quote(name) for name in (columns.ID, columns.SOURCE, columns.KEY))
+        fields = ", ".join(quote(item.name) for item in obj.fields)
+        return Inputs(
+            survivors(self._session, self._made[obj.name], f"{own}, {fields}"),
+            relation(self._session, self._crosswalk[obj.name], columns.CROSSWALK),
+            self._gathered("merged", {name for link in obj.links for name in self._linked(link)}),
+            self._gathered(
+                "blocked", {name for link in obj.links if not link.deferred for name in self._linked(link)}
+            ),
+            self._claims(obj),
+            self._retry.condition(obj.name) if self._retry else "false",
+        )
+
+    # Small relations that are gathered over the mappings an object links to, one temporary table a mapping.
+
+    def _gathered(self, what: str, names: set[str]) -> str:
+        """SQL for the union of a piece of each mapping; '' when it has no rows."""
+        make = {"merged": self._merged, "blocked": self._blocked}[what]
+        tables = []
+        for name in sorted(names):
+            table = quote(f"{what}:{name}")
+            if table not in self._pieces:
+                self._session.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {make(self._objects[name])}")
+                self._pieces.add(table)
+            if self._has_rows(table):
+                tables.append(f"SELECT * FROM {table}")
+        return f"({' UNION ALL '.join(tables)})" if tables else ""
+
+    def _has_rows(self, table: str) -> bool:
+        return bool(self._session.fetch(f"SELECT 1 FROM {table} LIMIT 1").num_rows)
+
+    def _merged(self, obj: MappedObject) -> str:
+        """(ref, survivor) of every merged record."""
+        clusters = relation(self._session, self._made[obj.name].clusters, columns.CLUSTERS)
+        return (
+            f"SELECT {reference(obj.name, quote(columns.ID))} AS ref, {reference(obj.name, 'survivor')} AS survivor"
+            f" FROM {clusters} WHERE {quote(columns.ID)} <> survivor"
+        )
+
+    def _blocked(self, obj: MappedObject) -> str:
+        """(ref, excluded, root) of every record that is not in the target and will not come by this plan.
+
+        A bad further copy of a record shares its `__id`: the good one decides.
+        """
+        record, bad, excluded = quote(columns.ID), quote(columns.BAD), quote(columns.EXCLUDED)
+        mapped = relation(self._session, self._made[obj.name].mapped)
+        planned = relation(self._session, self._store.need(Kind.PLAN, obj.name, made_by="plan"))
+        crosswalk = relation(self._session, self._crosswalk[obj.name], columns.CROSSWALK)
+        ref, action = reference(obj.name, f"b.{record}"), f"b.{quote(columns.ACTION)}"
+        return f"""
+SELECT {ref} AS ref, bool_and(b.{excluded} IS NOT NULL) AS excluded,
+       {ref} || min(CASE WHEN b.{excluded} IS NOT NULL THEN ' excluded: ' || b.{excluded}
+                         ELSE ' quarantined: ' || {first_error("b")} END) AS root
+FROM {mapped} AS b
+WHERE (b.{bad} OR b.{excluded} IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM {mapped} AS g WHERE g.{record} = b.{record} AND NOT g.{bad} AND g.{excluded} IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM {crosswalk} AS x WHERE x.{record} = b.{record} AND x.target_id IS NOT NULL)
+GROUP BY b.{record}
+UNION ALL
+SELECT {ref}, false,
+       CASE WHEN {action} = {literal(Action.WAIT.value)} THEN b.{quote(columns.REASON)}
+            WHEN {action} = {literal(Action.REFUSED.value)} THEN {ref} || ' refused: ' || coalesce(b.{quote(columns.REASON)}, '?')
+            ELSE {ref} || ' quarantined: ' || {first_error("b")} END
+FROM {planned} AS b
+WHERE {action} IN ({listed((Action.WAIT, *QUARANTINED))})
+  AND NOT EXISTS (SELECT 1 FROM {crosswalk} AS x WHERE x.{record} = b.{record} AND x.target_id IS NOT NULL)"""
+
+    def _claims(self, obj: MappedObject) -> str:
+        """The table of external keys that several records claim, those of rival mappings included; '' when none."""
+        rows = [
+            f"SELECT CAST({quote(obj.key)} AS VARCHAR) AS claim, {quote(columns.ID)} AS id"
+            f" FROM ({survivors(self._session, self._made[obj.name], f'{quote(obj.key)}, {quote(columns.ID)}')})"
+        ]
+        for name in self._rivals(obj):
+            rival = self._objects[name]
+            planned = relation(self._session, self._store.need(Kind.PLAN, name, made_by="plan"))
+            rows.append(
+                f"SELECT CAST({quote(rival.key)} AS VARCHAR), {reference(name, quote(columns.ID))} FROM {planned}"
+                f" WHERE {quote(columns.ACTION)} IN ({listed((*SENT, Action.UNCHANGED))})"
+            )
+        table = quote(f"claims:{obj.name}")
+        self._session.execute(
+            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT claim, count(*) AS claims, min(id) AS first, max(id) AS last"
+            f" FROM ({' UNION ALL '.join(rows)}) GROUP BY claim HAVING count(*) > 1"
+        )
+        return table if self._has_rows(table) else ""

@@ -1,0 +1,70 @@
+"""From answers to truth: what a load recorded batch by batch is folded into the crosswalk, once, also after a crash.
+
+OUTCOMES and LINKS are written part by part while a load runs, under the id of the PLAN they carry out. Folding makes a
+new CROSSWALK from the one before and these parts, and notes whose parts it holds; only then are they discarded. So a
+crash anywhere leaves either parts to fold or parts that were folded, and `settle` tells the two apart.
+"""
+
+from __future__ import annotations
+
+from migrator.core.boundary import boundary
+from migrator.core.fingerprint import fingerprint
+from migrator.core.mapped import MappedObject
+from migrator.staging import columns
+from migrator.staging.engine import Session, quote
+from migrator.staging.relation import relation
+from migrator.staging.store import Dataset, Kind, Store
+
+_ID, _FP, _BATCH = quote(columns.ID), quote(columns.FINGERPRINT), quote(columns.BATCH)
+
+
+def settle(store: Store, session: Session, obj: MappedObject) -> None:
+    """Enter in the crosswalk what a load, finished or killed, has recorded of an object and not entered yet."""
+    for kind in (Kind.OUTCOMES, Kind.LINKS):
+        unfinished = store.unfinished(kind, obj.name)
+        if unfinished is not None and unfinished.parts:
+            store.build(kind, obj.name, unfinished.fingerprint, resume=True).complete()
+        recorded = store.current(kind, obj.name)
+        if recorded is not None and recorded.rows:
+            _fold(store, session, recorded)
+            boundary(f"{kind.value}.folded")
+            store.discard(kind, obj.name)
+
+
+def _fold(store: Store, session: Session, recorded: Dataset) -> None:
+    before = store.current(Kind.CROSSWALK, recorded.name)
+    if before is not None and before.detail.get("folded") == recorded.id:
+        return
+    old, new = relation(session, before, columns.CROSSWALK), relation(session, recorded)
+    sql = _with_rows(old, new) if recorded.kind is Kind.OUTCOMES else _with_links(old, new)
+    building = store.build(
+        Kind.CROSSWALK, recorded.name, fingerprint(before.id if before else "", recorded.id)
+    )
+    building.add(lambda path: session.write(sql, path))
+    building.complete({"plan": recorded.fingerprint, "folded": recorded.id})
+
+
+def _with_rows(old: str, new: str) -> str:
+    """A refused row keeps what is known of the record in the target; a record made anew has none of its deferred links."""
+    return f"""
+SELECT n.{_ID}, coalesce(n.target_key, o.target_key) AS target_key, coalesce(n.target_id, o.target_id) AS target_id,
+       n.{_FP}, n.outcome, n.code, n.field, n.message, n.{_BATCH}, n.run, n.at,
+       CASE WHEN n.outcome <> 'created' THEN o.links END AS links
+FROM {new} AS n LEFT JOIN {old} AS o ON o.{_ID} = n.{_ID}
+UNION ALL
+SELECT {", ".join(f"o.{quote(name)}" for name in columns.CROSSWALK.names)}
+FROM {old} AS o WHERE NOT EXISTS (SELECT 1 FROM {new} AS n WHERE n.{_ID} = o.{_ID})"""
+
+
+def _with_links(old: str, new: str) -> str:
+    """Only a refusal of the links changes the outcome of a record; otherwise what was set is noted."""
+    refused = "n.outcome = 'refused'"
+    told = ", ".join(
+        f"CASE WHEN {refused} THEN n.{quote(name)} ELSE o.{quote(name)} END AS {quote(name)}"
+        for name in ("outcome", "code", "field", "message")
+    )
+    return f"""
+SELECT o.{_ID}, o.target_key, o.target_id, o.{_FP}, {told}, o.{_BATCH},
+       coalesce(n.run, o.run) AS run, coalesce(n.at, o.at) AS at,
+       CASE WHEN n.{_ID} IS NULL OR {refused} THEN o.links ELSE n.links END AS links
+FROM {old} AS o LEFT JOIN {new} AS n ON n.{_ID} = o.{_ID}"""
