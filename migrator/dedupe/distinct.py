@@ -1,0 +1,36 @@
+"""Python work on distinct values only: what SQL cannot do is done once per value, page by page, and joined back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from migrator.staging.engine import Session
+
+PAGE_ROWS = 50_000
+_PAIRS = pa.schema([pa.field("raw", pa.string()), pa.field("value", pa.string())])
+
+
+def translate_distinct(
+    session: Session, texts: str, translate: Callable[[pa.Array], pa.Array], table: str, scratch: Path
+) -> int:
+    """Make `table` (raw, value) from the query `texts` of distinct texts in one column; returns its rows.
+
+    The texts pass through the file `scratch`, so that memory is bounded by a page and the engine is free while
+    Python works; the file is gone afterwards.
+    """
+    rows = session.write(texts, scratch)
+    pages = _pages(scratch, translate) if rows else iter(())
+    session.table(table, pa.RecordBatchReader.from_batches(_PAIRS, pages))
+    scratch.unlink()
+    return rows
+
+
+def _pages(scratch: Path, translate: Callable[[pa.Array], pa.Array]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(scratch) as file:
+        for batch in file.iter_batches(PAGE_ROWS):
+            raw = batch.column(0).cast(pa.string())
+            yield pa.record_batch([raw, translate(raw).cast(pa.string())], schema=_PAIRS)
