@@ -58,7 +58,7 @@ BY_NAME_PHONE = MatchKey("name and phone", (("name", Normaliser.NAME), ("phone",
 BY_NAME_COMPANY = MatchKey("name and company", (("name", Normaliser.NAME), ("company", Normaliser.COMPANY)))
 
 
-def key(name: str, **fields: Normaliser) -> MatchKey:
+def key(name: str, /, **fields: Normaliser) -> MatchKey:
     """A rule over fields given as FIELD=NORMALISER."""
     return MatchKey(name, tuple(fields.items()))
 
