@@ -85,6 +85,6 @@ def survivors(session: Session, found: Mapped, selected: str = "*") -> str:
     )
 
 
-def first_error(alias: str) -> str:
-    """SQL for the rule of the first error among a row's issues; null when it has none."""
-    return f"list_filter({alias}.{quote(columns.ISSUES)}, lambda __n: __n.severity = 'error')[1].rule"
+def first_error(alias: str, what: str = "rule") -> str:
+    """SQL for the rule (or message, …) of the first error among a row's issues; null when it has none."""
+    return f"list_filter({alias}.{quote(columns.ISSUES)}, lambda __n: __n.severity = 'error')[1].{what}"

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from migrator.core.mapped import Link
-from migrator.load.plan import Retry
-from migrator.staging.store import Kind
 from migrator.testing.memory import MemoryTarget
 from tests.load_world import Rows, World, mapped_object, put, world
 
