@@ -1,0 +1,178 @@
+"""New tables for objects: column types that hold every value exactly, keys, foreign keys, indexes; checked names.
+
+SQLite has no decimal type: a column declared DECIMAL makes a float of '12345678901234567.89'. Our decimals are declared
+`DECIMAL_BLOB(p,s)`, which SQLite stores untouched, and hold a number where at most 15 digits make a float exact (so that
+comparing, sorting and summing work as anybody expects) and digits as text beyond that. Dates and times are ISO
+8601 text, instants with a trailing Z.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import UserDefinedType
+
+from migrator.core.errors import Location, Problem, ProjectError
+from migrator.core.schema import FieldSchema, FieldType, ObjectSchema, index_schemas
+
+_NAME_BYTES = {"postgresql": 63, "mysql": 64, "mariadb": 64, "oracle": 128, "mssql": 128}
+_LONGEST_VARCHAR = 10_000
+_KEY_LENGTH_ELSEWHERE = 255
+"""MySQL, Oracle and SQL Server want a length for a text that is indexed."""
+_EXACT_ANYWHERE = ("sqlite", "postgresql")
+
+
+class DecimalBlob(UserDefinedType[Any]):
+    """SQLite's exact decimal; see the module."""
+
+    cache_ok = True
+
+    def __init__(self, precision: int | None, scale: int | None) -> None:
+        self.precision, self.scale = precision, scale
+
+    def get_col_spec(self, **_: object) -> str:
+        """The declared type."""
+        return f"DECIMAL_BLOB({self.precision},{self.scale or 0})" if self.precision else "DECIMAL_BLOB"
+
+
+def define(schemas: Sequence[ObjectSchema], kind: str, namespace: str | None) -> sa.MetaData:
+    """Tables for all `schemas`, references among them as foreign keys."""
+    metadata = sa.MetaData()
+    known = index_schemas(schemas)
+    tables: dict[str, sa.Table] = {}
+    for schema in schemas:
+        table = sa.Table(
+            _quoted(schema.name),
+            metadata,
+            *(_column(field, schema, known, kind) for field in schema.fields),
+            schema=namespace,
+        )
+        tables[schema.name] = table
+    for schema in schemas:
+        _relate(schema, tables, known, kind)
+    return metadata
+
+
+def _relate(
+    schema: ObjectSchema, tables: Mapping[str, sa.Table], known: Mapping[str, ObjectSchema], kind: str
+) -> None:
+    """Add an index for every reference, and a foreign key where it can point to one prepared object only.
+
+    Deferred on PostgreSQL; on SQLite immediate, which tells the very row that does not fit.
+    """
+    deferred: dict[str, Any] = {"deferrable": True, "initially": "DEFERRED"} if kind == "postgresql" else {}
+    table = tables[schema.name]
+    for field in schema.fields:
+        if field.type is not FieldType.REFERENCE:
+            continue
+        if field.name != schema.key and not field.unique:
+            sa.Index(_index_name(schema.name, field.name), table.c[field.name])
+        if referred := _referred(field, known):
+            other = tables[referred.name].c[referred.key]
+            table.append_constraint(sa.ForeignKeyConstraint([table.c[field.name]], [other], **deferred))
+
+
+def check_names(schemas: Sequence[ObjectSchema], kind: str) -> None:
+    """Raise `ProjectError` with every name the database would cut, confuse or refuse."""
+    problems: list[Problem] = []
+    problems += _name_problems([schema.name for schema in schemas], "object", Location("target"), kind)
+    for schema in schemas:
+        place = Location(f"target object {schema.name}")
+        problems += _name_problems(list(schema.field_names), "field", place, kind)
+        if schema.field(schema.key) is None:
+            problems.append(Problem(place, f"its key {schema.key!r} is not among its fields", "map the key"))
+    if problems:
+        raise ProjectError(problems)
+
+
+def _name_problems(names: Sequence[str], noun: str, place: Location, kind: str) -> list[Problem]:
+    limit = _NAME_BYTES.get(kind)
+    folded = Counter(name if kind == "postgresql" else name.casefold() for name in names)
+    found: list[Problem] = []
+    for name in names:
+        size = len(name.encode())
+        if not name or "\x00" in name:
+            found.append(Problem(place, f"{noun} {name!r} cannot be a name", "give it a name in the mapping"))
+        if limit and size > limit:
+            message = f"{noun} {name!r} has {size} bytes; {kind} keeps {limit} and would cut it"
+            found.append(Problem(place, message, "give it a shorter name in the mapping"))
+        if noun == "object" and kind == "sqlite" and name.lower().startswith("sqlite_"):
+            found.append(Problem(place, f"{name!r} is reserved by SQLite", "give the object another name"))
+    for name, count in folded.items():
+        if count > 1:
+            message = f"{count} {noun}s are called {name!r} where {kind} makes no difference of case"
+            found.append(Problem(place, message, "rename one of them in the mapping"))
+    return found
+
+
+def column_type(field: FieldSchema, kind: str, *, indexed: bool) -> Any:
+    """The column type that holds every value of the field on this kind of database."""
+    match field.type:
+        case FieldType.INTEGER:
+            return sa.BigInteger()
+        case FieldType.DECIMAL if kind == "sqlite":
+            return DecimalBlob(field.precision, field.scale)
+        case FieldType.DECIMAL:
+            return sa.Numeric(field.precision, field.scale if field.precision else None)
+        case FieldType.FLOAT:
+            return sa.REAL() if kind == "sqlite" else sa.Double()
+        case FieldType.BOOLEAN:
+            return sa.Boolean()
+        case FieldType.DATE | FieldType.DATETIME | FieldType.TIME:
+            return _TIMES[field.type]
+        case _:
+            return _text_type(field, kind, indexed=indexed)
+
+
+_TIMES: Mapping[FieldType, Any] = {
+    FieldType.DATE: sa.Date(),
+    FieldType.DATETIME: sa.DateTime(timezone=True).with_variant(sa.DATETIME(), "sqlite"),
+    FieldType.TIME: sa.Time(),
+}
+
+
+def _text_type(field: FieldSchema, kind: str, *, indexed: bool) -> Any:
+    if field.length and field.length <= _LONGEST_VARCHAR and field.type is not FieldType.TEXT:
+        return sa.String(field.length)
+    if field.type is FieldType.TEXT and field.length:
+        return sa.String(field.length) if kind in _EXACT_ANYWHERE else sa.Text()
+    if indexed and kind not in _EXACT_ANYWHERE:
+        return sa.String(_KEY_LENGTH_ELSEWHERE)
+    return sa.Text()
+
+
+def _column(
+    field: FieldSchema, schema: ObjectSchema, known: Mapping[str, ObjectSchema], kind: str
+) -> sa.Column[Any]:
+    is_key = field.name == schema.key
+    referred = _referred(field, known) if field.type is FieldType.REFERENCE else None
+    shaped = referred.field(referred.key) or field if referred else field
+    indexed = is_key or field.unique or field.type is FieldType.REFERENCE
+    return sa.Column(
+        _quoted(field.name),
+        column_type(shaped, kind, indexed=indexed),
+        primary_key=is_key,
+        nullable=not (field.required or is_key),
+        unique=(field.unique and not is_key) or None,
+        autoincrement=False,
+    )
+
+
+def _referred(field: FieldSchema, known: Mapping[str, ObjectSchema]) -> ObjectSchema | None:
+    """The one object a reference points to, if it is to one and among those prepared."""
+    return known.get(field.references[0]) if len(field.references) == 1 else None
+
+
+def _quoted(name: str) -> sa.quoted_name:
+    return sa.quoted_name(name, quote=True)
+
+
+def _index_name(table: str, column: str) -> str:
+    """Unique in the database and within every limit: index names share one namespace with each other."""
+    digest = hashlib.sha256(f"{table}\x00{column}".encode()).hexdigest()[:12]
+    readable = f"ix_{table}_{column}".encode()[:46].decode("utf-8", "ignore")
+    return f"{readable}_{digest}"

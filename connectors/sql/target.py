@@ -1,0 +1,226 @@
+"""A database as a target: tables made with proper types, batches written whole or not at all, each row answered for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.sql import tables
+from connectors.sql.catalog import Relation, describe, relations
+from connectors.sql.checks import checked
+from connectors.sql.database import Database
+from connectors.sql.delivery import as_text, target_delivery
+from connectors.sql.failures import Refusal
+from connectors.sql.fit import differences, listed
+from connectors.sql.reading import Request, reader, sqlite_key_is_safe
+from connectors.sql.settings import SqlSettings
+from connectors.sql.writing import Answers, Batch, Verb, Writer
+from connectors.sql.writing_generic import write_generic
+from connectors.sql.writing_postgres import write_postgres
+from connectors.sql.writing_sqlite import write_sqlite
+from migrator.core.connector import OUTCOMES, TargetFacts
+from migrator.core.document import did_you_mean
+from migrator.core.errors import FatalError, SafetyStop
+from migrator.core.schema import ObjectSchema
+
+_WRITERS: dict[str, Writer] = {"postgresql": write_postgres, "sqlite": write_sqlite}
+
+
+class SqlTarget:
+    """Writes records into tables; one call is one transaction, and the external key is the record's id."""
+
+    def __init__(self, settings: SqlSettings, writer: Writer | None = None) -> None:
+        """`writer` replaces the dialect's own way of writing; the way for any database works everywhere."""
+        self._settings = settings
+        self._database = Database(settings, "r" if settings.read_only else "w")
+        self._write = writer or _WRITERS.get(self._database.kind, write_generic)
+        self._relations: dict[str, Relation] | None = None
+
+    @property
+    def facts(self) -> TargetFacts:
+        """SQL makes tables, upserts by key and checks references itself."""
+        return TargetFacts(
+            batch_rows=self._settings.batch_rows,
+            assigns_ids=False,
+            creates_objects=self._settings.create_tables,
+        )
+
+    def describe(self) -> Sequence[ObjectSchema]:
+        """All tables and views that the settings let through."""
+        self._relations = relations(self._database)
+        return [describe(item, self._settings.keys) for item in self._relations.values()]
+
+    def prepare(self, schemas: Sequence[ObjectSchema]) -> None:
+        """Check every table that exists, then make those that are missing, all in one transaction where that can be.
+
+        Raises `ProjectError` for names that cannot be, `SafetyStop` with every difference, before anything is made.
+        """
+        self._refuse_when_read_only("prepare tables")
+        tables.check_names(schemas, self._database.kind)
+        existing = relations(self._database)
+        missing = [schema for schema in schemas if schema.name not in existing]
+        found = [
+            item
+            for schema in schemas
+            if schema.name in existing
+            for item in differences(schema, existing[schema.name], self._database.kind)
+        ]
+        if not self._settings.create_tables:
+            found += [f"{schema.name} is missing, and create_tables is false: make it" for schema in missing]
+        if found:
+            raise SafetyStop(
+                f"{self._database.label}: the target does not fit what is to be written\n{listed(found)}",
+                hint="change the tables or the mapping as said, and run again: nothing was changed",
+            )
+        self._create(schemas, [schema.name for schema in missing])
+        self._relations = None
+
+    def upsert(self, object_name: str, rows: pa.Table, *, key: str) -> pa.Table:
+        """Create or update rows by `key`; rows as they are already are 'unchanged' and not touched."""
+        return self._written(Verb.UPSERT, object_name, rows, key)
+
+    def update(self, object_name: str, rows: pa.Table, *, key: str) -> pa.Table:
+        """Set the columns given on rows that exist."""
+        return self._written(Verb.UPDATE, object_name, rows, key)
+
+    def delete(self, object_name: str, keys: Sequence[str], *, key: str) -> pa.Table:
+        """Delete rows by `key`; a row that others refer to is refused."""
+        return self._written(Verb.DELETE, object_name, pa.table({key: pa.array(keys, pa.string())}), key)
+
+    def read(
+        self, object_name: str, *, columns: Sequence[str] | None = None, page_rows: int = 50_000
+    ) -> Iterator[pa.Table]:
+        """Rows in the order of the primary key, in the types they are written in."""
+        relation = self._relation(object_name)
+        wanted = tuple(columns) if columns is not None else relation.names
+        for name in wanted:
+            self._require_column(relation, name)
+        with self._database.apart() as connection:
+            safe = self._database.kind != "sqlite" or sqlite_key_is_safe(connection, relation)
+            key = relation.primary_key if safe else ()
+            names = dict.fromkeys((*wanted, *key))
+            deliveries = tuple(target_delivery(item) for item in relation.columns if item.name in names)
+            request = Request(relation, deliveries, key, page_rows=page_rows)
+            empty = True
+            for chunk in reader(self._database.kind)(connection, request):
+                if chunk.misfits:
+                    first = chunk.misfits[0]
+                    raise FatalError(
+                        f"{self._database.label}: {object_name}.{first.field} holds what its type does not: {first.message}",
+                        hint="somebody else wrote it; correct the row in the target",
+                    )
+                empty = False
+                yield chunk.rows.select(wanted)
+            if empty:
+                yield request.schema.empty_table().select(wanted)
+
+    def close(self) -> None:
+        """Release the connection; may be called twice."""
+        self._database.close()
+
+    # -- tables
+
+    def _create(self, schemas: Sequence[ObjectSchema], missing: Sequence[str]) -> None:
+        if not missing:
+            return
+        metadata = tables.define(schemas, self._database.kind, self._settings.schema)
+        chosen = [table for table in metadata.tables.values() if table.name in missing]
+        with self._database.begin() as connection:
+            metadata.create_all(connection, tables=chosen, checkfirst=False)
+
+    def _relation(self, name: str) -> Relation:
+        if self._relations is None:
+            self._relations = relations(self._database)
+        if name not in self._relations:
+            hint = did_you_mean(name, self._relations, noun="tables")
+            raise FatalError(f"{self._database.label}: there is no table {name!r}", hint=hint)
+        return self._relations[name]
+
+    def _require_column(self, relation: Relation, name: str) -> None:
+        if relation.column(name) is None:
+            hint = did_you_mean(name, relation.names, noun="columns")
+            raise FatalError(f"{self._database.label}: {relation.name} has no column {name!r}", hint=hint)
+
+    def _refuse_when_read_only(self, what: str) -> None:
+        if self._settings.read_only:
+            raise FatalError(
+                f"{self._database.label}: will not {what}: the system is marked read_only",
+                hint="take read_only out of migration.yaml if this database is to be written to",
+            )
+
+    # -- writing
+
+    def _written(self, verb: Verb, name: str, rows: pa.Table, key: str) -> pa.Table:
+        """Check, write what passes, and answer for every key."""
+        self._refuse_when_read_only(verb.value)
+        relation = self._relation(name)
+        for column in (key, *rows.column_names):
+            self._require_column(relation, column)
+        keys = as_text(rows[key])
+        clean, refused = self._checked(relation, rows, key, keys)
+        sent = [number for number in range(rows.num_rows) if number not in refused]
+        answers = Answers({}, {})
+        if sent:
+            batch = Batch(relation, key, clean.take(pa.array(sent)) if refused else clean)
+            with self._database.begin() as connection:
+                answers = self._write(connection, verb, batch)
+        outcomes = {sent[number]: outcome for number, outcome in answers.outcomes.items()}
+        refused |= {sent[number]: reason for number, reason in answers.refused.items()}
+        return _answered(keys.to_pylist(), outcomes, refused)
+
+    def _checked(
+        self, relation: Relation, rows: pa.Table, key: str, keys: pa.Array
+    ) -> tuple[pa.Table, dict[int, Refusal]]:
+        refused = _bad_keys(keys, key)
+        columns = []
+        for name in rows.column_names:
+            column = relation.column(name)
+            assert column is not None  # noqa: S101 (checked just before)
+            taken, bad = checked(rows[name], column, self._database.kind)
+            columns.append(taken)
+            for number, reason in bad.items():
+                refused.setdefault(number, reason)
+        return pa.Table.from_arrays(columns, names=rows.column_names), refused
+
+
+def _bad_keys(keys: pa.Array, name: str) -> dict[int, Refusal]:
+    """Rows without a key, and all rows that share one: which of them is meant nobody can say."""
+    if not keys.null_count and len(pc.unique(keys)) == len(keys):
+        return {}
+    texts = keys.to_pylist()
+    counts = Counter(texts)
+    missing = Refusal("key.missing", f"{name}: a row without its key cannot be written", name)
+    return {
+        number: missing
+        if value is None
+        else Refusal(
+            "key.duplicate", f"{name}: {counts[value]} rows of this call carry the key {value!r}", name
+        )
+        for number, value in enumerate(texts)
+        if value is None or counts[value] > 1
+    }
+
+
+def _answered(keys: Sequence[str | None], outcomes: dict[int, str], refused: dict[int, Refusal]) -> pa.Table:
+    """One answer per key; rows without a key share the answer for ''."""
+    answered: dict[str, int] = {}
+    for number, key in enumerate(keys):
+        answered.setdefault(key or "", number)
+    reasons = {number: refused.get(number) for number in answered.values()}
+    return pa.table(
+        {
+            "key": list(answered),
+            "target_id": [
+                None if reasons[number] or outcomes[number] == "missing" else key
+                for key, number in answered.items()
+            ],
+            "outcome": ["refused" if reasons[number] else outcomes[number] for number in answered.values()],
+            "code": [reason.code if reason else None for reason in reasons.values()],
+            "field": [reason.field if reason else None for reason in reasons.values()],
+            "message": [reason.message if reason else None for reason in reasons.values()],
+        },
+        schema=OUTCOMES,
+    )
