@@ -16,12 +16,20 @@ GUID = r"^\s*\{?[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Some bytes of a region that hold whole records; `offset` is absolute in data.xml, `line` that of its first byte."""
+class Position:
+    """Where reading can go on: a byte of data.xml and its line (for links: their number in the region)."""
 
-    data: bytes
     offset: int
     line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of a region that hold whole records, and where in data.xml they begin and end."""
+
+    data: bytes
+    begin: Position
+    end: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +41,6 @@ class Batch:
     lines: np.ndarray
     rejects: tuple[tuple[int, Reject], ...] = ()
     """With where each begins."""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where reading can go on: a byte of data.xml and its line (for links: their number in the region)."""
-
-    offset: int
-    line: int
 
 
 @dataclass(frozen=True, slots=True)

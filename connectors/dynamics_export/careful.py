@@ -46,8 +46,8 @@ class CarefulReader:
     def __init__(self, plan: EntityPlan, file: str, first: Piece) -> None:
         self._plan = plan
         self._file = file
-        self._offset = first.offset - len(PREFIX)
-        self._line = first.line - 1
+        self._offset = first.begin.offset - len(PREFIX)
+        self._line = first.begin.line - 1
         self._open: list[_Element] = []
         self._started = (0, 0)
         self._done: list[_Record] = []

@@ -20,17 +20,17 @@ def read_records(blocks: Iterable[bytes], start: Position, plan: EntityPlan, fil
     proof = Proof(file, start)
     careful: CarefulReader | None = None
     for piece in _pieces(blocks, start, proof):
-        if careful is None and (b"<!" in piece.data or b"<?" in piece.data):
-            # A comment or CDATA may hold what looks like a tag, so from here on the cuts cannot be trusted.
-            careful = CarefulReader(plan, file, piece)
-        batch = (
-            careful.read(piece.data)
-            if careful
-            else read_plain(piece, plan) or read_careful(piece, plan, file)
-        )
-        end = Position(piece.offset + len(piece.data), piece.line + piece.data.count(b"\n"))
-        yield Chunk(batch, places(file, batch), end)
+        batch = None if careful else read_plain(piece, plan)
+        if batch is None:
+            careful = careful or (CarefulReader(plan, file, piece) if _may_hide_tags(piece) else None)
+            batch = careful.read(piece.data) if careful else read_careful(piece, plan, file)
+        yield Chunk(batch, places(file, batch), piece.end)
     proof.finish()
+
+
+def _may_hide_tags(piece: Piece) -> bool:
+    """A comment or CDATA may hold what looks like the end of a record, so from here on no cut can be trusted."""
+    return b"<!" in piece.data or b"<?" in piece.data
 
 
 class Proof:
@@ -80,10 +80,11 @@ def _pieces(blocks: Iterable[bytes], start: Position, proof: Proof) -> Iterator[
         cut = data.find(b">", data.rfind(b"</record")) + 1
         if not cut:
             continue
-        yield Piece(data[:cut], at.offset, at.line)
-        at = Position(at.offset + cut, at.line + data.count(b"\n", 0, cut))
+        end = Position(at.offset + cut, at.line + data.count(b"\n", 0, cut))
+        yield Piece(data[:cut], at, end)
+        at = end
         waiting = [data[cut:]]
         size = len(waiting[0])
     data = b"".join(waiting)
     if data.strip():
-        yield Piece(data, at.offset, at.line)
+        yield Piece(data, at, Position(at.offset + len(data), at.line + data.count(b"\n")))

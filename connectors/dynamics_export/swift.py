@@ -37,8 +37,17 @@ _AFTER_EMPTY = re.compile(rb'"\s*(?:/>|>\s*</record\s*>)\s*<record id="')
 _LAST = re.compile(_FIELD_ENDS + rb"\s*</record\s*>\s*")
 _LAST_EMPTY = re.compile(rb'"\s*(?:/>|>\s*</record\s*>)\s*')
 
-_ESCAPE = re.compile(r"&(?:#x([0-9A-Fa-f]+)|#([0-9]+)|(amp|lt|gt|quot|apos));")
-_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_ESCAPE = re.compile(r"&(?:#x([0-9A-Fa-f]+)|#([0-9]+)|amp);")
+_PLAIN_ESCAPES = (
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&quot;", '"'),
+    ("&apos;", "'"),
+    ("&#xA;", "\n"),
+    ("&#xD;", "\r"),
+    ("&#10;", "\n"),
+    ("&#13;", "\r"),
+)
 _LINE_END = re.compile(r"\r\n|[\t\n\r]")
 
 
@@ -74,8 +83,8 @@ def read_plain(piece: Piece, plan: EntityPlan) -> Batch | None:
         {name: cells.get(name, pa.nulls(len(ids), pa.string())) for name in plan.columns}, ids, plan
     )
     newlines = np.flatnonzero(buffer == 10)
-    lines = piece.line + np.searchsorted(newlines, record_at)
-    return Batch(rows, piece.offset + record_at, lines)
+    lines = piece.begin.line + np.searchsorted(newlines, record_at)
+    return Batch(rows, piece.begin.offset + record_at, lines)
 
 
 def _stretches(data: bytes, buffer: np.ndarray) -> tuple[pa.Array, np.ndarray] | None:
@@ -140,26 +149,35 @@ def _unescaped(
 ) -> tuple[pa.Array, np.ndarray]:
     """The few values with '&', line ends or tabs, decoded and put behind the others; `element` points to them."""
     special = np.flatnonzero((buffer == 38) | (buffer < 32))
-    holders = np.unique(np.searchsorted(offsets, special, side="right") - 1)
+    holders = np.searchsorted(offsets, special, side="right") - 1
     holders = holders[holders % 2 == 1]
     if not len(holders):
         return text, element
-    decoded = [_decoded(item) for item in text.take(pa.array(holders)).to_pylist()]
+    holders = holders[np.append(True, np.diff(holders) > 0)]
+    decoded = _decoded(text.take(pa.array(holders)).to_pylist())
     moved = element.copy()
     moved[(holders - 1) // 2] = len(text) + np.arange(len(holders))
     return pa.concat_arrays([text, pa.array(decoded, pa.string())]), moved
 
 
-def _decoded(raw: str) -> str:
-    """What an XML parser makes of an attribute: bare line ends and tabs are spaces, escaped ones are themselves."""
-    return _ESCAPE.sub(_letter, _LINE_END.sub(" ", raw))
+def _decoded(values: list[str]) -> list[str]:
+    """What an XML parser makes of attributes: bare line ends and tabs are spaces, escaped ones are themselves.
+
+    All at once, parted by a letter that XML cannot hold: one pass per kind of escape instead of some per value.
+    """
+    text = _LINE_END.sub(" ", "\0".join(values))
+    for escape, letter in _PLAIN_ESCAPES:
+        text = text.replace(escape, letter)
+    # '&' comes last and together with the rest: what it yields must not be taken for an escape again
+    text = _ESCAPE.sub(_letter, text) if "&#" in text else text.replace("&amp;", "&")
+    return text.split("\0")
 
 
 def _letter(match: re.Match[str]) -> str:
-    hexadecimal, decimal, name = match.groups()
-    if name:
-        return _NAMED[name]
-    return chr(int(hexadecimal, 16) if hexadecimal else int(decimal))
+    hexadecimal, decimal = match.groups()
+    if hexadecimal or decimal:
+        return chr(int(hexadecimal, 16) if hexadecimal else int(decimal))
+    return "&"
 
 
 def _cells(
