@@ -244,7 +244,7 @@ def _write_differences(session: Session, building: Building, sides: Sides, diffe
     ]
     columns = ", ".join([f"j.{c.ID}", "j.ek", "j.ak", "j.there", "j.n", "j.__waits", *kept])
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_DIFFERING} AS SELECT {columns} FROM ({joined_sql(sides)}) j"
+        f"CREATE OR REPLACE TABLE {_DIFFERING} AS SELECT {columns} FROM ({joined_sql(sides)}) j"
         f" WHERE {_OURS} AND (NOT j.there OR j.n > 1 OR {cells})"
     )
     building.add(lambda path: session.write(_cells_sql(sides, different), path))

@@ -207,9 +207,7 @@ def _make_refs(session: Session, store: Store, sides: Sides, objects: Mapping[st
     names = sorted({name for link in sides.mapped.links for name in link.mappings if name in objects})
     selects = [_refs_sql(session, store, name) for name in names]
     empty = "SELECT NULL::VARCHAR AS ref, NULL::VARCHAR AS target_id WHERE FALSE"
-    session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {quote(sides.refs)} AS {' UNION ALL '.join(selects) or empty}"
-    )
+    session.execute(f"CREATE OR REPLACE TABLE {quote(sides.refs)} AS {' UNION ALL '.join(selects) or empty}")
 
 
 def _refs_sql(session: Session, store: Store, name: str) -> str:
@@ -225,4 +223,4 @@ def _refs_sql(session: Session, store: Store, name: str) -> str:
 
 
 def _define(session: Session, name: str, sql: str) -> None:
-    session.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {sql}")
+    session.execute(f"CREATE OR REPLACE VIEW {quote(name)} AS {sql}")

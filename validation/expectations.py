@@ -1,0 +1,136 @@
+"""Rules on one table in Great Expectations' own vocabulary, and the base suite that follows from a mapping.
+
+A suite is data (`type`, `kwargs`, `severity`, `meta`, exactly as Great Expectations writes them), so its documentation
+applies; `validation/gx.py` is the one module that runs them. See `validation/suitefile.py` for the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.core.errors import Location
+from migrator.core.mapped import MappedObject
+from migrator.core.schema import FieldSchema, FieldType
+
+NOT_NULL = "expect_column_values_to_not_be_null"
+UNIQUE = "expect_column_values_to_be_unique"
+LENGTHS = "expect_column_value_lengths_to_be_between"
+IN_SET = "expect_column_values_to_be_in_set"
+BETWEEN = "expect_column_values_to_be_between"
+MATCHES = "expect_column_values_to_match_regex"
+COMPOUND_UNIQUE = "expect_compound_columns_to_be_unique"
+
+SEVERITIES = ("critical", "warning", "info")
+
+PARAMETERS = ("now", "today")
+"""What `{$PARAMETER: …}` may name in a kwarg: the instant and the day (UTC) of the validation."""
+
+EMAIL_SHAPE = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One rule; `place` is where it stands in its file."""
+
+    type: str
+    kwargs: Mapping[str, Any]
+    severity: str = "critical"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    place: Location = field(default_factory=lambda: Location("mapping"))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it speaks of."""
+        named = [self.kwargs[name] for name in ("column", "column_A", "column_B") if name in self.kwargs]
+        listed = self.kwargs.get("column_list", ())
+        return tuple(dict.fromkeys([*named, *listed]))
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsBy:
+    """A control total to compare by group: `field` is summed for each combination of values of `by`."""
+
+    field: str
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The rules of one object."""
+
+    object: str
+    """Name of the mapping."""
+    expectations: tuple[Expectation, ...]
+    totals: tuple[TotalsBy, ...] = ()
+    file: str = ""
+
+
+def derive_suite(mapped: MappedObject) -> Suite:
+    """The rules that follow from what the mapping says of its target fields; the same mapping gives the same suite."""
+    rules = [rule for item in mapped.fields for rule in _rules(mapped, item)]
+    return Suite(mapped.name, tuple(rules), tuple(_totals(mapped)))
+
+
+def _rules(mapped: MappedObject, item: FieldSchema) -> Iterable[Expectation]:
+    link = mapped.link(item.name)
+    is_key = item.name == mapped.key
+    if item.required or is_key or (link is not None and link.required):
+        yield _rule(NOT_NULL, item, "key" if is_key else "required")
+    if item.unique or is_key:
+        yield _rule(UNIQUE, item, "key" if is_key else "unique")
+    if link is None:
+        yield from _shape_rules(item)
+
+
+def _shape_rules(item: FieldSchema) -> Iterable[Expectation]:
+    match item.type:
+        case FieldType.STRING | FieldType.TEXT | FieldType.ID if item.length:
+            yield _rule(LENGTHS, item, "length", max_value=item.length)
+        case FieldType.PICKLIST if item.values:
+            yield _rule(IN_SET, item, "picklist", value_set=list(item.values))
+        case FieldType.DECIMAL if item.precision:
+            limit = 10 ** (item.precision - (item.scale or 0))
+            yield _rule(
+                BETWEEN,
+                item,
+                "precision",
+                min_value=-limit,
+                max_value=limit,
+                strict_min=True,
+                strict_max=True,
+            )
+        case FieldType.DATETIME if _is_audit(item.name):
+            yield _rule(BETWEEN, item, "not_in_future", severity="warning", max_value={"$PARAMETER": "now"})
+    if item.pii == "email" and item.type in (FieldType.STRING, FieldType.TEXT):
+        yield _rule(MATCHES, item, "email", severity="warning", regex=EMAIL_SHAPE)
+
+
+def _rule(
+    kind: str, item: FieldSchema, reason: str, *, severity: str = "critical", **kwargs: Any
+) -> Expectation:
+    return Expectation(kind, {"column": item.name, **kwargs}, severity, {"reason": reason})
+
+
+def _is_audit(name: str) -> bool:
+    """Whether a time field tells of the record itself (created, modified) and so cannot lie in the future."""
+    flat = name.casefold().replace("_", "").replace(" ", "")
+    return flat.startswith(("created", "modified", "lastmodified", "updated")) or flat.endswith(
+        ("createdat", "createdon", "modifiedat", "modifiedon", "创建时间", "修改时间")
+    )
+
+
+def _totals(mapped: MappedObject) -> Iterable[TotalsBy]:
+    """Amounts by currency, where the object has one field that is evidently the currency."""
+    currencies = [
+        item.name
+        for item in mapped.fields
+        if item.type in (FieldType.PICKLIST, FieldType.STRING, FieldType.REFERENCE)
+        and ("currency" in item.name.casefold() or "币种" in item.name)
+    ]
+    if len(currencies) == 1:
+        for item in mapped.fields:
+            if item.type is FieldType.DECIMAL:
+                yield TotalsBy(item.name, (currencies[0],))

@@ -1,0 +1,291 @@
+"""Run a suite over a table of any size: chunk by chunk through Great Expectations, merged, every failing key kept.
+
+Three ways, by what an expectation is about:
+
+* values of one row (most): judged chunk by chunk; counts and failing keys add up exactly.
+* uniqueness: two equal values may stand in two chunks, so it is judged by one query over the whole table and reported
+  under the same expectation.
+* a whole column or table (means, sums, row counts): judged on one frame of just its columns, up to `WHOLE_ROWS` rows;
+  beyond that it "could not be checked", which is neither a pass nor a failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from migrator.core.document import did_you_mean
+from migrator.core.errors import Problem, raise_errors
+from migrator.staging.engine import Session, literal, quote
+from validation import gx
+from validation.expectations import COMPOUND_UNIQUE, UNIQUE, Expectation, Suite
+from validation.verdict import Status, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK_ROWS = 200_000
+WHOLE_ROWS = 2_000_000
+
+UNIQUENESS = frozenset({UNIQUE, COMPOUND_UNIQUE})
+
+BY_ROW = frozenset(
+    {
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        "expect_column_pair_values_to_be_equal",
+        "expect_column_pair_values_to_be_in_set",
+        "expect_column_value_lengths_to_be_between",
+        "expect_column_value_lengths_to_equal",
+        "expect_column_values_to_be_between",
+        "expect_column_values_to_be_dateutil_parseable",
+        "expect_column_values_to_be_in_set",
+        "expect_column_values_to_be_json_parseable",
+        "expect_column_values_to_be_null",
+        "expect_column_values_to_match_json_schema",
+        "expect_column_values_to_match_regex",
+        "expect_column_values_to_match_regex_list",
+        "expect_column_values_to_match_strftime_format",
+        "expect_column_values_to_not_be_in_set",
+        "expect_column_values_to_not_be_null",
+        "expect_column_values_to_not_match_regex",
+        "expect_column_values_to_not_match_regex_list",
+        "expect_multicolumn_sum_to_equal",
+        "expect_multicolumn_values_to_be_equal",
+        "expect_select_column_values_to_be_unique_within_record",
+    }
+)
+"""Expectations whose verdict on a row depends on that row alone."""
+
+REFUSED = {
+    "expect_query_results_to_match_comparison": "it compares at most 200 rows and passes falsely beyond; the reconcile compares every row",
+    "expect_table_row_count_to_equal_other_table": "it needs a database; the reconcile counts both sides",
+    "unexpected_rows_expectation": "it needs a database",
+}
+
+FAILING = "v:failing"
+"""Table of failing records in the session: object, rule number, expectation, field, key."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What came of one rule on the whole table."""
+
+    number: int
+    """Its place among the rules of its object."""
+    expectation: Expectation
+    status: Status
+    checked: int
+    failed: int
+    error: str = ""
+    observed: str = ""
+
+
+def check_suite(suite: Suite) -> None:
+    """Raise `ProjectError`, with every place, for rules that Great Expectations (or we) cannot run."""
+    found = []
+    for rule in suite.expectations:
+        reason, hint = REFUSED.get(rule.type, ""), "take the rule out"
+        if not reason and "row_condition" in rule.kwargs:
+            reason, hint = "row_condition is code, and rules may not carry code", "write one rule a case"
+        if not reason and (reason := gx.problem(rule)):
+            hint = did_you_mean(rule.type, gx.known_types()) if rule.type not in gx.known_types() else ""
+        if reason:
+            found.append(Problem(rule.place, f"{rule.type}: {reason}", hint))
+    raise_errors(found)
+
+
+def start_failing(session: Session) -> None:
+    """Make the empty table of failing records."""
+    session.table(FAILING, _failing_schema().empty_table())
+
+
+def run_suite(
+    session: Session, relation: str, key: str, suite: Suite, *, now: datetime, chunk_rows: int = CHUNK_ROWS
+) -> tuple[RuleResult, ...]:
+    """Judge every row of `relation` (SQL) by the suite; `key` is the SQL of a record's key as text.
+
+    Failing records are added to the table `FAILING` of the session. Memory is bounded by one chunk of the columns needed.
+    """
+    columns = tuple(session.fetch(f"SELECT * FROM {relation} LIMIT 0").column_names)
+    rows = int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
+    table = _Table(session, relation, key, rows, suite.object, chunk_rows)
+    rules = [replace(rule, kwargs=_resolve(rule.kwargs, now)) for rule in suite.expectations]
+    results: dict[int, RuleResult] = {}
+    by_row: dict[int, Expectation] = {}
+    for number, rule in enumerate(rules):
+        absent = [name for name in rule.columns if name not in columns]
+        if absent:
+            hint = did_you_mean(absent[0], columns, noun="fields")
+            results[number] = _unchecked(number, rule, f"there is no field {absent[0]!r}; {hint}")
+        elif rule.type in UNIQUENESS:
+            results[number] = _run_unique(table, number, rule)
+        elif rule.type in BY_ROW:
+            by_row[number] = rule
+        else:
+            results[number] = _run_whole(table, number, rule, columns)
+    results |= _run_by_row(table, by_row)
+    return tuple(replace(results[n], expectation=rule) for n, rule in enumerate(suite.expectations))
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The table under judgement."""
+
+    session: Session
+    relation: str
+    key: str
+    rows: int
+    object: str
+    chunk_rows: int
+
+    def select(self, columns: Sequence[str]) -> str:
+        """SQL of the key and just these columns."""
+        listed = "".join(f", {quote(name)}" for name in columns)
+        return f"SELECT {self.key} AS {quote(gx.KEY)}{listed} FROM {self.relation}"
+
+
+def _run_by_row(table: _Table, rules: Mapping[int, Expectation]) -> dict[int, RuleResult]:
+    if not rules:
+        return {}
+    columns = tuple(dict.fromkeys(name for rule in rules.values() for name in rule.columns))
+    checked, failed, errors = dict.fromkeys(rules, 0), dict.fromkeys(rules, 0), dict.fromkeys(rules, "")
+    for frame in _frames(table, columns):
+        running = [number for number in rules if not errors[number]]
+        judged = gx.judge(frame, [rules[number] for number in running])
+        for number, found in zip(running, judged, strict=True):
+            errors[number] = found.error
+            checked[number] += found.checked
+            failed[number] += found.failed
+            _keep(table, number, rules[number], found.keys)
+    return {
+        number: _unchecked(number, rule, _without_values(errors[number], rule))
+        if errors[number]
+        else _result(number, rule, checked[number], failed[number])
+        for number, rule in rules.items()
+    }
+
+
+def _frames(table: _Table, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    cursor = table.session.cursor()
+    try:
+        for batch in cursor.stream(table.select(columns), table.chunk_rows):
+            yield _frame(pa.Table.from_batches([batch]))
+    finally:
+        cursor.close()
+
+
+def _frame(rows: pa.Table) -> pd.DataFrame:
+    """A frame on pandas' own types: Arrow-backed ones are many times slower in Great Expectations; integers stay whole."""
+    import pandas as pd
+
+    whole = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+    found: pd.DataFrame = rows.to_pandas(types_mapper=whole.get)
+    return found
+
+
+def _run_unique(table: _Table, number: int, rule: Expectation) -> RuleResult:
+    names = ", ".join(quote(name) for name in rule.columns)
+    shared = f"count(*) OVER (PARTITION BY {names}) > 1"
+    doubled = f"SELECT *, {shared} AS __shared FROM {table.relation} WHERE {_counted(rule)}"
+    counts = table.session.fetch(
+        f"SELECT count(*) AS checked, count(*) FILTER (__shared) AS failed FROM ({doubled})"
+    ).to_pylist()[0]
+    if counts["failed"]:
+        table.session.execute(
+            f"INSERT INTO {quote(FAILING)} SELECT {literal(table.object)}, {number}, {literal(rule.type)},"
+            f" {literal(_subject(rule))}, {table.key} FROM ({doubled}) WHERE __shared"
+        )
+    return _result(number, rule, counts["checked"], counts["failed"])
+
+
+def _counted(rule: Expectation) -> str:
+    """Which rows a uniqueness rule looks at: Great Expectations' own meaning of `ignore_row_if`."""
+    filled = [f"{quote(name)} IS NOT NULL" for name in rule.columns]
+    match rule.kwargs.get("ignore_row_if", "all_values_are_missing"):
+        case "never":
+            return "TRUE"
+        case "any_value_is_missing":
+            return " AND ".join(filled)
+        case _:
+            return "(" + " OR ".join(filled) + ")"
+
+
+def _run_whole(table: _Table, number: int, rule: Expectation, columns: Sequence[str]) -> RuleResult:
+    if table.rows > WHOLE_ROWS:
+        return _unchecked(
+            number, rule, f"it needs the whole column at once: more than {WHOLE_ROWS:,} records"
+        )
+    frame = _frame(table.session.fetch(table.select(rule.columns or columns)))
+    if not rule.columns:
+        frame = frame.drop(columns=[gx.KEY])
+    found = gx.judge(frame, [rule])[0]
+    if found.error:
+        return _unchecked(number, rule, _without_values(found.error, rule))
+    _keep(table, number, rule, found.keys)
+    failed = found.failed or int(not found.success)
+    status = judge(0 if found.success else failed, table.rows, severity=rule.severity)
+    return RuleResult(
+        number, rule, status, table.rows, 0 if found.success else failed, observed=found.observed
+    )
+
+
+def _result(number: int, rule: Expectation, checked: int, failed: int) -> RuleResult:
+    mostly = Decimal(str(rule.kwargs.get("mostly", 1)))
+    holds = checked - failed >= mostly * checked
+    return RuleResult(
+        number, rule, judge(0 if holds else failed, checked, severity=rule.severity), checked, failed
+    )
+
+
+def _unchecked(number: int, rule: Expectation, error: str) -> RuleResult:
+    return RuleResult(number, rule, Status.COULD_NOT_CHECK, 0, 0, error)
+
+
+def _without_values(error: str, rule: Expectation) -> str:
+    """Library messages may quote a value of the data: whatever is quoted and is not a name of ours goes."""
+    known = {*rule.columns, *map(str, rule.kwargs)}
+    return re.sub(
+        r"'([^']*)'|\"([^\"]*)\"",
+        lambda found: found[0] if (found[1] or found[2] or "") in known else "'…'",
+        error,
+    )
+
+
+def _keep(table: _Table, number: int, rule: Expectation, keys: Sequence[str | None]) -> None:
+    if not keys:
+        return
+    size = len(keys)
+    schema = _failing_schema()
+    values = [
+        pa.array([table.object] * size, pa.string()), pa.array([number] * size, pa.int32()),
+        pa.array([rule.type] * size, pa.string()), pa.array([_subject(rule)] * size, pa.string()),
+        pa.array(keys, pa.string()),
+    ]  # fmt: skip
+    table.session.table("v:failing-now", pa.Table.from_arrays(values, schema=schema))
+    table.session.execute(f'INSERT INTO {quote(FAILING)} FROM "v:failing-now"')
+
+
+def _subject(rule: Expectation) -> str:
+    return ", ".join(rule.columns)
+
+
+def _resolve(kwargs: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Kwargs with `{$PARAMETER: now}` and `{$PARAMETER: today}` replaced."""
+    known = {"now": now.isoformat(), "today": now.date().isoformat()}
+    return {
+        name: known[value["$PARAMETER"]] if isinstance(value, dict) and "$PARAMETER" in value else value
+        for name, value in kwargs.items()
+    }
+
+
+def _failing_schema() -> pa.Schema:
+    return pa.schema(
+        [("object", pa.string()), ("number", pa.int32()), ("rule", pa.string()), ("field", pa.string()),
+         ("key", pa.string())]
+    )  # fmt: skip
