@@ -215,7 +215,9 @@ def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
         raise ProjectError.at("migration.yaml", f"an engine setting is wrong: {error}") from error
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute("SET TimeZone = 'UTC'")
-    allowed = ", ".join(literal(str(path.resolve())) for path in (workspace, spill))
+    # The engine looks through links: a folder of ours that was moved to a larger disk is still ours.
+    moved = [path for path in workspace.iterdir() if path.is_symlink()]
+    allowed = ", ".join(literal(str(path.resolve())) for path in (workspace, spill, *moved))
     connection.execute(f"SET allowed_directories = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     return DuckSession(connection, lambda: shutil.rmtree(spill, ignore_errors=True))

@@ -139,6 +139,10 @@ class Ledger:
         self.run = ""
         self._held: tuple[str, int] | None = None
 
+    def close(self) -> None:
+        """Close its connections; may be called twice."""
+        self.engine.dispose()
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction that may write: all of it or nothing; database trouble becomes an error of ours.
