@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,8 @@ class Workspace:
     project: Project
     ledger: Ledger
     store: Store
+    fence: int = 0
+    """The number of the lease under which this process works; 0 when it only looks."""
 
     def session(self) -> DuckSession:
         """A fresh engine session; close it."""
@@ -143,7 +145,7 @@ def open_workspace(project: Project) -> Iterator[Workspace]:
             f"cannot write in {project.folder}: {error.strerror}",
             hint="the project folder must be writable: staging and ledger live in its .migrator folder",
         ) from error
-    ledger = open_ledger(project.ledger_url)
+    ledger = open_ledger(project.ledger_url, project=project.name)
     try:
         yield Workspace(project, ledger, Store(project.workspace / "staging", ledger))
     finally:
@@ -153,7 +155,8 @@ def open_workspace(project: Project) -> Iterator[Workspace]:
 @contextmanager
 def work_on(project: Project, command: str) -> Iterator[Workspace]:
     """Open a project alone, as one recorded run: under the lease, leftovers of killed runs swept away."""
-    with open_workspace(project) as workspace, workspace.ledger.lease():
+    with open_workspace(project) as opened, opened.ledger.lease() as fence:
+        workspace = replace(opened, fence=fence)
         workspace.ledger.start_run(command, __version__)
         workspace.store.sweep()
         try:

@@ -1,0 +1,98 @@
+"""The mappings of a project, bound to the schemas of its systems and put in load order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+import pyarrow as pa
+
+from migrator.commands.project import Project, Workspace
+from migrator.core.document import did_you_mean
+from migrator.core.errors import ProjectError
+from migrator.core.mapped import MappedObject
+from migrator.core.schema import ObjectSchema, index_schemas
+from migrator.mapping.bind import bind
+from migrator.mapping.bound import Bound
+from migrator.mapping.parse import ObjectMapping, load
+from migrator.staging.store import Kind
+
+
+def read_mappings(project: Project) -> tuple[ObjectMapping, ...]:
+    """Parse all mapping files; raises `ProjectError` with every problem, or when there are none."""
+    folder = project.folder / project.mappings
+    found = load(folder, project.folder)
+    if not found:
+        raise ProjectError.at(
+            str(folder),
+            "there is no mapping here",
+            "write one YAML file per target object, or use: migrator init",
+        )
+    for mapping in found:
+        project.system(mapping.rule.target.system)
+        for source in mapping.sources:
+            project.system(source.system)
+    return found
+
+
+def bind_project(workspace: Workspace, mappings: Sequence[ObjectMapping] | None = None) -> Bound:
+    """Bind the project's mappings to what is known of its systems: saved schemas, else the systems themselves.
+
+    A target's schema is used only when it was saved: a target that the load is going to create is described by the
+    mapping, before the load as after it.
+    """
+    project = workspace.project
+    found = read_mappings(project) if mappings is None else mappings
+    sources = {name: known_schema(project, name) for name in source_systems(found)}
+    targets = {name: project.saved_schema(name) or {} for name in {item.rule.target.system for item in found}}
+    return bind(found, sources, targets, lambda name: _staged_types(workspace, name))
+
+
+def source_systems(mappings: Iterable[ObjectMapping]) -> tuple[str, ...]:
+    """Systems that the mappings read from, in the order they first appear."""
+    return tuple(dict.fromkeys(source.system for mapping in mappings for source in mapping.sources))
+
+
+def source_objects(mappings: Iterable[ObjectMapping]) -> dict[str, tuple[str, ...]]:
+    """System → its objects that the mappings read from, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for mapping in mappings:
+        for source in mapping.sources:
+            found.setdefault(source.system, {})[source.object] = None
+    return {system: tuple(objects) for system, objects in found.items()}
+
+
+def known_schema(project: Project, system: str) -> Mapping[str, ObjectSchema]:
+    """The saved schema of a source, else what the source itself says."""
+    saved = project.saved_schema(system)
+    if saved is not None:
+        return saved
+    with closing(project.open_source(system)) as source:
+        return index_schemas(source.describe())
+
+
+def merge_schema(saved: ObjectSchema | None, described: ObjectSchema) -> ObjectSchema:
+    """What the source has now, with the types that profiling or a person gave the fields that were known before."""
+    if saved is None:
+        return described
+    fields = tuple(saved.field(item.name) or item for item in described.fields)
+    return replace(described, key=described.key or saved.key, fields=fields)
+
+
+def selected(bound: Bound, names: Sequence[str]) -> tuple[tuple[MappedObject, ...], ...]:
+    """The groups in load order, cut to the objects named (all when none is); raises `ProjectError` for unknown names."""
+    known = [item.name for item in bound.mappings]
+    for name in names:
+        if name not in known:
+            raise ProjectError.at(
+                "--object", f"there is no mapping {name!r}", did_you_mean(name, known, noun="mappings")
+            )
+    wanted = set(names) or set(known)
+    groups = (tuple(item for item in group if item.name in wanted) for group in bound.groups)
+    return tuple(group for group in groups if group)
+
+
+def _staged_types(workspace: Workspace, name: str) -> pa.Schema | None:
+    staged = workspace.store.current(Kind.STAGED, name)
+    return staged.schema() if staged is not None else None

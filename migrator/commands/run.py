@@ -1,0 +1,60 @@
+"""The whole job as one command: every step, then the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.commands import steps
+from migrator.commands.project import Project
+from migrator.commands.validate import Validated, validate
+from migrator.core.errors import DataError
+from migrator.core.progress import Progress, Quiet
+from migrator.load.plan import Retry
+
+QUIET = Quiet()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run did, and whether it holds."""
+
+    steps: steps.RunReport
+    validation: Validated | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For `migrator run --json`."""
+        return {
+            "plan": self.steps.plan.to_json(),
+            "load": self.steps.load.to_json(),
+            **self.steps.accounting.to_json(),
+            "validation": self.validation.to_json() if self.validation else None,
+        }
+
+    def raise_unless_it_holds(self, *, strict: bool) -> None:
+        """Raise `DataError` when the equation is open or validation fails; `strict`: also when a record is held back."""
+        accounting = self.steps.accounting
+        if not accounting.closed:
+            raise DataError(
+                "the accounting does not close: some records are in no class", hint="run it again, then: migrator status"
+            )
+        if self.validation is not None and not self.validation.holds:
+            raise DataError("the target does not hold what it should", hint=f"read {self.validation.html}")
+        held = sum(item.counts.get("quarantined", 0) + item.counts.get("pending", 0) for item in accounting.objects)
+        if strict and held:
+            raise DataError(f"{held:,} records are quarantined or wait", hint="migrator quarantine list")
+
+
+def run(
+    project: Project, *, progress: Progress = QUIET, with_validation: bool = True, again: Retry | None = None
+) -> Run:
+    """Do everything that is not done yet; what the target refused stays quarantined unless `again` names it."""
+    done = steps.run(project, progress, again)
+    return Run(done, validate(project, progress=progress) if with_validation else None)
+
+
+def retry(project: Project, objects: Sequence[str], rules: Sequence[str], *, progress: Progress = QUIET) -> Run:
+    """Map again and send again what was refused; with no names, everything that was."""
+    again = Retry(frozenset(objects) or None, frozenset(rules) or None)
+    return run(project, progress=progress, with_validation=False, again=again)

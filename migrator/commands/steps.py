@@ -1,0 +1,223 @@
+"""The steps of the main job, one plain function a verb: extract, map, dedupe, plan, load, validate, and run for all.
+
+Each takes a project, works on it alone, does what is not yet done, and returns what it did. Each starts from what the
+step before left in staging, so any of them may be killed and called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.commands.binding import (
+    bind_project,
+    merge_schema,
+    read_mappings,
+    selected,
+    source_objects,
+)
+from migrator.commands.project import Project, Workspace, work_on
+from migrator.core.clock import SystemClock
+from migrator.core.connector import Source
+from migrator.core.document import did_you_mean
+from migrator.core.errors import ProjectError
+from migrator.core.mapped import MappedObject
+from migrator.core.progress import Progress, Quiet
+from migrator.core.schema import ObjectSchema, index_schemas
+from migrator.dedupe.run import dedupe as dedupe_object
+from migrator.extract.extract import extract_object
+from migrator.load.load import LoadReport
+from migrator.load.load import load as load_objects
+from migrator.load.plan import Groups, Plan, Retry
+from migrator.load.plan import plan as plan_objects
+from migrator.mapping.compile import compile_mapping
+from migrator.mapping.run import map_object
+from migrator.staging.accounting import Accounting, account
+from migrator.staging.store import Dataset
+
+QUIET = Quiet()
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """What one step holds for one object now, whether this command made it or found it made."""
+
+    step: str
+    name: str
+    rows: int
+    seconds: float
+    """How long making it took, in the run that made it."""
+    detail: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "step": self.step,
+            "name": self.name,
+            "rows": self.rows,
+            "seconds": self.seconds,
+            **self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One whole run: what was planned, written and proven, and what became of every record."""
+
+    plan: Plan
+    load: LoadReport
+    accounting: Accounting
+
+
+def extract(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
+    """Read every source object that a mapping uses into staging; objects are named 'system/object'."""
+    with work_on(project, "extract") as workspace:
+        return _extract(workspace, objects, progress)
+
+
+def map_records(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
+    """Run every mapping's one query over what is staged."""
+    with work_on(project, "map") as workspace:
+        return _map(workspace, objects, progress)
+
+
+def show_sql(project: Project, name: str) -> str:
+    """The one query of a mapping, readable."""
+    from migrator.commands.project import open_workspace
+
+    with open_workspace(project) as workspace:
+        bound = bind_project(workspace)
+        selected(bound, [name])
+        found = next(item for item in bound.mappings if item.name == name)
+        return compile_mapping(found).sql
+
+
+def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
+    """Find duplicates among mapped records, and what survives."""
+    with work_on(project, "dedupe") as workspace:
+        return _dedupe(workspace, selected(bind_project(workspace), objects), progress)
+
+
+def plan(project: Project, retry: Retry | None = None) -> Plan:
+    """Say what a load would do; writes nothing to the target."""
+    with work_on(project, "plan") as workspace:
+        return _plan(workspace, bind_project(workspace).groups, retry)
+
+
+def load(project: Project, progress: Progress = QUIET, retry: Retry | None = None) -> LoadReport:
+    """Plan what changed, and write it to the target in batches."""
+    with work_on(project, "load") as workspace:
+        groups = bind_project(workspace).groups
+        _plan(workspace, groups, retry)
+        return _load(workspace, groups, progress)
+
+
+def run(project: Project, progress: Progress = QUIET, retry: Retry | None = None) -> RunReport:
+    """Extract, map, dedupe, plan and load everything, as one run; `validate` is a command of its own."""
+    with work_on(project, "run") as workspace:
+        _extract(workspace, (), progress)
+        _map(workspace, (), progress)
+        groups = bind_project(workspace).groups
+        _dedupe(workspace, groups, progress)
+        planned = _plan(workspace, groups, retry)
+        loaded = _load(workspace, groups, progress)
+        with closing(workspace.session()) as session:
+            accounting = account(workspace.store, session, flat(groups))
+        return RunReport(planned, loaded, accounting)
+
+
+def _extract(workspace: Workspace, objects: Sequence[str], progress: Progress) -> list[StepLine]:
+    wanted = source_objects(read_mappings(workspace.project))
+    known = [f"{system}/{name}" for system, names in wanted.items() for name in names]
+    for name in objects:
+        if name not in known:
+            hint = did_you_mean(name, known, noun="source objects")
+            raise ProjectError.at("--object", f"no mapping reads {name!r}", hint)
+    lines = []
+    for system, names in wanted.items():
+        chosen = [name for name in names if not objects or f"{system}/{name}" in objects]
+        if chosen:
+            with closing(workspace.project.open_source(system)) as source:
+                lines += extract_system(workspace, source, system, chosen, progress)
+    return lines
+
+
+def extract_system(
+    workspace: Workspace, source: Source, system: str, names: Sequence[str], progress: Progress
+) -> list[StepLine]:
+    """Stage the named objects of one open source; what the source has now is merged into its saved schema."""
+    project = workspace.project
+    described = index_schemas(source.describe())
+    saved = project.saved_schema(system) or {}
+    for name in names:
+        if name not in described:
+            hint = did_you_mean(name, described, noun="objects")
+            raise ProjectError.at(str(project.system(system).place), f"{system} has no object {name!r}", hint)
+    lines = []
+    for name in names:
+        dataset = extract_object(
+            workspace.store, workspace.session, source, system, described[name],
+            files=project.workspace / "files", progress=progress,
+        )  # fmt: skip
+        lines.append(_line("extract", dataset))
+    merged: list[ObjectSchema] = [merge_schema(saved.get(name), item) for name, item in described.items()]
+    project.save_schema(system, merged)
+    return lines
+
+
+def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> list[StepLine]:
+    bound = bind_project(workspace)
+    wanted = {item.name for group in selected(bound, objects) for item in group}
+    with closing(workspace.session()) as session:
+        return [
+            _line("map", map_object(workspace.store, session, compile_mapping(item), progress=progress))
+            for item in bound.mappings
+            if item.name in wanted
+        ]
+
+
+def _dedupe(workspace: Workspace, groups: Groups, progress: Progress) -> list[StepLine]:
+    lines = []
+    with closing(workspace.session()) as session:
+        for item in flat(groups):
+            found = dedupe_object(workspace.store, session, item, progress=progress)
+            lines.append(_line("dedupe", found.clusters))
+    return lines
+
+
+def _plan(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
+    with closing(workspace.session()) as session:
+        return plan_objects(
+            workspace.store, session, groups, batch_rows=workspace.project.batch_rows, retry=retry
+        )
+
+
+def _load(workspace: Workspace, groups: Groups, progress: Progress) -> LoadReport:
+    with closing(workspace.project.open_target(target_system(groups))) as target:
+        return load_objects(
+            workspace.store, workspace.session, workspace.ledger, target, groups,
+            progress=progress, fence=workspace.fence,
+        )  # fmt: skip
+
+
+def target_system(groups: Groups) -> str:
+    """The one system that all mappings write to; raises `ProjectError` when there are several."""
+    systems = sorted({item.target_system for item in flat(groups)})
+    if len(systems) != 1:
+        raise ProjectError.at(
+            "mappings",
+            f"mappings write to several systems: {', '.join(systems)}",
+            "use one project for each new system",
+        )
+    return systems[0]
+
+
+def flat(groups: Groups) -> list[MappedObject]:
+    """The objects of all groups, in load order."""
+    return [item for group in groups for item in group]
+
+
+def _line(step: str, dataset: Dataset) -> StepLine:
+    return StepLine(step, dataset.name, dataset.rows, round(dataset.seconds, 3), dict(dataset.detail))
