@@ -57,11 +57,11 @@ class Sample:
         return Sample(self.head or other.head, telling[:TELLING_BYTES], self.complete and other.complete)
 
 
-def take_sample(stream: BinaryIO) -> Sample:
-    """Read at most `SCAN_BYTES` of a stream; lines are cut at LF, which is never part of a character in our candidates."""
+def take_sample(stream: BinaryIO, *, scan_bytes: int = SCAN_BYTES) -> Sample:
+    """Read at most `scan_bytes` of a stream; lines are cut at LF, which is never part of a character in our candidates."""
     telling: list[bytes] = []
     head, rest, seen = b"", b"", 0
-    while seen < SCAN_BYTES and sum(len(line) for line in telling) < TELLING_BYTES:
+    while seen < scan_bytes and sum(len(line) for line in telling) < TELLING_BYTES:
         block = stream.read(1 << 18)
         head, seen = head or block, seen + len(block)
         if not block:
@@ -90,8 +90,8 @@ def detect(sample: Sample, place: str) -> Detection:
     if found:
         return found
     if not sample.telling:
-        what = "the file" if sample.complete else f"the first {SCAN_BYTES >> 20} MB"
-        return Detection("utf-8", 1.0, f"only ASCII in {what}; every byte is checked while reading")
+        what = "in all of it" if sample.complete else "in what was looked at"
+        return Detection("utf-8", 1.0, f"only ASCII {what}; every byte is checked while reading")
     if _decodes(sample.telling, "utf-8"):
         return Detection("utf-8", 0.99, "every character in the sample is valid UTF-8")
     return _by_plausibility(sample.telling, place)
