@@ -20,6 +20,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import ObjectKind
 
 from connectors.sql.database import Database
+from connectors.sql.decimals import DecimalBlob, is_exact
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
@@ -170,11 +171,12 @@ def _column(item: ReflectedColumn, kind: str, declared: str) -> Column:
     name = item["name"]
     schema = _sqlite_field(name, declared) if kind == "sqlite" else _typed_field(name, item["type"])
     computed = "computed" in item
+    exact = kind == "sqlite" and schema.type is FieldType.DECIMAL and is_exact(declared)
     return Column(
         schema=replace(
             schema, required=not item["nullable"], read_only=computed, label=item.get("comment") or ""
         ),
-        type=item["type"],
+        type=DecimalBlob(schema.precision, schema.scale) if exact else item["type"],
         declared=declared or str(item["type"].__class__.__name__),
         nullable=item["nullable"],
         fills_itself=item.get("default") is not None

@@ -17,7 +17,6 @@ from connectors.sql.delivery import Delivery, target_delivery, to_arrow
 from connectors.sql.failures import Refusal
 
 _INTEGER_BYTES = {sa.SmallInteger: 2, sa.BigInteger: 8, sa.Integer: 4}
-_EXACT_DIGITS = 15
 
 
 def checked(
@@ -124,20 +123,3 @@ def _integer_violations(values: pa.Array, column: Column, kind: str) -> Iterator
     limit = 1 << (8 * size - 1)
     outside = pc.or_kleene(pc.less(values, -limit), pc.greater_equal(values, limit))
     yield outside, "value.range", f"does not fit a whole number of {size} bytes"
-
-
-def exact_as_float(texts: pa.Array) -> pa.Array:
-    """Which decimals, written as text, have at most 15 significant digits, so that a float holds them exactly."""
-    digits = pc.replace_substring_regex(texts, r"[-.]", "")
-    return pc.less_equal(pc.utf8_length(pc.utf8_trim(digits, "0")), _EXACT_DIGITS)
-
-
-def decimal_text(values: pa.Array) -> pa.Array:
-    """Decimals as plain digits with their scale, never with an exponent."""
-    written = values.cast(pa.string())
-    if not pc.any(pc.match_substring(written, "E")).as_py():
-        return written
-    scale = values.type.scale
-    return pa.array(
-        [None if value is None else f"{value:.{scale}f}" for value in values.to_pylist()], pa.string()
-    )

@@ -109,7 +109,7 @@ def _times(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     """Days, times and instants; all written by us is parsed by Arrow, anything else value by value."""
     try:
         return pa.array(values, pa.string()).cast(type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         convert = (
             instant if pa.types.is_timestamp(type_) else _day if pa.types.is_date(type_) else _time_of_day
         )

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from connectors.sql.catalog import Column, Relation, stored_field
+from connectors.sql.decimals import EXACT_DIGITS, is_exact
 from migrator.core.document import did_you_mean
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 
-_EXACT_DIGITS = 15
-"""So many significant digits survive SQLite's floats."""
 _TEXTS = (
     FieldType.STRING,
     FieldType.TEXT,
@@ -114,10 +113,10 @@ def _decimal_differences(
     name: str, field: FieldSchema, stored: FieldSchema, column: Column, kind: str
 ) -> list[str]:
     precision, scale = (19, 0) if field.type is FieldType.INTEGER else (field.precision, field.scale or 0)
-    exact = kind != "sqlite" or "BLOB" in column.declared.upper()
-    if not exact and (precision is None or precision > _EXACT_DIGITS):
+    exact = kind != "sqlite" or is_exact(column.declared)
+    if not exact and (precision is None or precision > EXACT_DIGITS):
         return [
-            f"{name} is {column.declared}, which SQLite keeps as a float: with more than {_EXACT_DIGITS} digits "
+            f"{name} is {column.declared}, which SQLite keeps as a float: with more than {EXACT_DIGITS} digits "
             f"amounts change; declare it DECIMAL_BLOB({precision or 38},{scale})"
         ]
     if stored.precision is None or precision is None:

@@ -1,10 +1,4 @@
-"""New tables for objects: column types that hold every value exactly, keys, foreign keys, indexes; checked names.
-
-SQLite has no decimal type: a column declared DECIMAL makes a float of '12345678901234567.89'. Our decimals are declared
-`DECIMAL_BLOB(p,s)`, which SQLite stores untouched, and hold a number where at most 15 digits make a float exact (so that
-comparing, sorting and summing work as anybody expects) and digits as text beyond that. Dates and times are ISO
-8601 text, instants with a trailing Z.
-"""
+"""New tables for objects: column types that hold every value exactly, keys, foreign keys, indexes; checked names."""
 
 from __future__ import annotations
 
@@ -14,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.types import UserDefinedType
 
+from connectors.sql.decimals import DecimalBlob
 from migrator.core.errors import Location, Problem, ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema, index_schemas
 
@@ -24,19 +18,6 @@ _LONGEST_VARCHAR = 10_000
 _KEY_LENGTH_ELSEWHERE = 255
 """MySQL, Oracle and SQL Server want a length for a text that is indexed."""
 _EXACT_ANYWHERE = ("sqlite", "postgresql")
-
-
-class DecimalBlob(UserDefinedType[Any]):
-    """SQLite's exact decimal; see the module."""
-
-    cache_ok = True
-
-    def __init__(self, precision: int | None, scale: int | None) -> None:
-        self.precision, self.scale = precision, scale
-
-    def get_col_spec(self, **_: object) -> str:
-        """The declared type."""
-        return f"DECIMAL_BLOB({self.precision},{self.scale or 0})" if self.precision else "DECIMAL_BLOB"
 
 
 def define(schemas: Sequence[ObjectSchema], kind: str, namespace: str | None) -> sa.MetaData:

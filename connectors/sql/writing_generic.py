@@ -17,6 +17,7 @@ from migrator.core.boundary import boundary
 
 _KEYS_A_QUERY = 500
 """Oracle takes at most 1,000 values in a list, SQL Server 2,100 parameters a statement."""
+_DEFERRING = ("postgresql", "oracle")
 
 
 def write_generic(connection: sa.Connection, verb: Verb, batch: Batch) -> Answers:
@@ -76,12 +77,19 @@ class _GenericWrite:
         try:
             with self._connection.begin_nested():
                 self._execute(outcome, [self._rows[number] for number in numbers])
+                self._check_references()
         except sa.exc.DBAPIError as error:
             reason = refusal(error)
             if reason is None:
                 raise
             return reason
         return None
+
+    def _check_references(self) -> None:
+        """Have deferred foreign keys answer for these rows, not for the whole transaction at its end."""
+        if self._connection.dialect.name in _DEFERRING:
+            self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+            self._connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
 
     def _execute(self, outcome: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if outcome == "created":

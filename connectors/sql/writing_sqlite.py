@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from connectors.sql.catalog import ForeignKey
-from connectors.sql.checks import decimal_text, exact_as_float
 from connectors.sql.database import driver, quote
+from connectors.sql.decimals import stored_decimals, written
 from connectors.sql.failures import Refusal, refusal
 from connectors.sql.reading import table_name
 from connectors.sql.writing import Answers, Batch, Verb
@@ -28,10 +27,10 @@ def write_sqlite(connection: sa.Connection, verb: Verb, batch: Batch) -> Answers
 
 
 def storable(values: pa.ChunkedArray | pa.Array) -> list[Any]:
-    """A column as SQLite stores it: decimals as number or digits (see `tables`), times as ISO text."""
+    """A column as SQLite stores it: decimals as number or digits (see `decimals`), times as ISO text."""
     whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_decimal(whole.type):
-        return _decimals(decimal_text(whole))
+        return stored_decimals(written(whole))
     if pa.types.is_temporal(whole.type):
         whole = whole.cast(pa.string())
     elif pa.types.is_boolean(whole.type):
@@ -40,17 +39,6 @@ def storable(values: pa.ChunkedArray | pa.Array) -> list[Any]:
         found: list[Any] = whole.to_numpy(zero_copy_only=False).tolist()
         return found
     return list(whole.to_pylist())
-
-
-def _decimals(texts: pa.Array) -> list[Any]:
-    exact = pc.fill_null(exact_as_float(texts), True)
-    numbers = pc.cast(texts, pa.float64()).to_pylist()
-    if pc.all(exact).as_py():
-        return list(numbers)
-    return [
-        number if fits else digits
-        for number, fits, digits in zip(numbers, exact.to_pylist(), texts.to_pylist(), strict=True)
-    ]
 
 
 class _SqliteWrite:

@@ -118,7 +118,7 @@ FULL = row(
 
 def test_a_row_of_every_type_comes_back_as_it_was(target: SqlTarget) -> None:
     target.prepare([EVERY_TYPE])
-    sent = orders(FULL, row(id="a2", select="", amount=Decimal("12345678901234567.89"[:17])), row(id="a3"))
+    sent = orders(FULL, row(id="a2", select="", amount=Decimal("1234567890123456.89")), row(id="a3"))
     assert set(answers(target.upsert("Order", sent, key="id")).values()) == {"created"}
     read = pa.concat_tables(target.read("Order"))
     assert read.schema.types == ARROW.types
@@ -270,7 +270,8 @@ def test_describe_says_what_was_prepared(target: SqlTarget) -> None:
 
 
 def test_a_table_that_does_not_fit_stops_with_every_difference(target: SqlTarget, database_url: str) -> None:
-    with sa.create_engine(database_url).begin() as connection:
+    engine = sa.create_engine(database_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
         connection.exec_driver_sql(
             "CREATE TABLE people (id VARCHAR(20), name VARCHAR(3), boss VARCHAR(9), company DATE, own INTEGER NOT NULL)"
         )
