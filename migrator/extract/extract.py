@@ -156,7 +156,7 @@ def _read(task: _Task, attempt: _Attempt, folder: MemberFolder, progress: Progre
             detail={
                 "last": bundle.last,
                 "rejects": len(bundle.rejects),
-                "unknown": unknown_types(rows),
+                "unknown": list(unknown_types(rows)),
                 "missing": missing.as_json(),
             },
         )

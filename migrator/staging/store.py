@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -341,10 +341,18 @@ class Store:
         """
         self._claim()
         with self.ledger.read() as connection:
-            known = set(connection.execute(sa.select(tables.datasets.c.id)).scalars())
+            known: dict[str, set[str]] = {
+                dataset: set() for dataset in connection.execute(sa.select(tables.datasets.c.id)).scalars()
+            }
+            for dataset, file in connection.execute(sa.select(tables.parts.c.dataset, tables.parts.c.file)):
+                known.setdefault(dataset, set()).add(file)
         removed = 0
         for folder in self.root.glob("*/*/*"):
-            if folder.is_dir() and folder.name not in known and folder.parent.parent.name in _KINDS:
+            if not folder.is_dir() or folder.parent.parent.name not in _KINDS:
+                continue
+            if folder.name in known:
+                _tidy(folder, known[folder.name])
+            else:
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
         return removed
@@ -360,7 +368,10 @@ class Store:
         for folder in retired:
             shutil.rmtree(folder, ignore_errors=True)
         for dataset in datasets:
-            _tidy(self.folder(dataset.kind, dataset.name, dataset.id), dataset)
+            _tidy(
+                self.folder(dataset.kind, dataset.name, dataset.id),
+                {part.path.name for part in dataset.parts},
+            )
         return datasets
 
     def _final(self, item: Finished) -> Dataset:
@@ -506,9 +517,8 @@ def _safe(name: str) -> str:
     return text.encode()[:120].decode(errors="ignore") + f"%{digest}"
 
 
-def _tidy(folder: Path, dataset: Dataset) -> None:
-    """Remove what is not part of a complete dataset: replaced parts, scratch files, leftovers of killed attempts."""
-    parts = {part.path.name for part in dataset.parts}
+def _tidy(folder: Path, parts: Set[str]) -> None:
+    """Remove what is not a part of a dataset: replaced parts, scratch files, leftovers of killed attempts."""
     for path in folder.iterdir():
         if path.name not in parts and path.is_file():
             with suppress(OSError):

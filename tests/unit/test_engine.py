@@ -100,7 +100,7 @@ def test_damaged_and_missing_files_are_told_with_a_hint(session: DuckSession, wo
 
 
 def test_a_write_that_fails_leaves_nothing(session: DuckSession, workspace: Path) -> None:
-    with pytest.raises(FatalError, match="disk full|cannot read or write"), files_up_to(20_000):
+    with pytest.raises(FatalError, match="cannot read or write"), files_up_to(20_000):
         session.write("SELECT i, hash(i) AS h FROM range(100000) t(i)", workspace / "part.parquet")
     assert [item for item in workspace.iterdir() if item.is_file()] == []
 
