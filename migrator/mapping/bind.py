@@ -1,0 +1,262 @@
+"""Mappings held against the schemas of both sides: every name resolved, every type decided, every problem told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from migrator.core.document import did_you_mean
+from migrator.core.errors import Location, ProjectError, raise_errors
+from migrator.core.fingerprint import fingerprint
+from migrator.core.mapped import DedupeRules, Link, MappedObject, MatchKey
+from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
+from migrator.mapping.bind_field import BoundInput, bind_field, decide_kind, settle
+from migrator.mapping.bound import Bound, BoundField, BoundMapping, BoundSource, Column, Formula, StagedTypes
+from migrator.mapping.expressions import offset_place, parse_formula
+from migrator.mapping.losses import check_target, warn
+from migrator.mapping.order import order
+from migrator.mapping.parse import FieldInput, ObjectMapping
+from migrator.mapping.scope import Schemas, Scope, SourceView, look
+
+
+def unknown_types(_: str) -> None:
+    """`StagedTypes` when nothing was staged yet: every column is read as text."""
+    return
+
+
+def bind(
+    mappings: Sequence[ObjectMapping],
+    sources: Schemas,
+    targets: Schemas | None = None,
+    staged: StagedTypes = unknown_types,
+) -> Bound:
+    """Bind all mappings of a project together.
+
+    `sources` and `targets`: system → object → schema. A target system or object that is not in `targets` is taken as
+    not there yet: the mapping says what it will look like. `staged` gives the Arrow schema of a STAGED dataset
+    'system/object' once there is one. Raises `ProjectError` with all problems of all mappings.
+    """
+    scope = look(mappings, sources, staged)
+    drafts = [_draft(scope, mapping, _target_schema(mapping, targets)) for mapping in mappings]
+    raise_errors(scope.problems)
+    groups = order([item.mapped for item in drafts], lambda name, field: _link_place(scope, name, field))
+    settled = {item.name: item for group in groups for item in group}
+    bound = [replace(item, mapped=settled[item.name]) for item in drafts]
+    siblings = tuple((item.name, item.sources) for item in bound)
+    bound = [replace(item, siblings=siblings if _shares(item) else ()) for item in bound]
+    warnings = raise_errors([*scope.problems, *warn(scope, bound, _targets_of(mappings, targets))])
+    ranked = {item.name: rank for rank, item in enumerate(item for group in groups for item in group)}
+    return Bound(tuple(sorted(bound, key=lambda item: ranked[item.name])), groups, warnings)
+
+
+def _shares(item: BoundMapping) -> bool:
+    return any(target.shared for source in item.sources for field in source.fields for target in field.lookup)
+
+
+def _target_schema(mapping: ObjectMapping, targets: Schemas | None) -> ObjectSchema | None:
+    return (targets or {}).get(mapping.rule.target.system, {}).get(mapping.rule.target.object)
+
+
+def _targets_of(mappings: Iterable[ObjectMapping], targets: Schemas | None) -> dict[str, ObjectSchema]:
+    found = ((item.name, _target_schema(item, targets)) for item in mappings)
+    return {name: schema for name, schema in found if schema is not None}
+
+
+def _link_place(scope: Scope, name: str, field: str) -> Location:
+    mapping = scope.mappings[name]
+    return mapping.at(*mapping.field(mapping.sources[0], field).path("lookup"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One field seen from one source."""
+
+    rule: FieldInput
+    input: BoundInput
+
+
+def _draft(scope: Scope, mapping: ObjectMapping, target: ObjectSchema | None) -> BoundMapping:
+    views = scope.views[mapping.name]
+    names = _distinct(scope, mapping)
+    check_target(scope, mapping, target, names)
+    columns: list[tuple[FieldSchema, list[BoundField]]] = []
+    for name in names:
+        cells = [
+            _Cell(rule, bind_field(scope, mapping, view, rule)) for view, rule in _rules(mapping, views, name)
+        ]
+        if cells:
+            columns.append(_column(scope, mapping, cells, target.field(name) if target else None))
+    fields = tuple(schema for schema, _ in columns)
+    sources = tuple(
+        _source(scope, mapping, view, tuple(cells[position] for _, cells in columns))
+        for position, view in enumerate(views)
+    )
+    rule = mapping.rule.target
+    mapped = MappedObject(
+        name=mapping.name,
+        target_system=rule.system,
+        target_object=rule.object,
+        key=rule.key,
+        schema=ObjectSchema(rule.object, rule.key, fields, label=target.label if target else ""),
+        sources=tuple(view.mapped for view in views),
+        links=_links(mapping, columns),
+        dedupe=_dedupe(scope, mapping, fields),
+        fingerprint=_fingerprint(mapping, columns),
+    )
+    return BoundMapping(mapped, sources, mapping.at("mapping"))
+
+
+def _rules(
+    mapping: ObjectMapping, views: Iterable[SourceView], name: str
+) -> list[tuple[SourceView, FieldInput]]:
+    return [(view, mapping.field(view.named, name)) for view in views]
+
+
+def _distinct(scope: Scope, mapping: ObjectMapping) -> tuple[str, ...]:
+    """Target fields; two that differ in case only are a problem, since neither the engine nor SQL tells them apart."""
+    seen: dict[str, str] = {}
+    for name in mapping.field_names:
+        first = seen.setdefault(name.casefold(), name)
+        if first != name:
+            place = mapping.document.locate_key(mapping.field(mapping.sources[0], name).base)
+            scope.error(place, f"the fields {first!r} and {name!r} differ in case only", "rename one of them")
+    return tuple(seen.values())
+
+
+def _column(
+    scope: Scope, mapping: ObjectMapping, cells: Sequence[_Cell], there: FieldSchema | None
+) -> tuple[FieldSchema, list[BoundField]]:
+    """One target field over all sources: its kind is decided once, then each cell is settled to it."""
+    first = cells[0].rule
+    kind = decide_kind(scope, mapping, [cell.rule for cell in cells], [cell.input for cell in cells], there)
+    key = mapping.rule.target.key == first.name
+    explicit = [cell.rule.rule for cell in cells]
+    origin = _origin(scope, mapping, cells)
+    schema = FieldSchema(
+        name=first.name,
+        type=kind.type,
+        label=next((rule.label for rule in explicit if rule.label), "")
+        or (there or origin or _NOTHING).label,
+        required=key
+        or any(rule.required for rule in explicit)
+        or bool(there and there.required and not there.read_only),
+        unique=key or any(rule.unique for rule in explicit),
+        length=kind.length,
+        precision=kind.precision,
+        scale=kind.scale,
+        references=_referenced(scope, cells),
+        values=there.values if there and kind.type in _LISTED else (),
+        pii=next((rule.pii for rule in explicit if rule.pii), "") or (origin or _NOTHING).pii,
+    )
+    return schema, [settle(scope, mapping, cell.rule, cell.input, schema=schema, kind=kind) for cell in cells]
+
+
+def _origin(scope: Scope, mapping: ObjectMapping, cells: Sequence[_Cell]) -> FieldSchema | None:
+    """The source field that the value comes from, for its label and its mark as personal."""
+    for view, cell in zip(scope.views[mapping.name], cells, strict=True):
+        if isinstance(cell.input.input, Column):
+            return view.schema.field(cell.input.input.name)
+    return None
+
+
+_NOTHING = FieldSchema("", FieldType.STRING)
+_LISTED = (FieldType.PICKLIST, FieldType.MULTI_PICKLIST)
+
+
+def _referenced(scope: Scope, cells: Iterable[_Cell]) -> tuple[str, ...]:
+    linked = (target.mapping for cell in cells for target in cell.input.lookup)
+    return tuple(dict.fromkeys(scope.mappings[name].rule.target.object for name in linked))
+
+
+def _source(
+    scope: Scope, mapping: ObjectMapping, view: SourceView, fields: tuple[BoundField, ...]
+) -> BoundSource:
+    named = view.named
+    where = None
+    if named.rule.where is not None:
+        where = _formula(scope, mapping, view, named.rule.where, (*named.path, "where"))
+    exclusions = []
+    for position, item in enumerate(named.rule.exclude):
+        found = _formula(scope, mapping, view, item.when, (*named.path, "exclude", position, "when"))
+        if found is not None:
+            exclusions.append((found, item.reason))
+    return BoundSource(view.mapped, view.key, where, tuple(exclusions), fields)
+
+
+def _formula(
+    scope: Scope, mapping: ObjectMapping, view: SourceView, text: str, path: tuple[str | int, ...]
+) -> Formula | None:
+    at = offset_place(mapping.document.text, mapping.at(*path), text)
+    try:
+        return parse_formula(text, view.columns, at)
+    except ProjectError as error:
+        scope.problems.extend(error.problems)
+        return None
+
+
+def _links(
+    mapping: ObjectMapping, columns: Sequence[tuple[FieldSchema, list[BoundField]]]
+) -> tuple[Link, ...]:
+    links = []
+    for schema, cells in columns:
+        linked = tuple(dict.fromkeys(target.mapping for cell in cells for target in cell.lookup))
+        if linked:
+            wishes = [mapping.field(named, schema.name).rule.defer for named in mapping.sources]
+            links.append(Link(schema.name, linked, schema.required, deferred=any(wishes)))
+    return tuple(links)
+
+
+def _dedupe(scope: Scope, mapping: ObjectMapping, fields: Sequence[FieldSchema]) -> DedupeRules | None:
+    rule = mapping.rule.dedupe
+    if rule is None:
+        return None
+    names = {item.name for item in fields}
+    for key, parts in rule.keys.items():
+        for name in parts:
+            _known_field(scope, mapping, name, names, ("dedupe", "keys", key, name))
+    for name in rule.survivorship:
+        if name != "default":
+            _known_field(scope, mapping, name, names, ("dedupe", "survivorship", name))
+    if rule.recency:
+        _check_recency(scope, mapping, rule.recency, fields)
+    sources = [item.name for item in mapping.sources]
+    for position, name in enumerate(rule.trust):
+        if name not in sources:
+            place = mapping.at("dedupe", "trust", position)
+            scope.error(
+                place, f"{name!r} is no source of this mapping", did_you_mean(name, sources, noun="sources")
+            )
+    survivorship = dict(rule.survivorship)
+    default = survivorship.pop("default", DedupeRules(()).default)
+    return DedupeRules(
+        keys=tuple(MatchKey(name, tuple(parts.items())) for name, parts in rule.keys.items()),
+        survivorship=survivorship, default=default, recency=rule.recency, trust=rule.trust, region=rule.region,
+        max_cluster=rule.max_cluster,
+    )  # fmt: skip
+
+
+def _known_field(
+    scope: Scope, mapping: ObjectMapping, name: str, names: Iterable[str], path: tuple[str | int, ...]
+) -> None:
+    if name not in names:
+        place = mapping.document.locate_key(path)
+        scope.error(place, f"{name!r} is no field of this mapping", did_you_mean(name, names, noun="fields"))
+
+
+def _check_recency(scope: Scope, mapping: ObjectMapping, name: str, fields: Sequence[FieldSchema]) -> None:
+    found = next((item for item in fields if item.name == name), None)
+    place = mapping.at("dedupe", "recency")
+    if found is None:
+        hint = did_you_mean(name, [item.name for item in fields], noun="fields")
+        scope.error(place, f"{name!r} is no field of this mapping", hint)
+    elif found.type not in (FieldType.DATE, FieldType.DATETIME):
+        scope.error(
+            place,
+            f"{name!r} is a {found.type.value}",
+            "recency needs a date or datetime field; give it a type:",
+        )
+
+
+def _fingerprint(mapping: ObjectMapping, columns: Sequence[tuple[FieldSchema, list[BoundField]]]) -> str:
+    maps = [cell.values.entries for _, cells in columns for cell in cells if cell.values is not None]
+    return fingerprint(mapping.rule.model_dump(mode="json"), maps, [repr(schema) for schema, _ in columns])

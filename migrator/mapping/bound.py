@@ -1,0 +1,169 @@
+"""A mapping bound to its schemas: every name resolved, every type decided, nothing left to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from migrator.core.errors import Location, Problem
+from migrator.core.mapped import MappedObject, MappedSource, Missing
+from migrator.core.schema import FieldSchema
+from migrator.mapping.kinds import Kind
+from migrator.mapping.model import Policy
+from migrator.mapping.values import ValueMap
+
+StagedTypes: TypeAlias = Callable[[str], "pa.Schema | None"]
+"""Arrow schema of a STAGED dataset 'system/object', or None when it is not known yet."""
+
+
+class Stored(Enum):
+    """How the engine holds a staged column."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    INSTANT = "instant"
+    """A timestamp with zone."""
+    LOCAL = "local"
+    """A timestamp that does not say its zone."""
+    TIME = "time"
+    OTHER = "other"
+    """Anything else, and whatever is not known yet: read as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A source column: its name in the source, its name in the engine, its type in the schema and as staged."""
+
+    name: str
+    engine: str
+    """Differs from `name` where two columns differ in case only: the engine does not tell them apart."""
+    kind: Kind
+    stored: Stored = Stored.OTHER
+    digits: tuple[int, int] = (0, 0)
+    """Precision and scale of a staged decimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """An expression, parsed and allowed; `sql` reads its operands by the names that the compiler gives them."""
+
+    sql: str
+    operands: tuple[Column, ...]
+    written: str
+    place: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same value in every row."""
+
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordId:
+    """The record's own id in this migration."""
+
+
+Input: TypeAlias = Column | Formula | Constant | RecordId
+
+
+@dataclass(frozen=True, slots=True)
+class LookupTarget:
+    """One mapping that a link may point to, by one of its sources."""
+
+    mapping: str
+    source: MappedSource
+    match: Column
+    """Column of the linked object that holds what the link holds."""
+    key: Column | None
+    """Column whose value names the record; None when it is `match` itself."""
+    shared: bool = False
+    """Another target of the same link reads the same staged object: only rows that this mapping keeps count."""
+
+    @property
+    def by_key(self) -> bool:
+        """Whether the link holds the record's key itself."""
+        return self.key is None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundField:
+    """How one target field gets its value from one source."""
+
+    target: FieldSchema
+    kind: Kind
+    input: Input
+    place: Location
+    clean: tuple[str, ...] = ()
+    values: ValueMap | None = None
+    unmapped: Policy = Policy.QUARANTINE
+    unmapped_text: str | None = None
+    lookup: tuple[LookupTarget, ...] = ()
+    missing: Missing = Missing.QUARANTINE
+    missing_text: str = ""
+    default: str | None = None
+    formats: tuple[str, ...] = ()
+    zone: str = ""
+    allowed: tuple[str, ...] = ()
+    """The target's value list; empty when it is open or unknown."""
+
+    @property
+    def name(self) -> str:
+        """Name of the target field."""
+        return self.target.name
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSource:
+    """One source of a mapping with its rules."""
+
+    source: MappedSource
+    key: Column | None
+    """None: the record's ordinal is its key."""
+    where: Formula | None
+    exclude: tuple[tuple[Formula, str], ...]
+    fields: tuple[BoundField, ...]
+    """One per field of the mapped object, in its order."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the mapping."""
+        return self.source.name
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMapping:
+    """One mapping, ready to compile."""
+
+    mapped: MappedObject
+    sources: tuple[BoundSource, ...]
+    place: Location
+    siblings: tuple[tuple[str, tuple[BoundSource, ...]], ...] = ()
+    """Sources of other mappings whose filters a shared lookup must respect, by mapping."""
+
+    @property
+    def name(self) -> str:
+        """The mapping's name."""
+        return self.mapped.name
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """All mappings of a project, bound together, in load order; `warnings` are what may be lost or refused."""
+
+    mappings: tuple[BoundMapping, ...]
+    groups: tuple[tuple[MappedObject, ...], ...]
+    warnings: tuple[Problem, ...]
+
+    def mapping(self, name: str) -> BoundMapping | None:
+        """The mapping called `name`, or None."""
+        return next((item for item in self.mappings if item.name == name), None)

@@ -1,0 +1,146 @@
+"""A bound mapping compiled to one SELECT, whose named steps read like the YAML.
+
+For each source: 1. *staged*: the columns that are used, and typed operands of expressions; 2. *filtered*: the record's
+id, conditions and expressions; 3. *cleaned*: one text per field, clean verbs applied; 4. *looked_up*: value maps and
+links joined; 5. *cast*: typed values; 6. *checked*: whether anything is wrong with the row; 7. *mapped*: the row of
+MAPPED with its issues. The sources are united at the end. No value of the data can make the query fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from migrator.core.errors import Location, Severity
+from migrator.core.mapped import MappedObject
+from migrator.mapping.bound import BoundMapping, BoundSource
+from migrator.mapping.compile_field import Columns, compile_field
+from migrator.mapping.compile_lookup import key_steps
+from migrator.mapping.compile_source import (
+    KEYLESS,
+    conditions,
+    excluded,
+    filter_steps,
+    formulas,
+    lost_name,
+    typed_operands,
+)
+from migrator.mapping.issues import NONE, Check, any_of, issues_of
+from migrator.mapping.sql import Step, query, select
+from migrator.staging.columns import BAD, COPY, EXCLUDED, ID, ISSUES, KEY, SOURCE
+from migrator.staging.engine import literal, quote
+
+COMPILER_VERSION = 1
+"""Raised when the same mapping compiles to a query with another meaning: rows are mapped anew."""
+_FLAWED = quote("__flawed")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A small query that binds only if the expression at `place` does; asked when the whole does not bind."""
+
+    place: Location
+    written: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMapping:
+    """The SELECT of one mapping and what it reads."""
+
+    mapped: MappedObject
+    sql: str
+    tables: Mapping[str, pa.Table]
+    """Small relations to register under these names: value maps."""
+    relations: tuple[str, ...]
+    """STAGED datasets it reads; each is registered as a view under its own name."""
+    probes: tuple[Probe, ...]
+
+
+def compile_mapping(bound: BoundMapping) -> CompiledMapping:
+    """Compile a bound mapping; the same mapping always gives the same text."""
+    steps: list[Step] = list(key_steps(bound))
+    relations = {source.source.staged: None for source in bound.sources}
+    tables: dict[str, pa.Table] = {}
+    for source in bound.sources:
+        steps.extend(_source_steps(source, bound.mapped.key))
+        for field in source.fields:
+            relations |= {target.source.staged: None for target in field.lookup}
+            if field.values is not None:
+                tables[field.values.name] = field.values.as_table()
+    united = "\nUNION ALL\n".join(
+        f"SELECT * FROM {quote(f'{source.name}_mapped')}" for source in bound.sources
+    )
+    return CompiledMapping(
+        bound.mapped, query(steps, united), tables, tuple(relations), tuple(_probes(bound))
+    )
+
+
+def _source_steps(source: BoundSource, key: str) -> Iterable[Step]:
+    name, fields = source.name, [compile_field(field) for field in source.fields]
+    yield from filter_steps(
+        source, name, computed=_aliased(column for item in fields for column in item.filtered)
+    )
+    cleaned = _aliased(column for item in fields for column in item.cleaned)
+    yield Step(f"{name}_cleaned", select([*_own_columns(source), *cleaned], quote(f"{name}_filtered")))
+    looked_up = _aliased(column for item in fields for column in item.looked_up)
+    joins = [join for item in fields for join in item.joins]
+    yield Step(
+        f"{name}_looked_up", select(["step.*", *looked_up], f"{quote(f'{name}_cleaned')} AS step", joins)
+    )
+    cast = _aliased(column for item in fields for column in item.cast)
+    yield Step(f"{name}_cast", select(["*", *cast], quote(f"{name}_looked_up")))
+    checks = [*_row_checks(source, key), *(check for item in fields for check in item.checks)]
+    flawed = f"{quote(EXCLUDED)} IS NULL AND ({any_of(checks)}) AS {_FLAWED}"
+    yield Step(f"{name}_checked", select(["*", flawed], quote(f"{name}_cast")))
+    mapped = _aliased(column for item in fields for column in item.mapped)
+    yield Step(f"{name}_mapped", select([*_verdict(source, checks), *mapped], quote(f"{name}_checked")))
+
+
+def _aliased(columns: Iterable[tuple[str, str]]) -> list[str]:
+    found: Columns = list(columns)
+    return [sql if sql == quote(name) else f"{sql} AS {quote(name)}" for name, sql in found]
+
+
+def _own_columns(source: BoundSource) -> list[str]:
+    """What every later step carries along beside the fields."""
+    passed = [ID, KEY, COPY, KEYLESS, *(alias for alias, _ in conditions(source))]
+    passed += [lost_name(column) for column in typed_operands(source)]
+    return [*(quote(name) for name in passed), f"{excluded(source)} AS {quote(EXCLUDED)}"]
+
+
+def _row_checks(source: BoundSource, key: str) -> Iterable[Check]:
+    named = source.key.name if source.key else "key"
+    yield Check(quote(KEYLESS), key, "key.missing", "CAST(NULL AS TEXT)", f"the source row has no {named}")
+    yield Check(
+        f"{quote(COPY)} > 0", key, "key.duplicate", quote(KEY), "another row of the source has the same key"
+    )
+    for column in typed_operands(source):
+        lost = quote(lost_name(column))
+        message = f"{column.name} is used in an expression and is no {column.kind}"
+        yield Check(f"{lost} IS NOT NULL", column.name, "expr.operand", lost, message)
+    for alias, formula in conditions(source):
+        message = f"this condition cannot be computed: {formula.written}"
+        yield Check(f"{quote(alias)} IS NULL", alias.strip("_"), "expr.failed", "CAST(NULL AS TEXT)", message)
+
+
+def _verdict(source: BoundSource, checks: Sequence[Check]) -> list[str]:
+    errors = [check for check in checks if check.severity is Severity.ERROR]
+    return [
+        quote(ID),
+        f"{literal(source.name)} AS {quote(SOURCE)}",
+        quote(KEY),
+        quote(EXCLUDED),
+        f"CASE WHEN {_FLAWED} THEN {issues_of(checks, indent='    ')} ELSE {NONE} END AS {quote(ISSUES)}",
+        f"CASE WHEN {_FLAWED} THEN {any_of(errors)} ELSE FALSE END AS {quote(BAD)}",
+    ]
+
+
+def _probes(bound: BoundMapping) -> Iterable[Probe]:
+    for source in bound.sources:
+        staged, _ = filter_steps(source, source.name)
+        for formula in formulas(source):
+            sql = query([staged], select([f"{formula.sql} AS probe"], quote(staged.name)))
+            yield Probe(formula.place, formula.written, sql)

@@ -1,0 +1,102 @@
+"""The first steps of a source: the columns that are used, the record's id, conditions, expressions and exclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from migrator.mapping.bound import BoundSource, Column, Formula
+from migrator.mapping.columns import operand, text_of
+from migrator.mapping.expressions import needs_typing, operand_name
+from migrator.mapping.sql import Step, select
+from migrator.staging.columns import COPY, ID, KEY, ROW
+from migrator.staging.engine import literal, quote
+
+KEYLESS = "__keyless"
+"""Whether the source row has no key."""
+
+
+def filter_steps(
+    source: BoundSource, name: str, *, computed: Iterable[str] = (), also: Iterable[Column] = ()
+) -> tuple[Step, Step]:
+    """Steps *staged* and *filtered* of a source.
+
+    `computed` are further columns of the second step; `also` names columns to keep although no field reads them.
+    """
+    columns = dict.fromkeys(quote(column.engine) for column in (*_columns_read(source), *also))
+    operands = typed_operands(source)
+    typed = [f"{operand(column)} AS {quote(operand_name(column))}" for column in operands]
+    staged = select([*columns, *typed, quote(ROW), quote(COPY)], quote(source.source.staged))
+    lost = [f"{_lost_text(column)} AS {quote(lost_name(column))}" for column in operands]
+    met = [
+        f"{tried(f'CAST({formula.sql} AS BOOLEAN)')} AS {quote(alias)}"
+        for alias, formula in conditions(source)
+    ]
+    filtered = select(["*", *_key_columns(source), *lost, *met, *computed], quote(f"{name}_staged"))
+    return Step(f"{name}_staged", staged), Step(f"{name}_filtered", filtered)
+
+
+def tried(sql: str) -> str:
+    """The value in a struct; null instead of an error, so that a failure differs from a value that is null."""
+    return f"TRY({{'value': {sql}}})"
+
+
+def conditions(source: BoundSource) -> tuple[tuple[str, Formula], ...]:
+    """Where and exclusions, each with the name of its column."""
+    where = (("__where", source.where),) if source.where is not None else ()
+    return (
+        *where,
+        *((f"__exclude {number}", item) for number, (item, _) in enumerate(source.exclude, start=1)),
+    )
+
+
+def excluded(source: BoundSource) -> str:
+    """Why a row does not move, or null; a condition that could not be computed excludes nothing (it is an issue)."""
+    cases = []
+    if source.where is not None:
+        unmet = f"""{quote("__where")} IS NOT NULL AND NOT coalesce({quote("__where")}['value'], FALSE)"""
+        cases.append(f"WHEN {unmet} THEN {literal(f'where: {source.where.written}')}")
+    for number, (_, reason) in enumerate(source.exclude, start=1):
+        met = f"""coalesce({quote(f"__exclude {number}")}['value'], FALSE)"""
+        cases.append(f"WHEN {met} THEN {literal(reason)}")
+    return f"CASE {' '.join(cases)} END" if cases else "CAST(NULL AS TEXT)"
+
+
+def formulas(source: BoundSource) -> list[Formula]:
+    """Every expression of a source."""
+    computed = [field.input for field in source.fields if isinstance(field.input, Formula)]
+    return [*(formula for _, formula in conditions(source)), *computed]
+
+
+def typed_operands(source: BoundSource) -> list[Column]:
+    """Columns that expressions read and whose text must first be read as the schema's type."""
+    return [column for column in _operands(source) if needs_typing(column)]
+
+
+def lost_name(column: Column) -> str:
+    """Column that holds the text of an operand when it is no value of its type."""
+    return f"__lost {column.name}"
+
+
+def _key_columns(source: BoundSource) -> list[str]:
+    given = text_of(source.key) if source.key else f"CAST({quote(ROW)} AS TEXT)"
+    key = f"coalesce(nullif({given}, ''), concat('(row ', {quote(ROW)}, ')'))"
+    copy = f"CASE WHEN {quote(COPY)} > 0 THEN concat(' (copy ', {quote(COPY)}, ')') ELSE '' END"
+    return [
+        f"{key} AS {quote(KEY)}",
+        f"concat({literal(source.name + ':')}, {key}, {copy}) AS {quote(ID)}",
+        f"nullif({given}, '') IS NULL AS {quote(KEYLESS)}",
+    ]
+
+
+def _operands(source: BoundSource) -> list[Column]:
+    return list(dict.fromkeys(column for formula in formulas(source) for column in formula.operands))
+
+
+def _columns_read(source: BoundSource) -> list[Column]:
+    direct = [field.input for field in source.fields if isinstance(field.input, Column)]
+    return [*([source.key] if source.key else []), *direct, *_operands(source)]
+
+
+def _lost_text(column: Column) -> str:
+    text = text_of(column)
+    return f"CASE WHEN {quote(operand_name(column))} IS NULL AND trim({text}) <> '' THEN {text} END"

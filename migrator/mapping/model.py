@@ -1,0 +1,356 @@
+"""The YAML of a mapping as a strict, frozen model: what may be written, nothing of what it means for a schema.
+
+Scalars arrive as the texts they were written in (`Document.texts`), so `NO`, `01` and `1.10` keep their form.
+Every docstring here is the hover text of the editor schema and the source of the reference in docs/mapping.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from migrator.core.document import did_you_mean
+from migrator.core.mapped import Normaliser, Survivorship
+from migrator.core.schema import FieldType
+from migrator.mapping.dates import check_format
+from migrator.mapping.kinds import parse_kind
+from migrator.mapping.transforms import VERBS
+
+_NAME = re.compile(r"[^\W\d_][\w-]*")
+
+
+def problem(message: str, hint: str = "") -> PydanticCustomError:
+    """A problem in our own words; `parse` shows its hint."""
+    return PydanticCustomError("mapping", "{message}", {"message": message, "hint": hint})
+
+
+class Policy(Enum):
+    """What becomes of a value that the value map does not know."""
+
+    QUARANTINE = "quarantine"
+    NULL = "null"
+    KEEP = "keep"
+    DEFAULT = "default"
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise problem(f"{value!r} cannot be a name here", "letters, digits, - and _; a letter first")
+    return value
+
+
+def _column(value: str) -> str:
+    if value.startswith("__"):
+        raise problem(f"{value!r} begins with '__'", "such names are the tool's own: choose another")
+    if not value.strip() or "\x00" in value:
+        raise problem("a field needs a name", "write the name of the field in the target")
+    return value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _verb(value: str) -> str:
+    if value not in VERBS:
+        raise problem(f"unknown clean verb {value!r}", did_you_mean(value, VERBS, noun="verbs"))
+    return value
+
+
+def _kind(value: str) -> str:
+    try:
+        parse_kind(value)
+    except ValueError as error:
+        hint = did_you_mean(value.partition("(")[0], (item.value for item in FieldType), noun="types")
+        if "(" in value and ")" not in value:
+            hint = "inside { } a comma ends the value: write type: 'decimal(18,2)' with quotes"
+        raise problem(str(error), hint) from error
+    return value
+
+
+def _format(value: str) -> str:
+    try:
+        check_format(value)
+    except ValueError as error:
+        raise problem(str(error), "for example '%d.%m.%Y' or '%m/%d/%Y %I:%M %p'") from error
+    return value
+
+
+def _lookup(value: str) -> str:
+    name, dot, source = value.partition(".")
+    if not _NAME.fullmatch(name) or (dot and not _NAME.fullmatch(source)):
+        raise problem(
+            f"{value!r} is not a mapping", "write MAPPING, or MAPPING.SOURCE when it has several sources"
+        )
+    return value
+
+
+def _region(value: str) -> str:
+    if not re.fullmatch(r"[A-Z]{2}", value):
+        raise problem(f"{value!r} is not a country", "two capital letters, for example CN, US or DE")
+    return value
+
+
+def _choice(words: tuple[str, ...]) -> BeforeValidator:
+    """Accept one of `words` (a bare YAML null is the word 'null'), or {default: TEXT}."""
+
+    def check(value: object) -> object:
+        word = "null" if value is None else value
+        if isinstance(word, str):
+            if word not in words:
+                raise problem(
+                    f"{word!r} is not allowed here",
+                    did_you_mean(word, (*words, "{default: …}"), noun="words"),
+                )
+            return {"policy": word}
+        if isinstance(word, Mapping) and set(word) == {"default"}:
+            return {"policy": "default", "text": word["default"]}
+        raise problem(
+            "this is not one of the words allowed here", f"one of: {', '.join(words)}, {{default: TEXT}}"
+        )
+
+    return BeforeValidator(check)
+
+
+def _choice_schema(words: tuple[str, ...]) -> WithJsonSchema:
+    default = {
+        "type": "object",
+        "properties": {"default": _SCALAR},
+        "required": ["default"],
+        "additionalProperties": False,
+    }
+    return WithJsonSchema({"anyOf": [{"enum": [*words, None]}, default]})
+
+
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+Name: TypeAlias = Annotated[str, AfterValidator(_name)]
+TargetField: TypeAlias = Annotated[str, AfterValidator(_column)]
+Scalar: TypeAlias = Annotated[str, WithJsonSchema(_SCALAR)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fallback(_Strict):
+    """A policy word, with the text that goes with 'default'."""
+
+    policy: str
+    text: Scalar | None = None
+
+
+Unmapped: TypeAlias = Annotated[
+    Fallback, _choice(("quarantine", "null", "keep")), _choice_schema(("quarantine", "null", "keep"))
+]
+Missing: TypeAlias = Annotated[
+    Fallback, _choice(("quarantine", "null")), _choice_schema(("quarantine", "null"))
+]
+
+
+def _values(value: object) -> object:
+    if isinstance(value, str):
+        return {"file": value}
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if item is not None and not isinstance(item, str):
+                raise problem(
+                    f"the value map gives no plain value for {key!r}", "write 'old': 'new' (or null)"
+                )
+        return {"inline": dict(value)}
+    raise problem("this is not a value map", "write {old: new, …} or the path of a CSV file in the project")
+
+
+class Values(_Strict):
+    """A value map: inline, or a CSV file inside the project."""
+
+    file: str = ""
+    inline: dict[str, str | None] = Field(default_factory=dict)
+
+
+ValueMap: TypeAlias = Annotated[
+    Values,
+    BeforeValidator(_values),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": _SCALAR}]}),
+]
+
+
+class FieldRule(_Strict):
+    """How one target field gets its value."""
+
+    from_: Annotated[
+        str | None, Field(alias="from", description="Source column, exactly as the source names it.")
+    ] = None
+    expr: Annotated[
+        str | None,
+        Field(description="SQL scalar expression over source columns; see the table of functions."),
+    ] = None
+    value: Annotated[Scalar | None, Field(description="A constant; null leaves the field empty.")] = None
+    record_id: Annotated[
+        bool,
+        Field(description="The record's own id in this migration, 'SOURCE:KEY'; the usual external key."),
+    ] = False
+    clean: Annotated[
+        tuple[Annotated[str, AfterValidator(_verb)], ...],
+        BeforeValidator(_listed),
+        WithJsonSchema({"anyOf": [{"enum": list(VERBS)}, {"type": "array", "items": {"enum": list(VERBS)}}]}),
+        Field(description="Clean verbs, applied to the text from left to right."),
+    ] = ()
+    values: Annotated[
+        ValueMap | None,
+        Field(description="Value map: {old: new}, or a CSV file with columns source and target."),
+    ] = None
+    unmapped: Annotated[
+        Unmapped | None,
+        Field(description="A value not in the map: quarantine (the default), null, keep, or {default: X}."),
+    ] = None
+    lookup: Annotated[
+        tuple[Annotated[str, AfterValidator(_lookup)], ...],
+        BeforeValidator(_listed),
+        WithJsonSchema(_NAMES),
+        Field(
+            description="Mapping(s) the linked record belongs to; MAPPING.SOURCE when it has several of one system."
+        ),
+    ] = ()
+    by: Annotated[
+        str | None, Field(description="Source column of the linked object that is matched, if not its key.")
+    ] = None
+    missing: Annotated[
+        Missing | None,
+        Field(
+            description="The linked record is not in the source: quarantine (the default), null, or {default: KEY}."
+        ),
+    ] = None
+    defer: Annotated[
+        bool | None,
+        Field(description="Set this link in a second pass; by itself for self references and cycles."),
+    ] = None
+    default: Annotated[
+        Scalar | None,
+        Field(description="Takes the place of null and of an empty text, in the target's terms."),
+    ] = None
+    type: Annotated[
+        Annotated[str, AfterValidator(_kind)] | None,
+        Field(description="Type in the target, for example date, decimal(18,2), string(80)."),
+    ] = None
+    format: Annotated[
+        tuple[Annotated[str, AfterValidator(_format)], ...],
+        BeforeValidator(_listed),
+        WithJsonSchema(_NAMES),
+        Field(description="Date formats of the source, tried before the ISO forms, for example '%d.%m.%Y'."),
+    ] = ()
+    zone: Annotated[
+        str | None,
+        Field(description="Time zone of source times that do not say theirs, for example Asia/Shanghai."),
+    ] = None
+    required: Annotated[bool, Field(description="A row without a value goes to quarantine.")] = False
+    unique: Annotated[bool, Field(description="The target holds each value once.")] = False
+    length: Annotated[
+        int | None,
+        Field(ge=1, description="Most characters the target holds; longer values go to quarantine."),
+    ] = None
+    pii: Annotated[
+        str | None,
+        Field(description="Kind of personal data (name, email, phone, address, …); masked in reports."),
+    ] = None
+    label: Annotated[str | None, Field(description="What users of the target call the field.")] = None
+
+
+class Exclusion(_Strict):
+    """Rows that do not move, with the reason that the accounting shows."""
+
+    when: Annotated[str, Field(description="SQL condition over source columns.")]
+    reason: Annotated[str, Field(min_length=1, description="Why such rows do not move.")]
+
+
+class SourceRule(_Strict):
+    """One source of an object."""
+
+    system: Annotated[
+        Name | None, Field(description="System in migration.yaml; the source's own name if left out.")
+    ] = None
+    object: Annotated[str, Field(min_length=1, description="Object (table, entity) of that system.")]
+    key: Annotated[
+        str | None, Field(description="Source column that identifies a record; the schema's key if left out.")
+    ] = None
+    where: Annotated[
+        str | None,
+        Field(description="SQL condition; rows that do not meet it count as excluded, with it as reason."),
+    ] = None
+    exclude: Annotated[
+        tuple[Exclusion, ...], Field(description="Rows that do not move; the first reason counts.")
+    ] = ()
+    drop: Annotated[
+        dict[str, str], Field(description="Source columns that go nowhere on purpose: {column: reason}.")
+    ] = Field(default_factory=dict)
+    fields: Annotated[
+        dict[TargetField, FieldRule], Field(description="Laid over the common fields, key by key.")
+    ] = Field(default_factory=dict)
+
+
+class TargetRule(_Strict):
+    """Where the records go."""
+
+    system: Annotated[Name, Field(description="System in migration.yaml.")]
+    object: Annotated[str, Field(min_length=1, description="Object (table, entity) of the target.")]
+    key: Annotated[TargetField, Field(description="Target field that carries the unique external key.")]
+
+
+class DedupeRule(_Strict):
+    """How duplicates are found, and what survives."""
+
+    keys: Annotated[
+        dict[str, dict[str, Normaliser]],
+        Field(
+            min_length=1,
+            description="Name → {field: normaliser}; rows that agree in all fields of a key are one.",
+        ),
+    ]
+    survivorship: Annotated[
+        dict[str, Survivorship], Field(description="Field → rule; `default` for fields not named.")
+    ] = Field(default_factory=dict)
+    recency: Annotated[
+        str, Field(description="Target field (date or datetime) that says which row is newer.")
+    ] = ""
+    trust: Annotated[tuple[str, ...], Field(description="Source names, most trusted first.")] = ()
+    region: Annotated[
+        str,
+        AfterValidator(_region),
+        Field(description="Country for phone numbers without a country prefix, for example CN."),
+    ] = ""
+    max_cluster: Annotated[int, Field(ge=2, description="Larger clusters are reported, not merged.")] = 50
+
+
+class MappingRule(_Strict):
+    """One mapping: everything about one object of the target."""
+
+    mapping: Annotated[
+        Name, Field(description="The mapping's name: what accounting and explain call the object.")
+    ]
+    target: TargetRule
+    source: Annotated[
+        SourceRule | None, Field(description="The only source, short form; `system` names it.")
+    ] = None
+    sources: Annotated[dict[Name, SourceRule], Field(description="Several sources, by name.")] = Field(
+        default_factory=dict
+    )
+    fields: Annotated[
+        dict[TargetField, FieldRule], Field(description="Target fields and where they come from.")
+    ] = Field(default_factory=dict)
+    dedupe: Annotated[DedupeRule | None, Field(description="Duplicate rules; none if left out.")] = None
+
+
+def json_schema() -> dict[str, Any]:
+    """The editor schema of a mapping file, as JSON Schema."""
+    schema = MappingRule.model_json_schema(by_alias=True)
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A mapping of crm-migrator",
+        **schema,
+    }

@@ -1,0 +1,271 @@
+"""Mapping files read into the model: every problem of every file at once, each with its place and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from migrator.core.document import Document, TreePath, did_you_mean
+from migrator.core.errors import Location, Problem, ProjectError, raise_errors
+from migrator.core.mapped import Normaliser, Survivorship
+from migrator.mapping.model import DedupeRule, Exclusion, FieldRule, MappingRule, SourceRule, TargetRule
+
+INPUTS = ("from_", "expr", "value", "record_id")
+"""Keys of a field that say where its value comes from; exactly one is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSource:
+    """A source as written, with its name and where it stands in the file."""
+
+    name: str
+    system: str
+    rule: SourceRule
+    path: TreePath
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInput:
+    """The rule of one field for one source, common and own part laid together, and where each key stands."""
+
+    name: str
+    rule: FieldRule
+    base: TreePath
+    keys: Mapping[str, TreePath]
+
+    def path(self, key: str = "") -> TreePath:
+        """Where `key` of the rule is written, or the field itself."""
+        return self.keys.get(key, self.base)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMapping:
+    """One mapping file as parsed; nothing is checked against a schema yet."""
+
+    rule: MappingRule
+    document: Document
+    project: Path
+    sources: tuple[NamedSource, ...]
+
+    @property
+    def name(self) -> str:
+        """The mapping's name."""
+        return self.rule.mapping
+
+    def at(self, *path: str | int) -> Location:
+        """The place of a value in the file."""
+        return self.document.locate(path)
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """Target fields in order of appearance, the key first when no rule names it."""
+        names = dict.fromkeys(
+            [*self.rule.fields, *(name for item in self.sources for name in item.rule.fields)]
+        )
+        key = self.rule.target.key
+        return tuple(names) if key in names else (key, *names)
+
+    def field(self, source: NamedSource, name: str) -> FieldInput:
+        """The rule of field `name` for a source: its own part laid over the common one, key by key."""
+        common, own = self.rule.fields.get(name), source.rule.fields.get(name)
+        common_path: TreePath = ("fields", name)
+        own_path: TreePath = (*source.path, "fields", name)
+        keys = {key: (*common_path, _written(key)) for key in (common.model_fields_set if common else ())}
+        values = {key: getattr(common, key) for key in keys}
+        if own is not None:
+            if own.model_fields_set.intersection(INPUTS):
+                keys = {key: path for key, path in keys.items() if key not in INPUTS}
+            keys |= {key: (*own_path, _written(key)) for key in own.model_fields_set}
+            values = {key: getattr(own if key in own.model_fields_set else common, key) for key in keys}
+        if name == self.rule.target.key and common is None and own is None:
+            return FieldInput(name, FieldRule(record_id=True), ("target", "key"), {})
+        rule = FieldRule.model_construct(_fields_set=set(keys), **values)
+        return FieldInput(name, rule, own_path if own is not None and common is None else common_path, keys)
+
+
+def _written(key: str) -> str:
+    return "from" if key == "from_" else key
+
+
+def load(folder: Path, project: Path) -> tuple[ObjectMapping, ...]:
+    """All mappings in `folder` (*.yaml, *.yml), by name; raises `ProjectError` with the problems of all files.
+
+    Places name files relative to `project`, the folder that value maps must stay in.
+    """
+    found: list[ObjectMapping] = []
+    problems: list[Problem] = []
+    files = sorted(path for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix))
+    if not files:
+        raise ProjectError.at(
+            str(folder), "no mapping in this folder", "write one, or start with: migrator init"
+        )
+    for path in files:
+        shown = str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+        try:
+            found.append(parse_mapping(Document.read(path, shown_as=shown), project))
+        except ProjectError as error:
+            problems.extend(error.problems)
+    problems.extend(_twice(found))
+    raise_errors(problems)
+    return tuple(sorted(found, key=lambda item: item.name))
+
+
+def _twice(found: Iterable[ObjectMapping]) -> list[Problem]:
+    first: dict[str, ObjectMapping] = {}
+    problems = []
+    for item in found:
+        known = first.setdefault(item.name.casefold(), item)
+        if known is not item:
+            hint = f"the first is {known.document.file}; rename one"
+            problems.append(Problem(item.at("mapping"), f"a second mapping is called {item.name!r}", hint))
+    return problems
+
+
+def parse_mapping(document: Document, project: Path) -> ObjectMapping:
+    """One mapping file; raises `ProjectError` with every problem in it."""
+    data = document.texts()
+    if not isinstance(data, dict):
+        raise ProjectError.at(
+            document.locate(()), "a mapping file holds keys: mapping, target, source, fields"
+        )
+    try:
+        rule = MappingRule.model_validate(data)
+    except ValidationError as error:
+        raise_errors([*_readable(error, document, data), *_check_sources(document, data)])
+        raise
+    raise_errors(_check_sources(document, data))
+    return ObjectMapping(rule, document, project, _sources(rule))
+
+
+def _sources(rule: MappingRule) -> tuple[NamedSource, ...]:
+    if rule.source is not None:
+        system = rule.source.system or ""
+        return (NamedSource(system, system, rule.source, ("source",)),)
+    return tuple(
+        NamedSource(name, item.system or name, item, ("sources", name)) for name, item in rule.sources.items()
+    )
+
+
+def _check_sources(document: Document, data: Mapping[str, Any]) -> list[Problem]:
+    one, several = data.get("source"), data.get("sources")
+    if (one is None) == (several is None):
+        what = "no source" if one is None else "source and sources"
+        return [
+            Problem(document.locate(("source",)), f"this mapping has {what}", "write one of: source, sources")
+        ]
+    if isinstance(one, dict) and "system" not in one:
+        return [Problem(document.locate(("source",)), "system is missing", "name a system of migration.yaml")]
+    if several == {}:
+        return [Problem(document.locate(("sources",)), "sources is empty", "name at least one")]
+    return []
+
+
+_MODELS: Mapping[str, type] = {"target": TargetRule, "source": SourceRule, "dedupe": DedupeRule}
+
+
+def _readable(error: ValidationError, document: Document, data: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    for item in error.errors(include_url=False):
+        path = _existing(item["loc"], data)
+        problems.append(_problem(item, path, document))
+    return list(dict.fromkeys(problems))
+
+
+def _existing(loc: tuple[int | str, ...], data: object) -> TreePath:
+    """The part of pydantic's path that stands in the file; a key that is missing or wrong is kept as the last."""
+    kept: list[str | int] = []
+    node: object = data
+    for part in loc:
+        match node, part:
+            case dict(), _ if part in node:
+                node = node[part]
+            case list(), int() if part < len(node):
+                node = node[part]
+            case _, "[key]":
+                continue
+            case dict(), str() if part == loc[-1]:
+                return (*kept, part)
+            case _:
+                continue
+        kept.append(part)
+    return tuple(kept)
+
+
+def _problem(item: Any, path: TreePath, document: Document) -> Problem:
+    """One of pydantic's errors in our words."""
+    kind, given = item["type"], item["input"]
+    last = str(path[-1]) if path else ""
+    place, hint = document.locate(path), ""
+    match kind:
+        case "mapping":
+            message, hint = item["ctx"]["message"], item["ctx"]["hint"]
+            place = document.locate_key(path) if "[key]" in item["loc"] else place
+        case "extra_forbidden":
+            message, hint = (
+                f"unknown key {last!r}",
+                did_you_mean(last, _keys_beside(item["loc"]), noun="keys"),
+            )
+            place = document.locate_key(path)
+        case "missing":
+            message, hint = f"{last} is missing", _MISSING_HINTS.get(last, "")
+            place = document.locate(path[:-1])
+        case "enum":
+            words = [word.value for word in (Survivorship if "survivorship" in path else Normaliser)]
+            message, hint = f"{given!r} is not allowed here", did_you_mean(str(given), words, noun="words")
+        case "bool_parsing" | "bool_type":
+            message = f"{last} must be true or false, not {_shape(given)}"
+        case "int_parsing" | "int_type" | "greater_than_equal":
+            message = f"{last} must be a whole number above zero, not {_shape(given)}"
+        case "model_type" | "dict_type":
+            message = f"{last} must hold keys, not {_shape(given)}"
+            hint = "for example {from: Name}" if len(path) > 1 and path[-2] == "fields" else ""
+        case _:
+            wanted = {"string_type": "a text", "tuple_type": "a list"}.get(kind)
+            message = f"{last} must be {wanted}, not {_shape(given)}" if wanted else f"{last}: {item['msg']}"
+    return Problem(place, message, hint)
+
+
+_MISSING_HINTS = {
+    "mapping": "name the mapping: mapping: contact",
+    "target": "say where the records go: target: {system: new, object: contact, key: legacy_id}",
+    "key": "name the target field that carries the unique external key",
+    "when": "a condition over source columns",
+    "reason": "say why such rows do not move; the accounting shows it",
+    "keys": "for example keys: {email: {email: email}}",
+}
+
+
+def _shape(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return repr(value)
+
+
+def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that are allowed where pydantic found an unknown one."""
+    parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
+    model: type[Any]
+    match parents:
+        case []:
+            model = MappingRule
+        case [*_, "fields", _]:
+            model = FieldRule
+        case [*_, "exclude"]:
+            model = Exclusion
+        case ["sources", _]:
+            model = SourceRule
+        case [first] if first in _MODELS:
+            model = _MODELS[first]
+        case _:
+            return []
+    return [field.alias or name for name, field in model.model_fields.items()]
