@@ -230,6 +230,7 @@ _CANDIDATES: tuple[tuple[str, Sequence[str], Callable[[str], float]], ...] = (
     ("gb18030", ("gb18030",), _score(_weigh_simplified)),
     ("big5", ("cp950", "big5hkscs"), _score(_weigh_traditional)),
     ("cp932", ("cp932",), _score(_weigh_japanese)),
+    ("euc-jp", ("euc_jp",), _score(_weigh_japanese)),
     ("euc-kr", ("cp949",), _score(_weigh_korean)),
     ("cp1252", ("cp1252",), _score_western),
 )

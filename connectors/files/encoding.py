@@ -90,10 +90,10 @@ class _Progress:
     fed: int = 0
     lines: int = 0
 
-    def error(self, error: UnicodeDecodeError, chunk: bytes) -> FatalError:
-        """The located error for a byte in `chunk`, or in what the decoder kept of the chunk before."""
+    def error(self, error: UnicodeDecodeError) -> FatalError:
+        """The located error; what the decoder was given ends where the stream was read to."""
         raw: bytes = error.object
-        offset = self.fed - (len(raw) - len(chunk)) + error.start
+        offset = self.fed - len(raw) + error.start
         line = self.lines + raw[: error.start].decode(self.encoding, "ignore").count("\n") + 1
         bad = " ".join(f"0x{byte:02X}" for byte in raw[error.start : error.end][:4])
         return FatalError(
@@ -155,7 +155,7 @@ def _convert(stream: BinaryIO, encoding: str, errors: str, place: str, size: int
         try:
             block = decoder.decode(chunk, not chunk).encode("utf-8", "surrogatepass")
         except UnicodeDecodeError as error:
-            raise progress.error(error, chunk) from error
+            raise progress.error(error) from error
         progress.lines += block.count(b"\n")
         yield block
 
@@ -173,7 +173,7 @@ def _check_utf8(stream: BinaryIO, errors: str, place: str, size: int) -> Iterato
             whole = block[:used]
         except UnicodeDecodeError as error:
             if errors == "strict":
-                raise progress.error(error, chunk) from error
+                raise progress.error(error) from error
             text, used = codecs.utf_8_decode(block, errors, not chunk)
             whole = text.encode("utf-8", "surrogatepass")
         rest = block[used:]
