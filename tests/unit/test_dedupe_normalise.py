@@ -123,6 +123,15 @@ def test_a_number_that_cannot_match_is_not_asked_about(tmp_path: Path) -> None:
     ]
 
 
-def test_numbers_with_a_dialled_infix_are_one_with_their_international_form(tmp_path: Path) -> None:
-    made = forms(tmp_path, N.PHONE, "02966 15 421234", "+54 9 2966 421234", region="AR")
-    assert made == ["+5492966421234"] * 2
+@pytest.mark.parametrize(
+    ("region", "national", "international", "e164"),
+    [
+        ("AR", "02966 15 421234", "+54 9 2966 421234", "+5492966421234"),
+        ("DE", "030 1234", "+49 30 1234", "+49301234"),
+        ("NF", "22123", "+672 322123", "+672322123"),
+    ],
+)
+def test_notations_that_end_in_other_digits_are_one_all_the_same(
+    tmp_path: Path, region: str, national: str, international: str, e164: str
+) -> None:
+    assert forms(tmp_path, N.PHONE, national, international, region=region) == [e164, e164]
