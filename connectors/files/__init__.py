@@ -17,7 +17,7 @@ def recognise(what: str) -> Recognition | None:
     if "://" in what:
         return None
     path = Path(what).expanduser()
-    if path.is_file() and path.suffix.lower() in SUFFIXES:
+    if path.is_file() and path.suffix.lower() in SUFFIXES | {".txt"}:
         return Recognition(0.7, f"{path.name} is a data file", {"path": what})
     source = FilesSource({"path": what})
     try:

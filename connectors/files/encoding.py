@@ -156,6 +156,11 @@ def _convert(stream: BinaryIO, encoding: str, errors: str, place: str, size: int
             block = decoder.decode(chunk, not chunk).encode("utf-8", "surrogatepass")
         except UnicodeDecodeError as error:
             raise progress.error(error) from error
+        except UnicodeError as error:  # what UTF-16 and UTF-32 raise for a missing mark
+            raise FatalError(
+                f"{place}:1: not {encoding}: {error}",
+                hint=f"set `encoding:` to {encoding}-le or {encoding}-be",
+            ) from error
         progress.lines += block.count(b"\n")
         yield block
 

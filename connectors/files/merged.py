@@ -119,8 +119,7 @@ def arrow_type(item: FieldSchema) -> pa.DataType:  # noqa: PLR0911 (one line a t
         case FieldType.INTEGER:
             return pa.int64()
         case FieldType.DECIMAL if item.precision is not None:
-            make = pa.decimal128 if item.precision <= 38 else pa.decimal256
-            return make(item.precision, item.scale or 0)
+            return pa.decimal128(item.precision, item.scale or 0)
         case FieldType.FLOAT:
             return pa.float64()
         case FieldType.BOOLEAN:

@@ -19,6 +19,9 @@ from connectors.files.part import PartPage, places
 from migrator.core.errors import FatalError
 from migrator.core.schema import FieldSchema, FieldType
 
+_ENGINE_DIGITS = 38
+"""Decimals with more digits are read as text: the engine has no type for them."""
+
 
 @dataclass
 class ParquetReader:
@@ -78,17 +81,26 @@ class ParquetReader:
                 if left_out == batch.num_rows:
                     continue
                 rows = batch.slice(left_out)
-                columns = [to_contract(column) for column in rows.columns]
+                columns = [self._column(*each) for each in zip(names, rows.columns, strict=True)]
                 numbers = pa.array(range(passed - rows.num_rows + 1, passed + 1), pa.int64())
                 table = pa.Table.from_arrays(columns, names=names)
                 yield PartPage(table, places(f"{self.place}#row ", numbers), (), passed)
+
+    def _column(self, name: str, column: pa.Array) -> pa.Array:
+        try:
+            return to_contract(column)
+        except pa.ArrowInvalid as error:
+            raise FatalError(
+                f"{self.place}: column {name!r}: {error}",
+                hint="nothing is rounded here: write the column with microseconds, or as text",
+            ) from error
 
 
 def field_schema(name: str, item: pa.Field) -> FieldSchema:
     """The contract's type for an Arrow field."""
     kind = item.type.value_type if pa.types.is_dictionary(item.type) else item.type
     required = not item.nullable
-    if pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind) and kind.precision <= _ENGINE_DIGITS:
         return FieldSchema(
             name, FieldType.DECIMAL, required=required, precision=kind.precision, scale=kind.scale
         )
@@ -116,7 +128,8 @@ def to_contract(column: pa.Array) -> pa.Array:
     """A column in a type the contract knows; nothing is rounded.
 
     Integers → int64 (unsigned 64 bits → decimal), instants → UTC microseconds, times without a zone → ISO text (which zone
-    is the mapping's to say), nested values → JSON text, bytes → base64 text.
+    is the mapping's to say), nested values → JSON text, bytes → base64 text, decimals of
+    more than 38 digits → text. Raises `ArrowInvalid` for instants finer than microseconds.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -136,7 +149,7 @@ def to_contract(column: pa.Array) -> pa.Array:
 
 def _instants(column: pa.Array) -> pa.Array:
     if column.type.tz is None:
-        return pc.strftime(pc.cast(column, pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%S")
+        return pc.strftime(column, format="%Y-%m-%dT%H:%M:%S")
     return pc.cast(column, pa.timestamp("us", tz="UTC"))
 
 
@@ -145,6 +158,8 @@ def _target(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 (one line a type
         return pa.decimal128(20, 0)
     if pa.types.is_integer(kind):
         return pa.int64()
+    if pa.types.is_decimal(kind) and kind.precision > _ENGINE_DIGITS:
+        return pa.string()
     if pa.types.is_floating(kind):
         return pa.float64()
     if pa.types.is_date(kind):

@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from connectors.files.csv_reader import CsvReader
@@ -27,7 +28,7 @@ from migrator.core.schema import FieldType, ObjectSchema
 READER_VERSION = 1
 """Raise it when the same file would be read differently: extracts made before are then not taken for current."""
 
-CSV_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
+CSV_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
 JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 EXCEL_SUFFIXES = frozenset({".xlsx", ".xlsm"})
 SUFFIXES = CSV_SUFFIXES | JSON_SUFFIXES | EXCEL_SUFFIXES | {".parquet"}
@@ -61,7 +62,7 @@ class FilesSource:
         return SourceFacts()
 
     def describe(self) -> Sequence[ObjectSchema]:
-        """All objects in the order of their first file."""
+        """All objects by name."""
         return [self._schema(name) for name in self._parts()]
 
     def object_names(self) -> list[str]:
@@ -115,7 +116,7 @@ class FilesSource:
                     hint=f"known extensions: {', '.join(sorted(SUFFIXES))}",
                 )
             self._refuse_unmatched(found)
-            self._objects = found
+            self._objects = dict(sorted(found.items()))
         return self._objects
 
     def _object(self, name: str) -> list[Part]:
@@ -154,15 +155,19 @@ class FilesSource:
                 )
 
     def _open(self, file: FoundFile) -> Iterator[tuple[str, Part]]:
-        """The parts in a file, with the objects they belong to; files that are no data are remembered."""
-        name = self._named(file) or file.stem
+        """The parts in a file, with the objects they belong to; files that are no data are remembered.
+
+        A file of another extension is CSV when the user names it, as `path` or in `objects`.
+        """
+        named = self._named(file)
+        name = named or file.stem
         if file.suffix in EXCEL_SUFFIXES:
             path = partial(self._finder.local, file)
             sheets = sheet_names(path(), file.name)
             for sheet in sheets:
                 reader = SheetReader(f"{file.name}!{sheet}", path, sheet, self._settings.dialect.header)
                 yield (name if len(sheets) == 1 else f"{name}.{sheet}"), Part(file, reader)
-        elif file.suffix in SUFFIXES:
+        elif file.suffix in SUFFIXES or named or file.path == Path(self._settings.path).expanduser():
             yield name, Part(file, self._reader(file))
         else:
             self._ignored.append(file.name)
