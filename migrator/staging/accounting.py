@@ -153,7 +153,7 @@ def _fates(session: Session, store: Store, obj: MappedObject) -> str:
 SELECT p.{_ID},
        CASE WHEN {loaded} THEN 'loaded' WHEN {waits} THEN 'pending'
             WHEN {held} OR {refused} THEN 'quarantined' ELSE 'pending' END AS state,
-       CASE WHEN {loaded} THEN x.outcome WHEN {waits} THEN {root} WHEN {held} THEN {first_error("p")}
+       CASE WHEN {loaded} THEN 'loaded' WHEN {waits} THEN {root} WHEN {held} THEN {first_error("p")}
             WHEN {refused} THEN x.code ELSE {literal(NOT_LOADED)} END AS rule,
        CASE WHEN {loaded} THEN NULL WHEN {waits} OR {held} THEN {reason}
             WHEN {refused} THEN coalesce(x.message, x.code) END AS reason

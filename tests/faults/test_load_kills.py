@@ -1,0 +1,51 @@
+"""A load killed at any boundary and run again ends as an undisturbed one: same target, same account, same crosswalk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def trials(folder: Path, which: str) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "faults" / "load_trial.py"), str(folder), which],
+        check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def same_end(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All trials after checking that each ended like the first, which nobody disturbed."""
+    whole, again, *killed = told
+    assert whole["state"]["account"]["closed"] is True
+    assert whole["state"]["unfinished"] == []
+    assert again["sent"] == whole["sent"], "a rerun sent something"
+    for trial in (again, *killed):
+        assert trial["state"] == whole["state"], trial["trial"]
+    return killed
+
+
+def test_killed_at_one_boundary_after_the_other(tmp_path: Path) -> None:
+    (row,) = same_end(trials(tmp_path, "row"))
+    assert set(row["trial"].split()) > {
+        "plan.completed", "outbound.completed", "load.batch-answered", "outcomes.part-committed", "outcomes.folded",
+        "crosswalk.completed", "links.batch-answered", "links.folded",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_killed_at_every_passing_of_every_boundary_nothing_on_record_is_sent_again(tmp_path: Path) -> None:
+    for trial in same_end(trials(tmp_path, "all")):
+        twice = {batch: n for batch, n in trial["sent"].items() if n > 1}
+        assert sum(twice.values()) <= 2, f"{trial['trial']}: a batch on record was sent again: {twice}"
+        if "part-committed" in trial["trial"]:
+            assert not twice, f"{trial['trial']}: everything sent was on record, yet {twice} went again"
