@@ -18,6 +18,7 @@ from migrator.mapping.order import order
 from migrator.mapping.parse import ObjectMapping, load, parse_mapping
 from migrator.mapping.run import map_object
 from migrator.mapping.scaffold import mapping_names, write_mapping
+from migrator.mapping.sql import readable
 
 __all__ = [
     "Bound",
@@ -32,5 +33,6 @@ __all__ = [
     "mapping_names",
     "order",
     "parse_mapping",
+    "readable",
     "write_mapping",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from migrator.core.document import did_you_mean
-from migrator.core.errors import Location, ProjectError, raise_errors
+from migrator.core.errors import Location, Problem, ProjectError, Severity, raise_errors
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import DedupeRules, Link, MappedObject, MatchKey
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
@@ -38,15 +38,29 @@ def bind(
     """
     scope = look(mappings, sources, staged)
     drafts = [_draft(scope, mapping, _target_schema(mapping, targets)) for mapping in mappings]
-    raise_errors(scope.problems)
-    groups = order([item.mapped for item in drafts], lambda name, field: _link_place(scope, name, field))
+    groups = _ordered(scope, drafts)
     settled = {item.name: item for group in groups for item in group}
-    bound = [replace(item, mapped=settled[item.name]) for item in drafts]
+    bound = [replace(item, mapped=settled.get(item.name, item.mapped)) for item in drafts]
     siblings = tuple((item.name, item.sources) for item in bound)
     bound = [replace(item, siblings=siblings if _shares(item) else ()) for item in bound]
-    warnings = raise_errors([*scope.problems, *warn(scope, bound, _targets_of(mappings, targets))])
+    warnings = raise_errors(
+        [*scope.problems, *_told(scope, warn(scope, bound, _targets_of(mappings, targets)))]
+    )
     ranked = {item.name: rank for rank, item in enumerate(item for group in groups for item in group)}
     return Bound(tuple(sorted(bound, key=lambda item: ranked[item.name])), groups, warnings)
+
+
+def _ordered(scope: Scope, drafts: Sequence[BoundMapping]) -> tuple[tuple[MappedObject, ...], ...]:
+    try:
+        return order([item.mapped for item in drafts], lambda name, field: _link_place(scope, name, field))
+    except ProjectError as error:
+        scope.problems.extend(error.problems)
+        return ()
+
+
+def _told(scope: Scope, found: Sequence[Problem]) -> list[Problem]:
+    """Losses are told once names are right: beside a misspelt name they would only repeat it."""
+    return [item for item in found if item.severity is Severity.ERROR] if scope.problems else list(found)
 
 
 def _shares(item: BoundMapping) -> bool:

@@ -217,6 +217,7 @@ def settle(
         _check_constant(scope, mapping.at(*item.path("value")), found.input.text, kind)
     if rule.default is not None and not found.lookup:
         _check_constant(scope, mapping.at(*item.path("default")), rule.default, kind)
+    _check_mapped_values(scope, mapping, item, found, kind)
     if rule.length is not None and kind.type not in TEXTUAL:
         scope.error(
             mapping.document.locate_key(item.path("length")),
@@ -247,6 +248,25 @@ def settle(
         zone=rule.zone or "",
         allowed=schema.values,
     )
+
+
+def _check_mapped_values(
+    scope: Scope, mapping: ObjectMapping, item: FieldInput, found: BoundInput, kind: Kind
+) -> None:
+    """New values of a map, and its default, are values of the field's type."""
+    if found.lookup or found.values is None or (kind.type in TEXTUAL and kind.length is None):
+        return
+    unmapped = item.rule.unmapped
+    if unmapped is not None and unmapped.text is not None:
+        _check_constant(scope, mapping.at(*item.path("unmapped"), "default"), unmapped.text, kind)
+    wrong = [new for _, new in found.values.entries if new is not None and not fits(new, kind)]
+    if wrong:
+        shown = ", ".join(repr(new) for new in wrong[:5]) + (", …" if len(wrong) > 5 else "")
+        scope.error(
+            mapping.at(*item.path("values")),
+            f"the value map yields what is no {kind}: {shown}",
+            "change the new values, or the type",
+        )
 
 
 def _check_constant(scope: Scope, place: Location, text: str, kind: Kind) -> None:

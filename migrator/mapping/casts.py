@@ -21,7 +21,9 @@ _OFFSET = r" ?(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
 _MIDNIGHT = r"00:00(?::00(?:\.0{1,9})?)?"
 _INTEGER = r"[+-]?[0-9]+(?:\.0*)?"
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
-_POWER = rf"{_NUMBER}[eE][+-]?[0-9]{{1,3}}"
+_ANY_NUMBER = rf"{_NUMBER}(?:[eE][+-]?[0-9]{{1,5}})?"
+_POWER = r"[+-]?[0-9](?:\.[0-9]{0,14})?[eE][+-]?[0-9]{1,2}"
+"""Scientific notation of at most 15 digits: two such numbers are equal exactly when they are equal as floats."""
 
 FIRST_INSTANT, LAST_INSTANT = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
 """What every system and library we speak to can hold; a zone may push a value over the edge."""
@@ -81,32 +83,22 @@ def _decimal(text: str, kind: Kind) -> Cast:
         else rf"[+-]?{whole_digits}(?:\.0*)?"
     )
     target = f"TRY_CAST({text} AS DECIMAL({kind.precision}, {scale}))"
+    exact = f"CAST({target} AS DOUBLE) = TRY_CAST({text} AS DOUBLE)"
     return Cast(
-        f"CASE WHEN {_matches(text, fits)} THEN {target} "
-        f"WHEN {_matches(text, _POWER)} AND {_fraction_digits(text)} <= {scale} THEN {target} END",
+        f"CASE WHEN {_matches(text, fits)} THEN {target} WHEN {_matches(text, _POWER)} AND {exact} THEN {target} END",
         (
             Failure(
                 "cast.precision",
                 f"more digits than {kind} holds; nothing is rounded",
-                f"{_matches(text, _NUMBER)} OR {_matches(text, _POWER)}",
+                _matches(text, _ANY_NUMBER),
             ),
             Failure("cast.decimal", "not a number"),
         ),
     )
 
 
-def _fraction_digits(text: str) -> str:
-    """Digits behind the point that a number with an exponent really has ('1.50E1' has none)."""
-    mantissa = f"regexp_extract({text}, '^[+-]?([0-9.]+)', 1)"
-    digits = f"replace({mantissa}, '.', '')"
-    behind = f"length(split_part({mantissa}, '.', 2))"
-    zeros = f"(length({digits}) - length(rtrim({digits}, '0')))"
-    power = f"CAST(regexp_extract({text}, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER)"
-    return f"CASE WHEN rtrim({digits}, '0') = '' THEN 0 ELSE {behind} - {zeros} - {power} END"
-
-
 def _float(text: str) -> Cast:
-    gate = f"{_matches(text, _NUMBER)} OR {_matches(text, _POWER)}"
+    gate = _matches(text, _ANY_NUMBER)
     sql = f"CASE WHEN {gate} THEN nullif(nullif(TRY_CAST({text} AS DOUBLE), 'infinity'), '-infinity') END"
     return Cast(sql, (Failure("cast.float", "not a number"),))
 

@@ -34,7 +34,7 @@ from migrator.staging.engine import literal, quote
 
 COMPILER_VERSION = 1
 """Raised when the same mapping compiles to a query with another meaning: rows are mapped anew."""
-_FLAWED = quote("__flawed")
+_WARNED = "__warned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def compile_mapping(bound: BoundMapping) -> CompiledMapping:
         for field in source.fields:
             relations |= {target.source.staged: None for target in field.lookup}
             if field.values is not None:
-                tables[field.values.name] = field.values.as_table()
+                tables[field.values.relation] = field.values.as_table()
     united = "\nUNION ALL\n".join(
         f"SELECT * FROM {quote(f'{source.name}_mapped')}" for source in bound.sources
     )
@@ -93,8 +93,7 @@ def _source_steps(source: BoundSource, key: str) -> Iterable[Step]:
     cast = _aliased(column for item in fields for column in item.cast)
     yield Step(f"{name}_cast", select(["*", *cast], quote(f"{name}_looked_up")))
     checks = [*_row_checks(source, key), *(check for item in fields for check in item.checks)]
-    flawed = f"{quote(EXCLUDED)} IS NULL AND ({any_of(checks)}) AS {_FLAWED}"
-    yield Step(f"{name}_checked", select(["*", flawed], quote(f"{name}_cast")))
+    yield Step(f"{name}_checked", select(["*", *_flags(checks)], quote(f"{name}_cast")))
     mapped = _aliased(column for item in fields for column in item.mapped)
     yield Step(f"{name}_mapped", select([*_verdict(source, checks), *mapped], quote(f"{name}_checked")))
 
@@ -126,15 +125,24 @@ def _row_checks(source: BoundSource, key: str) -> Iterable[Check]:
         yield Check(f"{quote(alias)} IS NULL", alias.strip("_"), "expr.failed", "CAST(NULL AS TEXT)", message)
 
 
+def _flags(checks: Sequence[Check]) -> list[str]:
+    """Whether anything is wrong with a row that moves; for a sound row nothing more is asked."""
+    moves = f"{quote(EXCLUDED)} IS NULL"
+    return [
+        f"coalesce({moves} AND ({any_of([check for check in checks if check.severity is severity])}), FALSE) AS {quote(flag)}"
+        for severity, flag in ((Severity.ERROR, BAD), (Severity.WARNING, _WARNED))
+    ]
+
+
 def _verdict(source: BoundSource, checks: Sequence[Check]) -> list[str]:
-    errors = [check for check in checks if check.severity is Severity.ERROR]
+    flawed = f"{quote(BAD)} OR {quote(_WARNED)}"
     return [
         quote(ID),
         f"{literal(source.name)} AS {quote(SOURCE)}",
         quote(KEY),
         quote(EXCLUDED),
-        f"CASE WHEN {_FLAWED} THEN {issues_of(checks, indent='    ')} ELSE {NONE} END AS {quote(ISSUES)}",
-        f"CASE WHEN {_FLAWED} THEN {any_of(errors)} ELSE FALSE END AS {quote(BAD)}",
+        f"CASE WHEN {flawed} THEN {issues_of(checks, indent='    ')} ELSE {NONE} END AS {quote(ISSUES)}",
+        quote(BAD),
     ]
 
 

@@ -17,6 +17,7 @@ from migrator.mapping.issues import Check
 from migrator.mapping.kinds import FREE_TEXT, TEXTUAL, engine_type
 from migrator.mapping.model import Policy
 from migrator.mapping.transforms import clean
+from migrator.mapping.values import ValueMap
 from migrator.staging.columns import ID
 from migrator.staging.engine import literal, quote
 
@@ -47,13 +48,13 @@ def compile_field(bound: BoundField) -> FieldSteps:
             steps.checks.append(_outside_years(bound))
     else:
         text = clean(_given_text(bound, steps), bound.clean)
+        if bound.values is not None:
+            text = _map_values(bound, steps, text)
         if bound.lookup:
             _link(bound, steps, text)
-        elif bound.values is not None:
-            _map_values(bound, steps, text)
-            _cast(bound, steps)
         else:
-            steps.cleaned.append((_text(bound), _with_default(bound, _normal(bound, text))))
+            finished = (_text(bound), _with_default(bound, _normal(bound, text)))
+            (steps.looked_up if bound.values is not None else steps.cleaned).append(finished)
             _cast(bound, steps)
     _limits(bound, steps)
     steps.checks.sort(key=lambda check: check.severity is Severity.WARNING)
@@ -116,7 +117,10 @@ def _normal(bound: BoundField, text: str) -> str:
 
 
 def _with_default(bound: BoundField, text: str) -> str:
-    return text if bound.default is None else f"coalesce(nullif({text}, ''), {literal(bound.default)})"
+    if bound.default is None:
+        return text
+    value = f"nullif({text}, '')" if bound.kind.type in FREE_TEXT else text
+    return f"coalesce({value}, {literal(bound.default)})"
 
 
 def _cast(bound: BoundField, steps: FieldSteps) -> None:
@@ -129,7 +133,8 @@ def _cast(bound: BoundField, steps: FieldSteps) -> None:
     failed = f"{text} IS NOT NULL AND {quote(bound.name)} IS NULL"
     for failure in cast.failures:
         when = f"{failed} AND ({failure.when})" if failure.when else failed
-        steps.checks.append(Check(when, bound.name, failure.rule, text, failure.message))
+        implied = bool(failure.when)
+        steps.checks.append(Check(when, bound.name, failure.rule, text, failure.message, implied=implied))
     if bound.kind.type is FieldType.DATETIME:
         steps.checks.append(_outside_years(bound, text))
     if cast.cut:
@@ -148,16 +153,15 @@ def _outside_years(bound: BoundField, text: str = "") -> Check:
     return Check(when, bound.name, rule, value, "outside the years 1 to 9999", withholds=True)
 
 
-def _map_values(bound: BoundField, steps: FieldSteps, text: str) -> None:
-    assert bound.values is not None  # noqa: S101  # told apart by the caller
+def _map_values(bound: BoundField, steps: FieldSteps, text: str) -> str:
+    """The mapped text, as SQL of the step that joins; blank values pass unless the map names them."""
+    if bound.values is None:
+        return text
     blank_known = any(old == "" for old, _ in bound.values.entries)
     steps.cleaned.append((_given(bound), text if blank_known else f"nullif({text}, '')"))
-    if bound.kind.type is FieldType.MULTI_PICKLIST:
-        found, value = _map_each(bound)
-    else:
-        found, value = _map_one(bound, steps)
+    each = bound.kind.type is FieldType.MULTI_PICKLIST
+    found, value = _map_each(bound, bound.values) if each else _map_one(bound, bound.values, steps)
     steps.looked_up.append((f"__mapped {bound.name}", found))
-    steps.looked_up.append((_text(bound), _with_default(bound, _normal(bound, value))))
     given = quote(_given(bound))
     when = f"{given} IS NOT NULL AND NOT {quote(f'__mapped {bound.name}')}"
     match bound.unmapped:
@@ -169,6 +173,7 @@ def _map_values(bound: BoundField, steps: FieldSteps, text: str) -> None:
             steps.checks.append(Check(when, bound.name, "value.unmapped", given, message, Severity.WARNING))
         case Policy.KEEP:
             pass
+    return value
 
 
 def _unmapped(bound: BoundField, given: str) -> str:
@@ -181,19 +186,17 @@ def _unmapped(bound: BoundField, given: str) -> str:
             return "NULL"
 
 
-def _map_one(bound: BoundField, steps: FieldSteps) -> tuple[str, str]:
-    assert bound.values is not None  # noqa: S101  # told apart by the caller
+def _map_one(bound: BoundField, values: ValueMap, steps: FieldSteps) -> tuple[str, str]:
     alias, given = quote(f"map {bound.name}"), f"step.{quote(_given(bound))}"
-    steps.joins.append(f'LEFT JOIN {quote(bound.values.name)} AS {alias} ON {given} = {alias}."source"')
+    steps.joins.append(f'LEFT JOIN {quote(values.relation)} AS {alias} ON {given} = {alias}."source"')
     found = f'{alias}."source" IS NOT NULL'
     return found, f'CASE WHEN {found} THEN {alias}."target" ELSE {_unmapped(bound, given)} END'
 
 
-def _map_each(bound: BoundField) -> tuple[str, str]:
+def _map_each(bound: BoundField, values: ValueMap) -> tuple[str, str]:
     """Several values in one text, joined with ';': each is mapped, those mapped to null go."""
-    assert bound.values is not None  # noqa: S101  # told apart by the caller
-    old = ", ".join(literal(item) for item, _ in bound.values.entries)
-    new = ", ".join(literal(item) for _, item in bound.values.entries)
+    old = ", ".join(literal(item) for item, _ in values.entries)
+    new = ", ".join(literal(item) for _, item in values.entries)
     table = f"MAP([{old}], CAST([{new}] AS TEXT[]))"
     parts = f"list_transform(string_split(step.{quote(_given(bound))}, ';'), lambda part: trim(part))"
     found = f"coalesce(len(list_filter({parts}, lambda part: NOT map_contains({table}, part))) = 0, FALSE)"
@@ -203,9 +206,16 @@ def _map_each(bound: BoundField) -> tuple[str, str]:
 
 
 def _link(bound: BoundField, steps: FieldSteps, text: str) -> None:
-    given, found = quote(_given(bound)), quote(f"__fits {bound.name}")
-    steps.cleaned.append((_given(bound), _with_default(bound, f"nullif({text}, '')")))
-    steps.joins.extend(joins_of(bound, f"step.{given}"))
+    """The record a link points to; a value map before it changes keys (one user for another, for example)."""
+    held = _with_default(bound, f"nullif({text}, '')")
+    name = f"__linked {bound.name}"
+    if bound.values is not None:
+        steps.looked_up.append((name, held))
+        steps.joins.extend(joins_of(bound, held))
+    else:
+        steps.cleaned.append((name, held))
+        steps.joins.extend(joins_of(bound, f"step.{quote(name)}"))
+    given, found = quote(name), quote(f"__fits {bound.name}")
     steps.looked_up.append((f"__fits {bound.name}", count_of(bound)))
     steps.looked_up.append((f"__record {bound.name}", record_of(bound)))
     record = quote(f"__record {bound.name}")

@@ -46,6 +46,8 @@ class Check:
     """SQL of the offending text."""
     message: str
     severity: Severity = Severity.ERROR
+    implied: bool = False
+    """A later check of the same field holds whenever this does, so that it need not be asked for by itself."""
     withholds: bool = False
     """The field's value stays null in the row when this holds."""
 
@@ -64,7 +66,7 @@ def issue(check: Check) -> str:
 
 def any_of(checks: Sequence[Check]) -> str:
     """Whether any of them holds."""
-    return " OR ".join(f"({check.when})" for check in checks) or "FALSE"
+    return " OR ".join(f"({check.when})" for check in checks if not check.implied) or "FALSE"
 
 
 def issues_of(checks: Sequence[Check], *, indent: str) -> str:

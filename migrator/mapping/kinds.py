@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from migrator.core.schema import FieldSchema, FieldType
 
@@ -39,6 +40,7 @@ class Kind:
         return f"{self.type.value}({self.length})" if self.length is not None else self.type.value
 
 
+@cache
 def parse_kind(text: str) -> Kind:
     """A type as written in a mapping; raises ValueError with a message for people."""
     match = _WRITTEN.fullmatch(text.strip())

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import sqlglot
+
 from migrator.staging.engine import quote
 
 
@@ -25,6 +27,11 @@ def select(columns: Iterable[str], source: str, joins: Sequence[str] = ()) -> st
     listed = ",\n    ".join(columns)
     joined = "".join(f"\n  {join}" for join in joins)
     return f"  SELECT\n    {listed}\n  FROM {source}{joined}"
+
+
+def readable(sql: str) -> str:
+    """The same query laid out deeper, for a person to read; it takes a moment, so that only `show-sql` asks for it."""
+    return sqlglot.parse_one(sql, dialect="duckdb").sql(dialect="duckdb", pretty=True)
 
 
 def query(steps: Iterable[Step], last: str) -> str:

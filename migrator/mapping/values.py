@@ -22,11 +22,16 @@ class ValueMap:
     """A value map that was read and checked."""
 
     name: str
-    """Name of its relation in the compiled query: the file as written, or MAPPING/SOURCE/FIELD for an inline map."""
+    """What it is called: the file as written, or MAPPING/SOURCE/FIELD for an inline map."""
     entries: tuple[tuple[str, str | None], ...]
     """Old value → new value (None: null); each old value once."""
     file: str = ""
     """The CSV file as written; '' for an inline map."""
+
+    @property
+    def relation(self) -> str:
+        """Name of its relation in the compiled query; no dataset can have it, since no system's name has a space."""
+        return f"value map {self.name}"
 
     def as_table(self) -> pa.Table:
         """The entries as a relation with the columns source and target."""
