@@ -65,9 +65,10 @@ def totals(session: Session, sides: Sides, field: str, by: Sequence[str]) -> Tot
     number = _column(sides, field)
     groups = [_column(sides, name) for name in by]
     sql = _both_sides(sides, groups, f"sum({number.e})", f"sum({number.a})", [number])
+    keys = ", ".join(f"g{i}" for i in range(len(groups)))
     rows = session.fetch(
         f"SELECT *, count(*) OVER () AS groups, count(*) FILTER (NOT same) OVER () AS different"
-        f" FROM ({sql}) ORDER BY same, abs(e) DESC NULLS LAST, ALL LIMIT {GROUPS}"
+        f" FROM ({sql}) ORDER BY same, abs(e) DESC, {keys} LIMIT {GROUPS}"
     ).to_pylist()
     found = tuple(
         Total(tuple(row[f"g{i}"] for i in range(len(groups))), str(row["e"]), str(row["a"]), row["same"])

@@ -124,7 +124,10 @@ class _Reader:
             self._rule(item, ("expectations", number), self.known[name])
             for number, item in enumerate(self._list(data, "expectations"))
         ]
-        totals = [self._total(item, ("totals", i)) for i, item in enumerate(self._list(data, "totals"))]
+        totals = [
+            self._total(item, ("totals", i), self.known[name])
+            for i, item in enumerate(self._list(data, "totals"))
+        ]
         return Suite(
             name,
             tuple(rule for rule in rules if rule),
@@ -172,12 +175,19 @@ class _Reader:
                 self._say((*path, name), f"unknown parameter {wanted!r}",
                           did_you_mean(str(wanted), PARAMETERS, noun="parameters"))  # fmt: skip
 
-    def _total(self, item: object, path: TreePath) -> TotalsBy | None:
+    def _total(self, item: object, path: TreePath, mapped: MappedObject) -> TotalsBy | None:
         data = self._mapping(item, path, _TOTAL_KEYS)
         name, by = data.get("field"), data.get("by", [])
         if not isinstance(name, str) or not isinstance(by, list):
             self._say(path, "a total needs a `field` and a list `by`", "- {field: amount, by: [currency]}")
             return None
+        for part in (name, *by):
+            if part not in mapped.schema.field_names:
+                self._say(path, f"{mapped.name} has no field {part!r}",
+                          did_you_mean(str(part), mapped.schema.field_names, noun="fields"))  # fmt: skip
+        item_type = mapped.schema.field(name)
+        if item_type is not None and item_type.type not in (FieldType.INTEGER, FieldType.DECIMAL):
+            self._say(path, f"{name!r} is no exact number, so its sum would not be exact either")
         return TotalsBy(name, tuple(str(part) for part in by))
 
     def _mapping(self, item: object, path: TreePath, known: Sequence[str]) -> Mapping[str, Any]:

@@ -1,0 +1,190 @@
+"""The report as data: one JSON-able dictionary that holds everything the page shows, versioned for machines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from importlib.metadata import version
+from typing import Any
+
+from migrator.core.schema import FieldSchema
+from migrator.staging.accounting import CLASSES, Accounting
+from validation.checks import Found
+from validation.measures import Distribution, Totals
+from validation.privacy import Privacy, show
+from validation.reasons import Duplicates, Reason
+from validation.reconcile import FieldFacts
+from validation.rules import RuleResult
+from validation.verdict import Check, Decision, Example, percent
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """Everything the report says of one object."""
+
+    found: Found
+    rules: tuple[RuleResult, ...]
+    reasons: tuple[Reason, ...]
+    duplicates: Duplicates
+    distributions: tuple[Distribution, ...]
+    noticed: tuple[str, ...]
+    warned: Mapping[tuple[str, str], int]
+    suites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What stands above the report."""
+
+    project: str
+    run: str
+    at: datetime
+    seconds: float
+    target: str
+    privacy: Privacy
+    failing: int
+    """Rows of the list of failing records."""
+
+
+def to_json(
+    heading: Heading,
+    decision: Decision,
+    checks: Sequence[Check],
+    facts: Sequence[ObjectFacts],
+    accounting: Accounting,
+) -> dict[str, Any]:
+    """The report as JSON values; `digest` is the SHA-256 of all the rest, for a signature to be bound to."""
+    body = {
+        "schema_version": SCHEMA_VERSION,
+        "project": heading.project,
+        "run": heading.run,
+        "at": heading.at.isoformat(),
+        "seconds": round(heading.seconds, 2),
+        "target": heading.target,
+        "values": heading.privacy.value,
+        "verdict": decision.verdict.value,
+        "holds": decision.verdict.holds,
+        "counts": dict(decision.counts),
+        "blocking": [check.id for check in decision.blocking],
+        "exceptions": [check.id for check in decision.exceptions],
+        "closed": accounting.closed,
+        "failing": heading.failing,
+        "objects": [_object(item, heading.privacy) for item in facts],
+        "checks": [_check(check) for check in checks],
+        "versions": {name: version(name) for name in ("crm-migrator", "duckdb", "great-expectations")},
+    }
+    text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return {**body, "digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _object(item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
+    found, facts = item.found, item.found.reconciled
+    mapped, account = found.mapped, found.account
+    return {
+        "name": mapped.name,
+        "target_object": mapped.target_object,
+        "mapping": mapped.fingerprint,
+        "sources": [source.staged for source in mapped.sources],
+        "accounting": {
+            "extracted": account.extracted,
+            **{name: account.counts.get(name, 0) for name in CLASSES},
+            "unaccounted": sum(abs(n) for n in account.unaccounted.values()),
+            "closed": account.closed,
+        },
+        "records": {
+            "expected": facts.expected, "found": facts.found, "missing": facts.missing, "doubled": facts.doubled,
+            "superseded": facts.superseded, "extra": facts.extra, "actual": facts.actual,
+            "percent": percent(facts.found, facts.expected),
+        },
+        "fields": [_field(column, found) for column in facts.fields],
+        "totals": [_total(total) for total in found.totals],
+        "months": [_values(month, None, privacy) for month in found.months],
+        "distributions": [_values(d, mapped.schema.field(d.field), privacy) for d in item.distributions],
+        "reasons": [_reason(reason) for reason in item.reasons],
+        "duplicates": {
+            "clusters": item.duplicates.clusters, "members": item.duplicates.members,
+            "by_rule": dict(item.duplicates.by_rule),
+        },
+        "noticed": list(item.noticed),
+        "warned": [{"field": field, "rule": rule, "count": n} for (field, rule), n in item.warned.items()],
+        "suites": list(item.suites),
+    }  # fmt: skip
+
+
+def _field(item: FieldFacts, found: Found) -> dict[str, Any]:
+    facts = found.reconciled
+    reasons = {reason: n for (name, reason), n in facts.reasons.items() if name == item.name}
+    orphan = next((o.count for o in found.orphans if o.field == item.name), 0)
+    row: dict[str, Any] = {
+        "name": item.name, "family": item.family.value, "compared": item.compared, "different": item.different,
+        "equal_percent": percent(item.compared - item.different, item.compared), "reasons": reasons,
+        "filled": {
+            "source": item.source_filled, "expected": item.expected_filled, "actual": item.actual_filled,
+            "source_percent": percent(item.source_filled, facts.source),
+            "expected_percent": percent(item.expected_filled, facts.expected),
+            "actual_percent": percent(item.actual_filled, facts.found),
+        },
+    }  # fmt: skip
+    link = found.mapped.link(item.name)
+    if link is not None:
+        row["link"] = {
+            "to": list(link.mappings), "declared_empty": item.declared_empty, "unresolved": item.unresolved,
+            "orphans": orphan,
+        }  # fmt: skip
+    if item.expected_sum is not None and item.actual_sum is not None and item.source_sum is not None:
+        row["sum"] = {
+            "source": item.source_sum, "expected": item.expected_sum, "actual": item.actual_sum,
+            "not_moved": format(Decimal(item.source_sum) - Decimal(item.expected_sum), "f"),
+            "difference": format(Decimal(item.actual_sum) - Decimal(item.expected_sum), "f"),
+        }  # fmt: skip
+    return row
+
+
+def _total(total: Totals) -> dict[str, Any]:
+    return {
+        "field": total.field, "by": list(total.by), "different": total.different, "left_out": total.left_out,
+        "groups": [
+            {"group": list(group.group), "expected": group.expected, "actual": group.actual, "equal": group.equal}
+            for group in total.groups
+        ],
+    }  # fmt: skip
+
+
+def _values(item: Distribution, schema: FieldSchema | None, privacy: Privacy) -> dict[str, Any]:
+    return {
+        "field": item.field, "different": item.different, "left_out": item.left_out,
+        "values": [
+            {
+                "value": value if value is None or schema is None else show(value, schema, privacy),
+                "expected": expected,
+                "actual": actual,
+            }
+            for value, expected, actual in item.values
+        ],
+    }  # fmt: skip
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "state": reason.state, "rule": reason.rule, "count": reason.count, "field": reason.field,
+        "examples": [_example(example) for example in reason.examples],
+    }  # fmt: skip
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "id": check.id, "section": check.section.value, "object": check.object, "rule": check.rule,
+        "subject": check.subject, "status": check.status.value, "severity": check.severity,
+        "checked": check.checked, "failed": check.failed, "detail": dict(check.detail),
+        "examples": [_example(example) for example in check.examples],
+    }  # fmt: skip
+
+
+def _example(example: Example) -> dict[str, Any]:
+    return {"record": example.record, "expected": example.expected, "actual": example.actual}

@@ -1,0 +1,34 @@
+"""Texts of the report in the reader's language, from one catalogue file a language."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+LANGUAGES = ("en", "zh_CN")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The texts of one language; an id that is not there is an error of ours, never an empty place in a report."""
+
+    language: str
+    texts: dict[str, str]
+
+    def __call__(self, name: str, /, **values: object) -> str:
+        """The text called `name`; whole numbers get thousands separators."""
+        shown = {key: f"{value:,}" if isinstance(value, int) else str(value) for key, value in values.items()}
+        return self.texts[name].format_map(shown)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a text."""
+        return name in self.texts
+
+
+@cache
+def catalogue(language: str) -> Catalogue:
+    """The catalogue of a language in `LANGUAGES`."""
+    text = resources.files("validation.catalogue").joinpath(f"{language}.json").read_text(encoding="utf-8")
+    return Catalogue(language, json.loads(text))

@@ -1,0 +1,51 @@
+"""Which values may be read in a report: numbers, dates and choices as they are, free text and personal data masked."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from migrator.core.mask import mask
+from migrator.core.schema import FieldSchema, FieldType
+
+LONGEST = 120
+"""Characters of a value shown at most."""
+
+_FREE_TEXT = frozenset({FieldType.STRING, FieldType.TEXT, FieldType.JSON})
+
+
+class Privacy(Enum):
+    """How values leave the staging area."""
+
+    MASKED = "masked"
+    """Fields marked as personal are masked, and so is all free text: nobody can know what was typed there."""
+    OPEN = "open"
+    """All values are readable; only when asked for."""
+
+
+def is_hidden(item: FieldSchema | None, privacy: Privacy) -> bool:
+    """Whether values of this field are masked; those of an unknown field are."""
+    if privacy is Privacy.OPEN:
+        return False
+    return item is None or bool(item.pii) or item.type in _FREE_TEXT
+
+
+def show(value: str | None, item: FieldSchema | None, privacy: Privacy) -> str:
+    """A value as it may be shown; null is '∅', the empty text two quotes, and long ones end with '…'."""
+    if value is None or not value or is_hidden(item, privacy):
+        return mask(value)
+    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
+
+
+def show_sql(value: str, item: FieldSchema | None, privacy: Privacy) -> str:
+    """`show` as SQL over the text expression `value`, for lists too long to walk."""
+    empty = f"CASE WHEN {value} IS NULL THEN '∅' WHEN {value} = '' THEN ''''''"
+    if not is_hidden(item, privacy):
+        cut = f"left({value}, {LONGEST - 1}) || '…'"
+        return f"{empty} WHEN length({value}) <= {LONGEST} THEN {value} ELSE {cut} END"
+    size = f"' (' || length({value}) || ')'"
+    at = f"instr({value}, '@')"
+    mail = f"left({value}, 1) || '•••@' || substr({value}, {at} + 1, 1) || '•••' || {size}"
+    return (
+        f"{empty} WHEN {at} > 1 AND {at} < length({value}) THEN {mail}"
+        f" ELSE left({value}, 1) || '••••' || {size} END"
+    )

@@ -1,0 +1,149 @@
+"""The report as one HTML file: rendered from report.json alone, nothing loaded from elsewhere, every value escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from validation import pictures
+from validation.messages import LANGUAGES, Catalogue, catalogue
+from validation.verdict import percent
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["LANGUAGES", "render"]
+
+MOST = 12
+"""Findings named in the verdict's list; the rest is counted."""
+
+
+def render(content: Mapping[str, Any], language: str = "en") -> str:
+    """The page of a report's content (`validation.facts.to_json`) in a language of `LANGUAGES`."""
+    text = catalogue(language)
+    checks: Sequence[Mapping[str, Any]] = content["checks"]
+    by_id = {check["id"]: check for check in checks}
+    style = _resource("report.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    totals = _sum_accounting(content["objects"])
+    return _template().render(
+        r=content,
+        t=text,
+        style=Markup(style),  # noqa: S704 (our own file, no data in it)
+        style_hash=digest,
+        totals=totals,
+        flow=pictures.flow(totals),
+        bar=pictures.bar,
+        width=pictures.WIDTH,
+        classes=pictures.CLASSES,
+        percent=percent,
+        say=lambda check: _say(check, text),
+        cell=lambda reason: _cell(reason, text),
+        rule=lambda check: _rule(check, text),
+        blocking=[by_id[name] for name in content["blocking"]],
+        exceptions=[by_id[name] for name in content["exceptions"]],
+        most=MOST,
+        different=sum(check["failed"] for check in checks if check["section"] in ("records", "fields", "links")
+                      and check["rule"] != "records.extra"),
+        years=_years,
+        in_section=lambda section, name: [c for c in checks if c["section"] == section and c["object"] == name],
+        worst=_worst,
+    )  # fmt: skip
+
+
+def _say(check: Mapping[str, Any], text: Catalogue) -> str:
+    """A finding in one sentence."""
+    values = {"failed": check["failed"], "checked": check["checked"], "subject": check["subject"]}
+    detail = check["detail"]
+    if check["section"] == "rules":
+        if check["status"] == "could_not_check":
+            return text("check.unchecked", subject=check["subject"] or check["rule"], error=detail["error"])
+        return text("check.rule", **values, text=_rule(check, text))
+    name = f"check.{check['rule']}"
+    if text.has(name):
+        by = ", ".join(detail.get("by", ()))
+        return text(name, **values, difference=detail.get("difference", ""), by=by)
+    return text("check.cells", **values, reason=_cell(check["rule"].partition(".")[2], text))
+
+
+def _cell(reason: str, text: Catalogue) -> str:
+    return text(f"cell.{reason}") if text.has(f"cell.{reason}") else reason
+
+
+def _rule(check: Mapping[str, Any], text: Catalogue) -> str:
+    """What a rule asks for, in words when it follows from the mapping, else as its author or Great Expectations calls it."""
+    detail = check["detail"]
+    if detail["description"]:
+        return str(detail["description"])
+    name, kwargs = f"rule.{detail['reason']}", detail["kwargs"]
+    if text.has(name):
+        return text(name, max_value=kwargs.get("max_value", ""), n=len(kwargs.get("value_set", ())))
+    return str(check["rule"])
+
+
+def _sum_accounting(objects: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for item in objects:
+        total.update({name: n for name, n in item["accounting"].items() if name != "closed"})
+    return total
+
+
+def _years(values: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int]]:
+    """Months added up to years."""
+    years: dict[str, list[int]] = {}
+    for item in values:
+        pair = years.setdefault((item["value"] or "")[:4], [0, 0])
+        pair[0] += item["expected"]
+        pair[1] += item["actual"]
+    return [(year, *pair) for year, pair in years.items() if year]  # type: ignore[misc]  # a pair has two
+
+
+def _worst(checks: Sequence[Mapping[str, Any]]) -> str:
+    """The heaviest state among checks."""
+    order = ("fail", "could_not_check", "warn", "waived", "pass", "nothing_to_check")
+    states = {check["status"] for check in checks}
+    return next((state for state in order if state in states), "nothing_to_check")
+
+
+def plain(value: object) -> str:
+    """A value with every character visible: control and direction marks could make a page say something else."""
+    return "".join(
+        f"⟪{ord(char):04X}⟫" if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") else char
+        for char in str(value)
+    )
+
+
+def number(value: int) -> str:
+    """A whole number with thousands separators."""
+    return f"{value:,}"
+
+
+def amount(value: str) -> str:
+    """An exact decimal with thousands separators, not a digit changed."""
+    sign, digits = ("−", value[1:]) if value.startswith("-") else ("", value)
+    whole, point, fraction = digits.partition(".")
+    return f"{sign}{int(whole or '0'):,}{point}{fraction}"
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_resource), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"v": plain, "n": number, "amount": amount}
+    return environment.get_template("report.html.j2")
+
+
+def _resource(name: str) -> str:
+    return resources.files("validation").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,213 @@
+"""The whole proof in one call: read the target back, reconcile it, run the rules, judge, and write the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrator.core.clock import Clock
+from migrator.core.connector import Target
+from migrator.core.errors import FatalError
+from migrator.core.mapped import MappedObject
+from migrator.core.progress import Progress
+from migrator.staging.accounting import Accounting, ObjectAccount
+from migrator.staging.engine import Session, quote
+from migrator.staging.relation import relation
+from migrator.staging.store import Kind, Store
+from validation import measures, reasons
+from validation.checks import Found, checks, rule_checks
+from validation.expectations import Suite, TotalsBy
+from validation.facts import Heading, ObjectFacts, to_json
+from validation.failing import (
+    FailingFiles,
+    differences_query,
+    examples,
+    rule_query,
+    rules_queries,
+    write_failing,
+)
+from validation.measures import Totals
+from validation.privacy import Privacy
+from validation.readback import read_back
+from validation.reconcile import reconcile
+from validation.relations import Family, SessionFactory, Sides, open_sides
+from validation.report import LANGUAGES, render
+from validation.rules import RuleResult, check_suite, run_suite, start_failing
+from validation.suitefile import read_suites, refresh_suites
+from validation.verdict import Check, Decision, Verdict, decide
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """What the validation found and where it is written."""
+
+    verdict: Verdict
+    decision: Decision
+    checks: tuple[Check, ...]
+    html: Path
+    json: Path
+    failing: FailingFiles
+    content: Mapping[str, Any] = field(repr=False)
+    """report.json as values."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether a command may end with 0."""
+        return self.verdict.holds
+
+
+def validate(
+    store: Store,
+    session_factory: SessionFactory,
+    target: Target,
+    objects: Sequence[MappedObject],
+    accounting: Accounting,
+    *,
+    out: Path,
+    progress: Progress,
+    clock: Clock,
+    suites: Path,
+    project: str = "",
+    language: str = "en",
+    privacy: Privacy = Privacy.MASKED,
+) -> ValidationReport:
+    """Prove what the target holds of `objects`; writes report.html, report.json and failing.parquet/.csv into `out`.
+
+    `suites` is the project's folder of rules: derived files there are refreshed while untouched, every file is run.
+    Raises `ProjectError` for a suite that is wrong (before anything is read) and `ConnectorError` from the target.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"unknown language {language!r}, known: {', '.join(LANGUAGES)}")
+    started = clock.monotonic()
+    refresh_suites(suites, objects)
+    rules = read_suites(suites, objects)
+    for suite in rules:
+        check_suite(suite)
+    for mapped in objects:
+        read_back(store, target, mapped, progress=progress)
+    session = session_factory()
+    try:
+        start_failing(session)
+        run = _Run(store, session, objects, accounting, privacy, progress, clock, rules)
+        done = [run.examine(mapped) for mapped in objects]
+        found = tuple(check for _, listed in done for check in listed)
+        decision = decide(found)
+        facts = [item for item, _ in done]
+        _make_folder(out)
+        failing = write_failing(session, run.failing_queries(facts), out)
+        heading = Heading(
+            project, store.ledger.run, clock.now(), clock.monotonic() - started,
+            ", ".join(sorted({mapped.target_system for mapped in objects})), privacy, failing.rows,
+        )  # fmt: skip
+        content = to_json(heading, decision, found, facts, accounting)
+    finally:
+        session.close()
+    html, data = out / "report.html", out / "report.json"
+    _write(data, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    _write(html, render(content, language))
+    return ValidationReport(decision.verdict, decision, found, html, data, failing, content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One validation in progress: what every object's examination needs."""
+
+    store: Store
+    session: Session
+    objects: Sequence[MappedObject]
+    accounting: Accounting
+    privacy: Privacy
+    progress: Progress
+    clock: Clock
+    suites: Sequence[Suite]
+
+    def examine(self, mapped: MappedObject) -> tuple[ObjectFacts, tuple[Check, ...]]:
+        """Compare, measure and judge one object."""
+        self.progress.start("validate", mapped.name, None)
+        known = {item.name: item for item in self.objects}
+        sides = open_sides(self.session, self.store, mapped, known)
+        suites = [suite for suite in self.suites if suite.object == mapped.name]
+        account = self._account(mapped)
+        found = Found(
+            mapped,
+            account,
+            reconcile(self.session, self.store, sides),
+            tuple(self._totals(sides, by) for suite in suites for by in suite.totals),
+            tuple(measures.months(self.session, sides, item.name) for item in measures.dates(sides)),
+            tuple(
+                measures.orphans(self.session, self.store, sides, column, known)
+                for column in sides.columns
+                if column.family is Family.LINK
+            ),
+        )
+        judged = self._rules(sides, suites)
+        facts = ObjectFacts(
+            found, judged,
+            reasons.reasons(self.session, self.store, mapped, account, self.privacy),
+            reasons.duplicates(self.session, self.store, mapped),
+            tuple(measures.distribution(self.session, sides, item.name) for item in measures.choices(sides)),
+            reasons.warnings(self.store, mapped),
+            reasons.counted_warnings(self.session, self.store, mapped),
+            tuple(suite.file for suite in suites),
+        )  # fmt: skip
+        listed = checks(found, self.privacy) + rule_checks(
+            mapped, judged, lambda item: self._examples(mapped, item)
+        )
+        self.progress.advance("validate", mapped.name, found.reconciled.actual)
+        self.progress.done("validate", mapped.name, f"{sum(check.failed > 0 for check in listed)} findings")
+        return facts, listed
+
+    def failing_queries(self, facts: Sequence[ObjectFacts]) -> list[str]:
+        """All failing records of all objects, as queries."""
+        queries = []
+        for item in facts:
+            mapped, dataset = item.found.mapped, item.found.reconciled.dataset
+            queries.append(differences_query(self.session, mapped, dataset, self.privacy))
+            queries += rules_queries(self.session, self.store, mapped, item.rules, self.privacy)
+        return queries
+
+    def _rules(self, sides: Sides, suites: Sequence[Suite]) -> tuple[RuleResult, ...]:
+        """The rules are about this project's records: those of others in the same object are not judged."""
+        mapped = sides.mapped
+        readback = relation(self.session, self.store.need(Kind.READBACK, mapped.name, made_by="validate"))
+        key = f"CAST({quote(mapped.key)} AS VARCHAR)"
+        ours = (
+            f"(SELECT r.* FROM {readback} r WHERE EXISTS"
+            f" (FROM {quote(sides.expected)} e WHERE e.__k = CAST(r.{quote(mapped.key)} AS VARCHAR)))"
+        )
+        merged = Suite(mapped.name, tuple(rule for suite in suites for rule in suite.expectations))
+        return run_suite(self.session, ours, key, merged, now=self.clock.now())
+
+    def _examples(self, mapped: MappedObject, result: RuleResult) -> tuple[Any, ...]:
+        return examples(
+            self.session, rule_query(self.session, self.store, mapped, result, self.privacy), mapped.name
+        )
+
+    def _totals(self, sides: Sides, by: TotalsBy) -> Totals:
+        return measures.totals(self.session, sides, by.field, by.by)
+
+    def _account(self, mapped: MappedObject) -> ObjectAccount:
+        return next(item for item in self.accounting.objects if item.name == mapped.name)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FatalError(
+            f"cannot make the folder {path}: {error.strerror}", hint="is it writable?"
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.writing")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise FatalError(
+            f"cannot write {path}: {error.strerror}", hint="is the disk full, or the folder read-only?"
+        ) from error
