@@ -207,13 +207,13 @@ class _Loading:
         return bool(self._session.fetch(f"SELECT 1 FROM {name} WHERE target_id IS NOT NULL LIMIT 1").num_rows)
 
     def _send_rows(self, obj: MappedObject, planned: Dataset) -> None:
-        if not any(planned.detail["counts"].get(action.value) for action in SENT):
-            return
-        outbound = make_outbound(self._store, self._session, obj, planned)
-        self._waiting[obj.name] = outbound.detail["left"] - outbound.rows
-        if outbound.rows:
-            building = self._store.build(Kind.OUTCOMES, obj.name, planned.id)
-            self._send("load", obj, outbound.files[0], outbound.rows, building)
+        if any(planned.detail["counts"].get(action.value) for action in SENT):
+            outbound = make_outbound(self._store, self._session, obj, planned)
+            self._waiting[obj.name] = outbound.detail["left"] - outbound.rows
+            if outbound.rows:
+                building = self._store.build(Kind.OUTCOMES, obj.name, planned.id)
+                self._send("load", obj, outbound.files[0], outbound.rows, building)
+        # A killed load may have left one, with nothing of it to be sent any more.
         self._store.discard(Kind.OUTBOUND, obj.name)
 
     def _send_links(self, obj: MappedObject, planned: Dataset) -> None:

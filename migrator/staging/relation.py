@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from migrator.core.fingerprint import fingerprint
-from migrator.core.mapped import MappedObject
+from migrator.core.mapped import MappedObject, MappedSource
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.store import Dataset, Kind, Store
@@ -88,3 +88,21 @@ def survivors(session: Session, found: Mapped, selected: str = "*") -> str:
 def first_error(alias: str, what: str = "rule") -> str:
     """SQL for the rule (or message, …) of the first error among a row's issues; null when it has none."""
     return f"list_filter({alias}.{quote(columns.ISSUES)}, lambda __n: __n.severity = 'error')[1].{what}"
+
+
+def staged_record(source: MappedSource, staged: Dataset, alias: str) -> str:
+    """SQL for the `__id` that the mapping gives a staged row: 'SOURCE:KEY', told apart where the key is missing or double."""
+    row, copy = f"{alias}.{quote(columns.ROW)}", f"{alias}.{quote(columns.COPY)}"
+    shape = staged.schema()
+    names = {name.lower(): name for name in shape.names}
+    column = names.get(source.key.lower()) if source.key else None
+    key = "NULL"
+    if column is not None:
+        name = f"{alias}.{quote(column)}"
+        key = f"CAST({name} AS VARCHAR)"
+        if pa.types.is_floating(shape.field(column).type):
+            key = f"CASE WHEN {name} = trunc({name}) THEN CAST(CAST({name} AS HUGEINT) AS VARCHAR) ELSE {key} END"
+    return (
+        f"concat({literal(source.name + ':')}, coalesce(nullif({key}, ''), concat('(row ', {row}, ')')),"
+        f" CASE WHEN {copy} > 0 THEN concat(' (copy ', {copy}, ')') ELSE '' END)"
+    )
