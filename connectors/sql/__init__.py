@@ -39,9 +39,9 @@ def recognise(what: str) -> Recognition | None:
         with path.open("rb") as stream:
             if stream.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC:
                 return Recognition(1.0, "an SQLite database file", _sqlite(path))
-    if not path.is_dir() and path.suffix.lower() in _SQLITE_SUFFIXES:
-        if not path.exists() or path.stat().st_size == 0:
-            return Recognition(0.6, "the name of an SQLite database that is yet to be made", _sqlite(path))
+    unmade = not path.exists() or (path.is_file() and path.stat().st_size == 0)
+    if unmade and path.suffix.lower() in _SQLITE_SUFFIXES:
+        return Recognition(0.6, "the name of an SQLite database that is yet to be made", _sqlite(path))
     return None
 
 

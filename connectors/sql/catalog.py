@@ -100,7 +100,7 @@ def relations(database: Database) -> dict[str, Relation]:
                 namespace=namespace,
                 is_view=name in views,
                 columns=_columns(connection, database.kind, name, items),
-                primary_key=tuple((keys.get((space, name)) or {}).get("constrained_columns") or ()),
+                primary_key=_key_names(keys.get((space, name))),
                 unique=_unique(unique.get((space, name)) or [], indexes.get((space, name)) or []),
                 foreign_keys=_foreign_keys(foreign.get((space, name)) or [], namespace),
             )
@@ -148,6 +148,10 @@ def pk_name(relation: Relation) -> str:
     return name
 
 
+def _key_names(constraint: Any) -> tuple[str, ...]:
+    return tuple(constraint["constrained_columns"]) if constraint else ()
+
+
 def _materialized(inspector: sa.Inspector, namespace: str | None) -> Sequence[str]:
     try:
         return inspector.get_materialized_view_names(namespace)
@@ -158,7 +162,7 @@ def _materialized(inspector: sa.Inspector, namespace: str | None) -> Sequence[st
 def _columns(
     connection: sa.Connection, kind: str, table: str, items: Sequence[ReflectedColumn]
 ) -> tuple[Column, ...]:
-    declared = _sqlite_declarations(connection, table) if kind == "sqlite" else {}
+    declared: dict[str, str] = _sqlite_declarations(connection, table) if kind == "sqlite" else {}
     return tuple(_column(item, kind, declared.get(item["name"], "")) for item in items)
 
 

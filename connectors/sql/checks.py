@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from connectors.sql.catalog import Column, stored_field
+from connectors.sql.decimals import fits_float, is_exact, written
 from connectors.sql.delivery import Delivery, target_delivery, to_arrow
 from connectors.sql.failures import Refusal
 
@@ -94,12 +95,8 @@ def _violations(values: pa.Array, column: Column, kind: str) -> Iterator[tuple[p
         yield from _integer_violations(values, column, kind)
     elif pa.types.is_floating(values.type) and kind == "sqlite":
         yield pc.is_nan(values), "value.range", "SQLite has no NaN and would store null"
-    elif pa.types.is_decimal(values.type) and kind == "sqlite" and "BLOB" not in column.declared.upper():
-        yield (
-            pc.invert(exact_as_float(decimal_text(values))),
-            "value.range",
-            "more digits than SQLite's floats keep",
-        )
+    elif pa.types.is_decimal(values.type) and kind == "sqlite" and not is_exact(column.declared):
+        yield pc.invert(fits_float(written(values))), "value.range", "more digits than SQLite's floats keep"
 
 
 def _text_violations(values: pa.Array, column: Column, kind: str) -> Iterator[tuple[pa.Array, str, str]]:

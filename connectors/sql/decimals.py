@@ -48,10 +48,10 @@ def is_exact(declared: str) -> bool:
 
 def stored_decimals(texts: pa.Array) -> list[Any]:
     """Decimals, written plainly, as SQLite keeps them."""
-    exact = pc.fill_null(fits_float(texts), True)
     numbers: list[Any] = pc.cast(texts, pa.float64()).to_pylist()
-    if pc.all(exact).as_py():
-        return numbers
+    if (pc.max(pc.utf8_length(texts)).as_py() or 0) <= EXACT_DIGITS:
+        return numbers  # the usual case: too short to have more digits
+    exact = pc.fill_null(fits_float(texts), True)
     rows = zip(numbers, exact.to_pylist(), texts.to_pylist(), strict=True)
     return [number if fits else digits for number, fits, digits in rows]
 

@@ -12,7 +12,6 @@ write UTC into them.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -136,10 +135,10 @@ def text(value: object) -> str:
 
 def plain(value: object) -> str:
     """A number as decimal digits without an exponent; a float's are the shortest that mean it."""
+    if isinstance(value, str):
+        return value
     written = repr(value) if isinstance(value, float) else str(value)
-    if isinstance(value, str) or not re.search(r"[eE]", written):
-        return written
-    return format(Decimal(written), "f")
+    return format(Decimal(written), "f") if "e" in written or "E" in written else written
 
 
 def instant(value: object) -> datetime:

@@ -62,19 +62,19 @@ def parse(settings: Mapping[str, Any], place: str = PLACE) -> SqlSettings:
     ]
     url = _url(settings.get("url"), where, problems)
     include, exclude = _patterns(settings.get("tables"), where, problems)
-    keys = _typed(settings, "keys", dict, {}, where, problems)
-    batch_rows = _typed(settings, "batch_rows", int, 10_000, where, problems)
+    keys = _typed(settings, "keys", {}, where, problems)
+    batch_rows = _typed(settings, "batch_rows", 10_000, where, problems)
     if batch_rows < 1:
         problems.append(Problem(where, f"batch_rows is {batch_rows}", "give a number from 1 up"))
     parsed = SqlSettings(
         url=url or sa.make_url("sqlite://"),
-        schema=_typed(settings, "schema", str, "", where, problems) or None,
+        schema=_typed(settings, "schema", "", where, problems) or None,
         include=include,
         exclude=exclude,
         keys={str(name): str(column) for name, column in keys.items()},
         batch_rows=batch_rows,
-        create_tables=_typed(settings, "create_tables", bool, True, where, problems),
-        read_only=_typed(settings, "read_only", bool, False, where, problems),
+        create_tables=_typed(settings, "create_tables", True, where, problems),
+        read_only=_typed(settings, "read_only", False, where, problems),
     )
     if problems:
         raise ProjectError(problems)
@@ -84,11 +84,12 @@ def parse(settings: Mapping[str, Any], place: str = PLACE) -> SqlSettings:
 def _typed(
     settings: Mapping[str, Any],
     name: str,
-    kind: type,
     default: Any,
     where: Location,
     problems: list[Problem],
 ) -> Any:
+    """The setting, of the same type as its default; null is the default."""
+    kind = type(default)
     value = settings.get(name)
     if value is None:
         return default

@@ -92,24 +92,17 @@ def _name_problems(names: Sequence[str], noun: str, place: Location, kind: str) 
 
 def column_type(field: FieldSchema, kind: str, *, indexed: bool) -> Any:
     """The column type that holds every value of the field on this kind of database."""
-    match field.type:
-        case FieldType.INTEGER:
-            return sa.BigInteger()
-        case FieldType.DECIMAL if kind == "sqlite":
-            return DecimalBlob(field.precision, field.scale)
-        case FieldType.DECIMAL:
-            return sa.Numeric(field.precision, field.scale if field.precision else None)
-        case FieldType.FLOAT:
-            return sa.REAL() if kind == "sqlite" else sa.Double()
-        case FieldType.BOOLEAN:
-            return sa.Boolean()
-        case FieldType.DATE | FieldType.DATETIME | FieldType.TIME:
-            return _TIMES[field.type]
-        case _:
-            return _text_type(field, kind, indexed=indexed)
+    if field.type is FieldType.DECIMAL:
+        exact = sa.Numeric(field.precision, field.scale if field.precision else None)
+        return DecimalBlob(field.precision, field.scale) if kind == "sqlite" else exact
+    if field.type is FieldType.FLOAT:
+        return sa.REAL() if kind == "sqlite" else sa.Double()
+    return _SAME_EVERYWHERE.get(field.type) or _text_type(field, kind, indexed=indexed)
 
 
-_TIMES: Mapping[FieldType, Any] = {
+_SAME_EVERYWHERE: Mapping[FieldType, Any] = {
+    FieldType.INTEGER: sa.BigInteger(),
+    FieldType.BOOLEAN: sa.Boolean(),
     FieldType.DATE: sa.Date(),
     FieldType.DATETIME: sa.DateTime(timezone=True).with_variant(sa.DATETIME(), "sqlite"),
     FieldType.TIME: sa.Time(),

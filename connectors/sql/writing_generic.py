@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,7 +46,7 @@ class _GenericWrite:
         refused: dict[int, Refusal] = {}
         for outcome in ("created", "updated", "deleted"):
             numbers = [number for number, decided in outcomes.items() if decided == outcome]
-            refused |= settle(lambda part, outcome=outcome: self._attempt(outcome, part), numbers)
+            refused |= settle(partial(self._attempt, outcome), numbers)
         boundary("sql.merged")
         kept = {number: outcome for number, outcome in outcomes.items() if number not in refused}
         return Answers(kept, refused)
@@ -100,7 +101,9 @@ class _GenericWrite:
         if outcome == "deleted":
             self._connection.execute(self._table.delete().where(mine), keyed)
             return
-        changes = {name: sa.bindparam(f"value_{place}") for place, name in enumerate(self._batch.others)}
+        changes: dict[str, Any] = {
+            name: sa.bindparam(f"value_{place}") for place, name in enumerate(self._batch.others)
+        }
         values = [
             {f"value_{place}": row[name] for place, name in enumerate(self._batch.others)}
             | {"key_of_row": row["key_of_row"]}

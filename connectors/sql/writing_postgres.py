@@ -77,7 +77,7 @@ class _PostgresWrite:
         rows = self._batch.rows.slice(numbers[0], len(numbers))
         numbered = rows.add_column(0, "__n", pa.array(numbers, pa.int32()))
         buffer = io.BytesIO()
-        csv.write_csv(numbered, buffer, csv.WriteOptions(include_header=False))
+        csv.write_csv(_without_zones(numbered), buffer, csv.WriteOptions(include_header=False))
         data = buffer.getbuffer()
         columns = ", ".join(quote(name) for name in numbered.column_names)
         with self._cursor.copy(f"COPY {_INCOMING} ({columns}) FROM STDIN (FORMAT csv)") as copy:
@@ -90,12 +90,9 @@ class _PostgresWrite:
         """Merge all staged rows in one statement, again without the refused ones until it goes through."""
         refused: dict[int, Refusal] = {}
         statement = self._upsert if verb is Verb.UPSERT else self._update
-        while True:
-            written: dict[int, str] = {}
-            reason = self._attempt(lambda numbers: self._write_checked(statement, numbers, written))(())
-            if reason is None:
-                outcomes |= written
-                return refused
+        if verb is Verb.UPSERT and self._none_is_there() and self._write_all(self._insert, outcomes) is None:
+            return refused
+        while reason := self._write_all(statement, outcomes):
             bad = self._orphans() if reason.code == "constraint.foreign-key" else {}
             bad = bad or self._found_by_halves(statement)
             if not bad:
@@ -103,6 +100,12 @@ class _PostgresWrite:
                 bad = dict.fromkeys(self._staged(), reason)
             refused |= bad
             self._run(f"DELETE FROM {_INCOMING} WHERE {_NUMBER} = ANY({_array(bad)})")
+        return refused
+
+    def _write_all(
+        self, statement: Callable[[str], Iterable[tuple[int, str]]], outcomes: dict[int, str]
+    ) -> Refusal | None:
+        return self._attempt(lambda numbers: self._write_checked(statement, numbers, outcomes))(())
 
     def _write_checked(
         self,
@@ -128,6 +131,17 @@ class _PostgresWrite:
     def _staged(self) -> list[int]:
         self._cursor.execute(f"SELECT {_NUMBER} FROM {_INCOMING} ORDER BY 1")
         return [number for (number,) in self._cursor.fetchall()]
+
+    def _insert(self, _chosen: str) -> Iterable[tuple[int, str]]:
+        """All rows, where none of their keys is there yet: the first load, without the cost of a merge."""
+        columns = ", ".join(quote(name) for name in self._batch.rows.column_names)
+        self._run(f"INSERT INTO {self._table} ({columns}) SELECT {columns} FROM {_INCOMING}")
+        return dict.fromkeys(self._staged(), "created").items()
+
+    def _none_is_there(self) -> bool:
+        key = quote(self._batch.key)
+        self._run(f"SELECT 1 FROM {_INCOMING} i JOIN {self._table} t ON t.{key} = i.{key} LIMIT 1")
+        return self._cursor.fetchone() is None
 
     def _upsert(self, chosen: str) -> Iterable[tuple[int, str]]:
         batch, key = self._batch, quote(self._batch.key)
@@ -239,6 +253,15 @@ class _PostgresWrite:
 
     def _run(self, statement: str) -> None:
         self._cursor.execute(statement)
+
+
+def _without_zones(rows: pa.Table) -> pa.Table:
+    """Instants as plain times: the session is in UTC, and Arrow writes them many times faster so."""
+    plain = [
+        pa.field(field.name, pa.timestamp("us") if pa.types.is_timestamp(field.type) else field.type)
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(plain))
 
 
 def _array(numbers: Iterable[int]) -> str:
