@@ -17,6 +17,8 @@ _MARKS = (
     (b"<\x00", "utf-16-le"),
     (b"\x00<", "utf-16-be"),
 )
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+"""What files that declare the narrower encoding are really in; every text of the one reads the same in the other."""
 _DECLARED = re.compile(rb"""^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 
 
@@ -39,7 +41,7 @@ def xml_encoding(head: bytes, place: str) -> str:
             f"{place}:1: the encoding {label!r} of this file is not known",
             hint="save the file as UTF-8, or correct the encoding in its first line",
         ) from error
-    return "utf-8" if name in {"utf-16", "utf-32", "ascii", "utf-8-sig"} else name
+    return "utf-8" if name in {"utf-16", "utf-32", "ascii", "utf-8-sig"} else _WIDER.get(name, name)
 
 
 def transcoded(blocks: Iterable[bytes], encoding: str, place: str) -> Iterator[bytes]:

@@ -110,7 +110,13 @@ class _LinkReader:
         self._text = ""
         if tag == "m2mrelationship":
             self._source = attributes.get("sourceid", "")
-            self._wanted = attributes.get("m2mrelationshipname", "").lower() in self._plan.names
+            name = attributes.get("m2mrelationshipname", "")
+            if not name:
+                raise FatalError(
+                    f"{self._here()}: a link does not say which relationship it belongs to (m2mrelationshipname)",
+                    hint="export again, or unpack the export and correct it",
+                )
+            self._wanted = name.lower() in self._plan.names
 
     def _ends(self, tag: str) -> None:
         self._path.pop()

@@ -32,7 +32,7 @@ from connectors.dynamics_export.schema import Layout, LinkPlan, merge_layouts, r
 from connectors.dynamics_export.spans import Spans
 from migrator.core.connector import Page, SourceFacts
 from migrator.core.document import did_you_mean
-from migrator.core.errors import FatalError
+from migrator.core.errors import FatalError, MigratorError
 from migrator.core.fingerprint import fingerprint
 from migrator.core.schema import ObjectSchema
 
@@ -119,6 +119,8 @@ class DynamicsExport:
     def close(self) -> None:
         """Release files; may be called twice."""
         with self._lock:
+            for opened in self._opened or ():
+                opened.data.close()
             for package in self._packages or ():
                 package.close()
             self._packages = self._opened = None
@@ -181,12 +183,21 @@ class DynamicsExport:
 
 def _go_through(package: Package, layout: Layout) -> _Opened:
     """Find all regions; raises `FatalError` for data that the schema does not know, since nobody would ever read it."""
-    opened = package.data()
-    regions = find_regions(opened.blocks(), package.place + DATA)
+    data = package.data()
+    try:
+        regions = find_regions(data.blocks(), package.place + DATA)
+        _check_known(regions, layout, package.place + DATA)
+    except MigratorError:
+        data.close()
+        raise
+    return _Opened(package, data, regions)
+
+
+def _check_known(regions: Regions, layout: Layout, file: str) -> None:
     for entity in regions.entities:
         if entity not in layout.entities:
             raise FatalError(
-                f"{package.place}{DATA}: holds the entity {entity!r}, which {SCHEMA} does not declare",
+                f"{file}: holds the entity {entity!r}, which {SCHEMA} does not declare",
                 hint=did_you_mean(entity, list(layout.entities), noun="entities")
                 or f"export again, or unpack the export and add the entity to {SCHEMA}",
             )
@@ -196,8 +207,7 @@ def _go_through(package: Package, layout: Layout) -> _Opened:
         for name in sorted(names):
             if name.lower() not in declared:
                 raise FatalError(
-                    f"{package.place}{DATA}: entity {entity!r} has links of the relationship {name!r}, which {SCHEMA} "
+                    f"{file}: entity {entity!r} has links of the relationship {name!r}, which {SCHEMA} "
                     "does not declare",
                     hint=f"export again, or unpack the export and add the relationship to {SCHEMA}",
                 )
-    return _Opened(package, opened, regions)

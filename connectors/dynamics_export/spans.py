@@ -34,6 +34,10 @@ class Spans(Protocol):
         """The bytes from `start` up to `end`; may be called by several threads at a time."""
         ...
 
+    def close(self) -> None:
+        """Let go of what is kept."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
@@ -62,6 +66,9 @@ class PlainSpans:
         with _opened(self._path) as stream:
             stream.seek(self._start + start)
             yield from _exactly(stream, end - start, self._place)
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,10 @@ class DeflatedSpans:
                 yield cut
             if at >= end:
                 return
+
+    def close(self) -> None:
+        """Let the checkpoints go."""
+        del self._checkpoints[1:]
 
     def _inflate(self, start: _Checkpoint, checkpoints: list[_Checkpoint] | None) -> Iterator[bytes]:
         inflater = start.inflater.copy()
@@ -159,6 +170,10 @@ class SpooledSpans:
                 (block,) = _exactly(self._spool, min(BLOCK, end - start), self._place)
             start += len(block)
             yield block
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._spool.close()
 
 
 def _opened(path: Path) -> IO[bytes]:
