@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError
 
 import pyarrow as pa
 
@@ -21,86 +14,31 @@ from connectors.archive import Archive
 from connectors.files.dialect import first_row_is_header
 from connectors.files.naming import Header, name_columns
 from connectors.files.part import PartPage, places
+from connectors.files.workbook import Row, Workbook
 from migrator.core.connector import Reject
-from migrator.core.errors import FatalError
 from migrator.core.schema import FieldSchema, FieldType
-
-if TYPE_CHECKING:
-    from openpyxl.cell import Cell, MergedCell
-    from openpyxl.workbook import Workbook
-
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
 @contextmanager
 def open_workbook(path: Path, place: str) -> Iterator[Workbook]:
-    """A workbook for reading in a stream, formulas as the values Excel last saved; raises `FatalError` for a broken one."""
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    with Archive(path):
-        pass  # its checks are what we want: openpyxl makes none
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="openpyxl")  # styles and validations that it cannot show
-            book = load_workbook(path, read_only=True, data_only=True)
-            try:
-                yield book
-            finally:
-                book.close()
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ParseError, EOFError) as error:
-        raise FatalError(
-            f"{place}: this is no whole Excel workbook: {error}",
-            hint="open it in Excel and save it as .xlsx again",
-        ) from error
+    """A workbook for reading in a stream, formulas as the values last saved; raises `FatalError` for a broken one."""
+    with Archive(path) as archive:
+        yield Workbook(archive, place)
 
 
 def sheet_names(path: Path, place: str) -> list[str]:
     """Names of the sheets that hold cells, in the workbook's order; chart sheets are none."""
     with open_workbook(path, place) as book:
-        return [sheet.title for sheet in book.worksheets]
-
-
-def cell_text(cell: Cell | MergedCell) -> str | None:  # noqa: PLR0911 (one line a type)
-    """A cell's value as staged; an error value is its text, '#N/A', which no typed field accepts.
-
-    Whole numbers have no '.0', other numbers the shortest digits that give the same value, dates and times are ISO 8601, a
-    day without a time of day has none, durations are H:MM:SS, booleans true and false. An empty cell is null.
-    """
-    value: Any = cell.value
-    match value:
-        case None:
-            return None
-        case str():
-            return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value) if "_x" in value else value
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
-        case datetime():
-            return value.date().isoformat() if _is_day(cell, value) else value.isoformat()
-        case date() | time():
-            return value.isoformat()
-        case timedelta():
-            minutes, seconds = divmod(int(value.total_seconds()), 60)
-            return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-        case _:
-            return str(value)
-
-
-def _is_day(cell: Cell | MergedCell, value: datetime) -> bool:
-    return value.time() == time() and "h" not in (cell.number_format or "").lower()
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    number: int
-    cells: list[str | None]
+        return list(book.sheets)
 
 
 @dataclass
 class SheetReader:
-    """Reads one sheet: its first row that is not empty names the columns, rows without a value are no records."""
+    """Reads one sheet, every cell as text; an error value is its text, '#N/A', which no typed field accepts.
+
+    Whole numbers have no '.0', dates and times are ISO 8601, durations H:MM:SS, booleans true and false, empty cells null.
+    Its first row that is not empty names the columns, rows without a value are no records.
+    """
 
     place: str
     """'Workbook.xlsx!Sheet'."""
@@ -126,15 +64,9 @@ class SheetReader:
         return self._layout
 
     @contextmanager
-    def _rows(self) -> Iterator[Iterator[_Row]]:
+    def _rows(self) -> Iterator[Iterator[Row]]:
         with open_workbook(self.path(), self.place) as book:
-            sheet = book[self.sheet]
-            sheet.reset_dimensions()  # what the file says of its own size is often wrong
-            yield (
-                _Row(number, cells)
-                for number, row in enumerate(sheet.iter_rows(), start=1)
-                if (cells := _trimmed([cell_text(cell) for cell in row]))
-            )
+            yield book.rows(self.sheet)
 
     def fields(self) -> Sequence[FieldSchema]:
         """Text columns, all of them."""
@@ -158,7 +90,7 @@ class SheetReader:
                 skip += len(page)
                 yield self._page(page, header.names, skip)
 
-    def _page(self, rows: Sequence[_Row], names: Sequence[str], consumed: int) -> PartPage:
+    def _page(self, rows: Sequence[Row], names: Sequence[str], consumed: int) -> PartPage:
         width = len(names)
         fitting = [row for row in rows if len(row.cells) <= width]
         columns = [
@@ -178,9 +110,3 @@ class SheetReader:
         numbers = pa.array([row.number for row in fitting], pa.int64())
         table = pa.Table.from_arrays(columns, names=list(names))
         return PartPage(table, places(f"{self.place}:", numbers), tuple(rejects), consumed)
-
-
-def _trimmed(cells: list[str | None]) -> list[str | None]:
-    while cells and cells[-1] is None:
-        cells.pop()
-    return cells
