@@ -66,7 +66,13 @@ def _kind(value: str) -> str:
     try:
         parse_kind(value)
     except ValueError as error:
-        hint = did_you_mean(value.partition("(")[0], (item.value for item in FieldType), noun="types")
+        name = value.partition("(")[0]
+        known = [item.value for item in FieldType]
+        hint = (
+            "for example decimal(18,2) or string(80)"
+            if name in known
+            else did_you_mean(name, known, noun="types")
+        )
         if "(" in value and ")" not in value:
             hint = "inside { } a comma ends the value: write type: 'decimal(18,2)' with quotes"
         raise problem(str(error), hint) from error
