@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from migrator.core.connector import FileSource, Reject, Source
 from migrator.core.errors import SafetyStop
 from migrator.core.fingerprint import fingerprint
 from migrator.core.progress import Progress
-from migrator.core.schema import ObjectSchema, schemas_to_json
+from migrator.core.schema import FieldType, ObjectSchema, schemas_to_json
 from migrator.extract.fold import Folded, fold
 from migrator.extract.gather import (
     Bundle,
@@ -89,7 +89,9 @@ def extract_object(
     check_names(schema)
     name = f"{system}/{schema.name}"
     known = "" if source.facts.live else source.fingerprint(schema.name)
-    stamp = fingerprint("extract", VERSION, known, describe(schema), asdict(source.facts))
+    stamp = fingerprint(
+        "extract", VERSION, known, _shape(schema), source.facts.copies_overlap, source.facts.recency_fields
+    )
     task = _Task(store, source, schema, name, known, stamp)
     progress.start("extract", name, source.count(schema.name))
     if known and all(store.is_current(kind, name, stamp) for kind in (Kind.STAGED, Kind.REJECTS)):
@@ -111,6 +113,11 @@ def describe(schema: ObjectSchema) -> dict[str, Any]:
     """A schema as plain JSON values: what stands in a staged dataset's detail."""
     described: dict[str, Any] = json.loads(schemas_to_json([schema]))["objects"][0]
     return described
+
+
+def _shape(schema: ObjectSchema) -> list[Any]:
+    """What of a schema decides the staged rows; types do not, since nothing is cast here."""
+    return [schema.key, [[item.name, item.type is FieldType.FILE] for item in schema.fields]]
 
 
 def _begin(task: _Task) -> _Attempt:
@@ -226,7 +233,7 @@ def _content(session: Session, attempt: _Attempt, schema: ObjectSchema) -> str:
     names = [*schema.field_names, columns.COPY]
     staged = _digest(session, "staged_content", attempt.staged, names)
     rejects = _digest(session, "rejects_content", attempt.rejects, columns.REJECTS.names)
-    return fingerprint("content", VERSION, describe(schema), staged, rejects)
+    return fingerprint("content", VERSION, _shape(schema), staged, rejects)
 
 
 def _digest(session: Session, view: str, building: Building, names: Sequence[str]) -> list[Any]:

@@ -108,10 +108,11 @@ def test_an_unchanged_source_is_not_read_again(desk: Desk) -> None:
     assert changed.fingerprint != first.fingerprint
 
 
-def test_a_changed_schema_is_read_again(desk: Desk) -> None:
+def test_another_key_is_read_again_another_type_is_not(desk: Desk) -> None:
     first = desk.extract(source({"Id": ["1"]}))
-    other = schema("Id", key="", kind=FieldType.TEXT)
-    assert desk.extract(source({"Id": ["1"]}, schema=other)).id != first.id
+    typed = schema("Id", kind=FieldType.INTEGER)
+    assert desk.extract(source({"Id": ["1"]}, schema=typed)).id == first.id
+    assert desk.extract(source({"Id": ["1"]}, schema=schema("Id", key=""))).id != first.id
 
 
 def test_a_live_source_is_always_read_and_named_by_its_content(desk: Desk) -> None:
