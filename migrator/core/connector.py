@@ -117,6 +117,15 @@ class FileSource(Protocol):
         ...
 
 
+@runtime_checkable
+class NotedSource(Protocol):
+    """A source that says what it found out or changed in order to read: encoding, dialect, renamed columns."""
+
+    def notes(self, object_name: str) -> Sequence[str]:
+        """Sentences for a person about one object; about the source as a whole for ''."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
     """What is true of a target, as data; the loader plans by it."""
