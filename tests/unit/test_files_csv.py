@@ -76,6 +76,21 @@ def test_zero_bytes_can_be_kept() -> None:
     assert rows(read(b"a,b\nx\x00y,2\n", zero_bytes=ZeroBytes.KEEP)) == [["x\0y", "2"]]
 
 
+def test_a_byte_order_mark_inside_the_data_is_data() -> None:
+    assert rows(read(b"\xef\xbb\xbfa,b\n\xef\xbb\xbfx,1\n")) == [["\ufeffx", "1"]]
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 4, 5, 6, 7])
+def test_a_line_end_cut_in_two_is_one(block: int) -> None:
+    assert rows(read(b'a\r\n5" x\r\ny\r\n', block=block)) == [['5" x'], ["y"]]
+
+
+def test_every_byte_of_a_broken_character_is_shown() -> None:
+    pages = read(b"a,b\n\xe4\xb8,3\n\xe4\xb8\n,4\n", undecodable=Undecodable.QUARANTINE)
+    assert [item[2] for item in rejects(pages)] == ["\\xE4\\xB8,3", "\\xE4\\xB8"]
+    assert rows(pages) == [[None, "4"]]
+
+
 def test_null_is_apart_from_empty_unless_the_dialect_says_otherwise() -> None:
     data = b'a,b,c\n,"",x\n'
     assert rows(read(data)) == [[None, "", "x"]]

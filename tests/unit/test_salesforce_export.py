@@ -201,7 +201,7 @@ def test_types_references_and_personal_data_come_from_names() -> None:
 
 
 def test_only_ids_are_made_canonical() -> None:
-    values = ["001xY0000001AbC", "001xY0000001AbCqau", ID18, "003aBcDeFgHiJkL", "00D000000000000", "A. Long Name!!!", "001xY0000001AbCXXX", "客户客户客", "", None]  # fmt: skip
+    values = ["001xY0000001AbC", "001xY0000001AbCqau", ID18, "003aBcDeFgHiJkL", "00D000000000000", "A. Long Name!!!", "001xY0000001AbCXXX", "001xY0000001AbCxxx", "客户客户客", "", None]  # fmt: skip
     expected = [ID18, ID18, ID18, "003aBcDeFgHiJkLQKV", "00D000000000000EAA", *values[5:]]
     column = pa.chunked_array([values[:3], values[3:]], pa.string())
     assert canonical_ids(column).to_pylist() == expected
