@@ -80,20 +80,20 @@ class Relation:
         return tuple(item.name for item in self.columns)
 
 
-def relations(database: Database) -> dict[str, Relation]:
-    """All tables and views that the settings let through, by name, in alphabetical order."""
+def relations(database: Database, *, every: bool = False) -> dict[str, Relation]:
+    """Tables and views by name, in alphabetical order: those the settings let through, or `every` one there is."""
     namespace = database.settings.schema
     with database.begin() as connection, warnings.catch_warnings():
         # "Did not recognize type": such a column is read as text, which the module says
         warnings.simplefilter("ignore", sa.exc.SAWarning)
         inspector = sa.inspect(connection)
         views = {*inspector.get_view_names(namespace), *_materialized(inspector, namespace)}
-        every: dict[str, Any] = {"schema": namespace, "kind": ObjectKind.ANY}
-        columns = inspector.get_multi_columns(**every)
-        keys = inspector.get_multi_pk_constraint(**every)
-        foreign = inspector.get_multi_foreign_keys(**every)
-        unique = inspector.get_multi_unique_constraints(**every)
-        indexes = inspector.get_multi_indexes(**every)
+        scope: dict[str, Any] = {"schema": namespace, "kind": ObjectKind.ANY}
+        columns = inspector.get_multi_columns(**scope)
+        keys = inspector.get_multi_pk_constraint(**scope)
+        foreign = inspector.get_multi_foreign_keys(**scope)
+        unique = inspector.get_multi_unique_constraints(**scope)
+        indexes = inspector.get_multi_indexes(**scope)
         found = {
             name: Relation(
                 name=name,
@@ -105,7 +105,7 @@ def relations(database: Database) -> dict[str, Relation]:
                 foreign_keys=_foreign_keys(foreign.get((space, name)) or [], namespace),
             )
             for (space, name), items in sorted(columns.items(), key=lambda item: item[0][1])
-            if items and database.settings.wants(name)
+            if items and (every or database.settings.wants(name))
         }
     return {name: _with_roles(item) for name, item in found.items()}
 

@@ -23,23 +23,13 @@ from connectors.sql.delivery import (
     sqlite_misfits,
     text,
 )
-from connectors.sql.reading import (
-    Chunk,
-    Misfit,
-    Request,
-    core_table,
-    reader,
-    sqlite_key_is_safe,
-    table_name,
-)
+from connectors.sql.reading import Chunk, Misfit, Request, core_table, paging_key, table_name
+from connectors.sql.reading_rows import reader
 from connectors.sql.settings import SqlSettings
 from migrator.core.connector import Page, Reject, SourceFacts
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError
 from migrator.core.schema import FieldType, ObjectSchema
-
-_ORDERED_TYPES = (sa.Integer, sa.String, sa.Uuid, sa.Date, sa.DateTime, sa.Numeric)
-"""Types whose values can stand in a cursor and be compared after a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ class SqlSource:
     @property
     def facts(self) -> SourceFacts:
         """A database is live: what was read yesterday is not taken for current."""
-        return SourceFacts(live=True)
+        return SourceFacts(live=True, typed=True)
 
     def describe(self) -> Sequence[ObjectSchema]:
         """All tables and views that the settings let through."""
@@ -101,7 +91,7 @@ class SqlSource:
         relation = self._relation(object_name)
         start = Cursor.load(cursor) if cursor else None
         with self._database.apart() as connection:
-            key = self._paging_key(connection, relation)
+            key = paging_key(connection, self._database.kind, relation)
             deliveries = self._deliveries(connection, relation, start)
             request = Request(relation, deliveries, key, start.after if start else None, page_rows)
             texts = tuple(item.name for item in deliveries if pa.types.is_string(item.type))
@@ -160,14 +150,6 @@ class SqlSource:
         """The columns that together name a row; empty when only the whole row does."""
         one = key_column(relation, self._settings.keys)
         return (one,) if one else relation.primary_key
-
-    def _paging_key(self, connection: sa.Connection, relation: Relation) -> tuple[str, ...]:
-        columns = [relation.column(name) for name in relation.primary_key]
-        if any(item is None or not isinstance(item.type, _ORDERED_TYPES) for item in columns):
-            return ()
-        if self._database.kind == "sqlite" and not sqlite_key_is_safe(connection, relation):
-            return ()
-        return relation.primary_key
 
     def _deliveries(
         self, connection: sa.Connection, relation: Relation, start: Cursor | None

@@ -15,7 +15,8 @@ from connectors.sql.database import Database
 from connectors.sql.delivery import as_text, target_delivery
 from connectors.sql.failures import Refusal
 from connectors.sql.fit import differences, listed
-from connectors.sql.reading import Request, reader, sqlite_key_is_safe
+from connectors.sql.reading import Request, paging_key
+from connectors.sql.reading_rows import reader
 from connectors.sql.settings import SqlSettings
 from connectors.sql.writing import Answers, Batch, Verb, Writer
 from connectors.sql.writing_generic import write_generic
@@ -50,8 +51,7 @@ class SqlTarget:
 
     def describe(self) -> Sequence[ObjectSchema]:
         """All tables and views that the settings let through."""
-        self._relations = relations(self._database)
-        return [describe(item, self._settings.keys) for item in self._relations.values()]
+        return [describe(item, self._settings.keys) for item in relations(self._database).values()]
 
     def prepare(self, schemas: Sequence[ObjectSchema]) -> None:
         """Check every table that exists, then make those that are missing, all in one transaction where that can be.
@@ -60,7 +60,7 @@ class SqlTarget:
         """
         self._refuse_when_read_only("prepare tables")
         tables.check_names(schemas, self._database.kind)
-        existing = relations(self._database)
+        existing = relations(self._database, every=True)
         missing = [schema for schema in schemas if schema.name not in existing]
         found = [
             item
@@ -99,8 +99,7 @@ class SqlTarget:
         for name in wanted:
             self._require_column(relation, name)
         with self._database.apart() as connection:
-            safe = self._database.kind != "sqlite" or sqlite_key_is_safe(connection, relation)
-            key = relation.primary_key if safe else ()
+            key = paging_key(connection, self._database.kind, relation)
             names = dict.fromkeys((*wanted, *key))
             deliveries = tuple(target_delivery(item) for item in relation.columns if item.name in names)
             request = Request(relation, deliveries, key, page_rows=page_rows)
@@ -133,7 +132,7 @@ class SqlTarget:
 
     def _relation(self, name: str) -> Relation:
         if self._relations is None:
-            self._relations = relations(self._database)
+            self._relations = relations(self._database, every=True)
         if name not in self._relations:
             hint = did_you_mean(name, self._relations, noun="tables")
             raise FatalError(f"{self._database.label}: there is no table {name!r}", hint=hint)

@@ -93,7 +93,7 @@ class _PostgresWrite:
         if verb is Verb.UPSERT and self._none_is_there() and self._write_all(self._insert, outcomes) is None:
             return refused
         while reason := self._write_all(statement, outcomes):
-            bad = self._orphans() if reason.code == "constraint.foreign-key" else {}
+            bad = self._orphans(verb) if reason.code == "constraint.foreign-key" else {}
             bad = bad or self._found_by_halves(statement)
             if not bad:
                 # No row fails alone: the database named a reason that only the whole batch has.
@@ -140,7 +140,9 @@ class _PostgresWrite:
 
     def _none_is_there(self) -> bool:
         key = quote(self._batch.key)
-        self._run(f"SELECT 1 FROM {_INCOMING} i JOIN {self._table} t ON t.{key} = i.{key} LIMIT 1")
+        # OFFSET 0 keeps it one index look-up a row; a join with LIMIT tempts the planner to scan the whole table
+        same = f"SELECT 1 FROM {self._table} t WHERE t.{key} = i.{key} OFFSET 0"
+        self._run(f"SELECT 1 FROM {_INCOMING} i WHERE EXISTS ({same}) LIMIT 1")
         return self._cursor.fetchone() is None
 
     def _upsert(self, chosen: str) -> Iterable[tuple[int, str]]:
@@ -191,25 +193,25 @@ class _PostgresWrite:
 
     # -- references
 
-    def _orphans(self) -> dict[int, Refusal]:
+    def _orphans(self, verb: Verb) -> dict[int, Refusal]:
         """Staged rows with a reference to a record that is neither there nor comes with this batch."""
         found: dict[int, Refusal] = {}
         for foreign_key in self._batch.relation.foreign_keys:
             if foreign_key.column in self._batch.rows.column_names:
-                self._cursor.execute(self._orphan_query(foreign_key))
+                self._cursor.execute(self._orphan_query(foreign_key, verb))
                 for number, value in self._cursor.fetchall():
                     message = f"{foreign_key.column}: there is no {foreign_key.table} {value!r}"
                     found[number] = Refusal("constraint.foreign-key", message, foreign_key.column)
         return found
 
-    def _orphan_query(self, foreign_key: ForeignKey) -> str:
+    def _orphan_query(self, foreign_key: ForeignKey, verb: Verb) -> str:
         column, referred = quote(foreign_key.column), quote(foreign_key.referred)
         parent = ".".join(quote(part) for part in (self._batch.relation.namespace, foreign_key.table) if part)
         query = (
             f"SELECT i.{_NUMBER}, i.{column}::text FROM {_INCOMING} i WHERE i.{column} IS NOT NULL "
             f"AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE p.{referred} = i.{column})"
         )
-        itself = foreign_key.table == self._batch.relation.name
+        itself = verb is Verb.UPSERT and foreign_key.table == self._batch.relation.name
         if itself and foreign_key.referred in self._batch.rows.column_names:
             query += f" AND NOT EXISTS (SELECT 1 FROM {_INCOMING} j WHERE j.{referred} = i.{column})"
         return query

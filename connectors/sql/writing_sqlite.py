@@ -96,7 +96,7 @@ class _SqliteWrite:
         changed = [
             (number, rows[number])
             for number in numbers
-            if number in present and present[number] != rows[number]
+            if self._batch.others and number in present and present[number] != rows[number]
         ]
         outcomes = dict.fromkeys((number for number in numbers if number in present), "unchanged")
         if verb is Verb.UPDATE:

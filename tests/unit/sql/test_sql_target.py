@@ -266,7 +266,8 @@ def test_describe_says_what_was_prepared(target: SqlTarget) -> None:
     kinds = {item.name: (item.type, item.length, item.references) for item in found.fields}
     assert kinds["name"] == (FieldType.STRING, 10, ())
     assert kinds["boss"] == (FieldType.REFERENCE, None, ("people",))
-    assert found.field("email").unique and found.field("name").required
+    assert found.field("email").unique
+    assert found.field("name").required
 
 
 def test_a_table_that_does_not_fit_stops_with_every_difference(target: SqlTarget, database_url: str) -> None:
