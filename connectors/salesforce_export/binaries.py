@@ -75,12 +75,16 @@ class Binaries:
         return self._by_name.get(reference)
 
     def references(self, ids: pa.ChunkedArray) -> pa.ChunkedArray:
-        """For each record id the name that `open_file` takes; null where there is no file."""
+        """For each record id the name that `open_file` takes.
+
+        Where there is no file, it is the name that the file should have: opening it says that it is missing.
+        """
         if self._index is None:
             keys = pa.array(list(self.files), pa.string())
             self._index = keys, pa.array([file.name for file in self.files.values()], pa.string())
         keys, names = self._index
-        return pa.chunked_array(names.take(pc.index_in(pc.utf8_slice_codeunits(ids, 0, 15), keys)))
+        found = pc.take(names, pc.index_in(pc.utf8_slice_codeunits(ids, 0, 15), keys))
+        return pc.coalesce(found, pc.binary_join_element_wise(pa.scalar(self.object), ids, "/"))
 
     def notes(self) -> Sequence[str]:
         """What could not be told for sure."""

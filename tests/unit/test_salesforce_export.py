@@ -111,11 +111,15 @@ def test_binaries_are_named_by_record_and_opened(export: Path) -> None:
     source = SalesforceExport({"path": str(export)})
     assert isinstance(source, FileSource)
     rows = rows_of(source, "Attachment")
-    assert [row["Body"] for row in rows] == [f"WE_{ORG}_1.ZIP!Attachments/00PxY0000001AbC", None]
+    assert [row["Body"] for row in rows] == [
+        f"WE_{ORG}_1.ZIP!Attachments/00PxY0000001AbC",
+        "Attachment/00PxY0000001AbDQAU",
+    ]
     with source.open_file("Attachment", str(rows[0]["Body"])) as stream:
         assert stream.read() == b"hi"
-    with pytest.raises(FatalError, match="no file"):
-        source.open_file("Attachment", "../../etc/passwd")
+    for missing in (str(rows[1]["Body"]), "../../etc/passwd"):
+        with pytest.raises(FatalError, match="no file"):
+            source.open_file("Attachment", missing)
     schema = index_schemas(source.describe())["Attachment"]
     assert schema.field("Body").type is FieldType.FILE  # type: ignore[union-attr]
 
