@@ -68,7 +68,7 @@ class DynamicsExport:
         """Several exports may overlap, and so may the two sides of a many-to-many relationship."""
         layout = self._layout_known()
         several = len(self._packages_known()) > 1 or any(len(sides) > 1 for sides in layout.links.values())
-        return SourceFacts(copies_overlap=several, recency_fields=("modifiedon",))
+        return SourceFacts(copies_overlap=several, recency_fields=("modifiedon",), typed=True)
 
     def describe(self) -> Sequence[ObjectSchema]:
         """All tables in the order of the schema, then the many-to-many relationships."""

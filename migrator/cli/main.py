@@ -46,11 +46,14 @@ class _Before:
 
 
 _before = _Before()
-_stdout = Console()
+# a pipe has no width of its own: 80 columns would fold every table
+_stdout = Console(width=None if sys.stdout.isatty() else 160)
 _stderr = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Only this one; repeatable. Default: all.")]
+Objects = Annotated[
+    list[str] | None, typer.Option("--object", "-o", help="Only this one; repeatable. Default: all.")
+]
 
 
 @app.callback()
@@ -78,7 +81,10 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project folder.")],
     source: Annotated[
         list[str],
-        typer.Option("--source", help="[NAME=][CONNECTOR:]WHAT: an export (zip, folder, file) or a database URL; repeatable."),
+        typer.Option(
+            "--source",
+            help="[NAME=][CONNECTOR:]WHAT: an export (zip, folder, file) or a database URL; repeatable.",
+        ),
     ],
     target: Annotated[
         str, typer.Option("--target", help="URL of the new database, such as sqlite:///new.db.")
@@ -95,7 +101,8 @@ def init(
 
 @app.command()
 def check(
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False, as_json: Json = False
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check the project's files against both schemas; tells every problem at once, with its place."""
     from migrator.commands.check import check as call
@@ -110,7 +117,11 @@ def profile(objects: Objects = None, as_json: Json = False) -> None:
     from migrator.commands.inspect import profile as call
 
     reports = call(_project(), objects or ())
-    _answer(as_json, lambda: {"objects": [item.to_json() for item in reports]}, lambda: show.profile(reports, _stdout))
+    _answer(
+        as_json,
+        lambda: {"objects": [item.to_json() for item in reports]},
+        lambda: show.profile(reports, _stdout),
+    )
 
 
 @app.command()
@@ -120,7 +131,9 @@ def extract(objects: Objects = None, as_json: Json = False) -> None:
 
     with watched(_stderr) as progress:
         lines = steps.extract(_project(), objects or (), progress)
-    _answer(as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.extracted(lines, _stdout))
+    _answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.extracted(lines, _stdout)
+    )
 
 
 @map_app.callback()
@@ -132,7 +145,9 @@ def map_records(context: typer.Context, objects: Objects = None, as_json: Json =
 
     with watched(_stderr) as progress:
         lines = steps.map_records(_project(), objects or (), progress)
-    _answer(as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.mapped(lines, _stdout))
+    _answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.mapped(lines, _stdout)
+    )
 
 
 @map_app.command("show-sql")
@@ -150,7 +165,9 @@ def dedupe(objects: Objects = None, as_json: Json = False) -> None:
 
     with watched(_stderr) as progress:
         lines = steps.dedupe(_project(), objects or (), progress)
-    _answer(as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.deduped(lines, _stdout))
+    _answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.deduped(lines, _stdout)
+    )
 
 
 @app.command()
@@ -186,7 +203,9 @@ def validate(as_json: Json = False) -> None:
 
 @app.command()
 def run(
-    strict: Annotated[bool, typer.Option("--strict", help="Quarantined or waiting records end with exit code 1 too.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Quarantined or waiting records end with exit code 1 too.")
+    ] = False,
     skip_validate: Annotated[bool, typer.Option("--skip-validate", help="End after the load.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -211,7 +230,9 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def explain(
-    reference: Annotated[str, typer.Argument(metavar="OBJECT/ID", help="For example contact/salesforce:0035g00000XyZAAA.")],
+    reference: Annotated[
+        str, typer.Argument(metavar="OBJECT/ID", help="For example contact/salesforce:0035g00000XyZAAA.")
+    ],
     unmask: Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -254,7 +275,9 @@ def quarantine_retry(
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the demo project is made.")] = Path("demo"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the demo project is made.")] = Path(
+        "demo"
+    ),
     scale: Annotated[int, typer.Option("--scale", min=100, help="About how many legacy records.")] = 20_000,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same records.")] = 7,
     as_json: Json = False,
@@ -315,7 +338,9 @@ def _code(ended: SystemExit) -> int:
 def _tell(error: MigratorError) -> None:
     if isinstance(error, ProjectError):
         for problem in error.problems:
-            _stderr.print(f"[red]{problem.severity.value}[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+            _stderr.print(
+                f"[red]{problem.severity.value}[/] {escape(str(problem))}", highlight=False, soft_wrap=True
+            )
         return
     _stderr.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 

@@ -59,7 +59,7 @@ def source_objects(mappings: Iterable[ObjectMapping]) -> dict[str, tuple[str, ..
     found: dict[str, dict[str, None]] = {}
     for mapping in mappings:
         for source in mapping.sources:
-            found.setdefault(source.system, {})[source.object] = None
+            found.setdefault(source.system, {})[source.rule.object] = None
     return {system: tuple(objects) for system, objects in found.items()}
 
 

@@ -37,11 +37,14 @@ class Run:
         accounting = self.steps.accounting
         if not accounting.closed:
             raise DataError(
-                "the accounting does not close: some records are in no class", hint="run it again, then: migrator status"
+                "the accounting does not close: some records are in no class",
+                hint="run it again, then: migrator status",
             )
         if self.validation is not None and not self.validation.holds:
             raise DataError("the target does not hold what it should", hint=f"read {self.validation.html}")
-        held = sum(item.counts.get("quarantined", 0) + item.counts.get("pending", 0) for item in accounting.objects)
+        held = sum(
+            item.counts.get("quarantined", 0) + item.counts.get("pending", 0) for item in accounting.objects
+        )
         if strict and held:
             raise DataError(f"{held:,} records are quarantined or wait", hint="migrator quarantine list")
 
@@ -54,7 +57,9 @@ def run(
     return Run(done, validate(project, progress=progress) if with_validation else None)
 
 
-def retry(project: Project, objects: Sequence[str], rules: Sequence[str], *, progress: Progress = QUIET) -> Run:
+def retry(
+    project: Project, objects: Sequence[str], rules: Sequence[str], *, progress: Progress = QUIET
+) -> Run:
     """Map again and send again what was refused; with no names, everything that was."""
     again = Retry(frozenset(objects) or None, frozenset(rules) or None)
     return run(project, progress=progress, with_validation=False, again=again)

@@ -18,8 +18,7 @@ from migrator.commands.binding import (
     selected,
     source_objects,
 )
-from migrator.commands.project import Project, Workspace, work_on
-from migrator.core.clock import SystemClock
+from migrator.commands.project import Project, Workspace, open_workspace, work_on
 from migrator.core.connector import Source
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
@@ -85,8 +84,6 @@ def map_records(project: Project, objects: Sequence[str] = (), progress: Progres
 
 def show_sql(project: Project, name: str) -> str:
     """The one query of a mapping, readable."""
-    from migrator.commands.project import open_workspace
-
     with open_workspace(project) as workspace:
         bound = bind_project(workspace)
         selected(bound, [name])

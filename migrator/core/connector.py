@@ -77,6 +77,8 @@ class SourceFacts:
     """Fields that tell which of two differing copies of a record is newer, best first."""
     live: bool = False
     """The content can change between two reads, so a finished extract is never taken for current by itself."""
+    typed: bool = False
+    """The system declares the type of every field: what it calls text is text, whatever the values look like."""
 
 
 class Source(Protocol):

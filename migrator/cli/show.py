@@ -1,0 +1,258 @@
+"""What people see of each command's answer: tables and a next step, on a console."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from migrator.staging.accounting import CLASSES, Accounting
+from migrator.staging.action import Action
+
+if TYPE_CHECKING:
+    from migrator.commands.check import CheckReport
+    from migrator.commands.demo import DemoReport
+    from migrator.commands.init import InitReport
+    from migrator.commands.inspect import Life, Quarantined
+    from migrator.commands.run import Run
+    from migrator.commands.steps import StepLine
+    from migrator.commands.validate import Validated
+    from migrator.extract.profile import ObjectProfile
+    from migrator.load.load import LoadReport
+    from migrator.load.plan import Plan
+
+_HELD = ("quarantined", "pending")
+
+
+def accounting(found: Accounting, console: Console) -> None:
+    """The equation of every object, and why records are held or left out."""
+    table = _table("object", *(f">{name}" for name in ("extracted", *CLASSES)), "closed")
+    for item in found.objects:
+        cells = [_number(item.counts.get(name, 0), warn=name in _HELD) for name in CLASSES]
+        table.add_row(escape(item.name), _number(item.extracted), *cells, _tick(item.closed))
+    console.print(table)
+    reasons = [
+        (item.name, kind, rule, count)
+        for item in found.objects
+        for kind in ("quarantined", "pending", "excluded")
+        for rule, count in item.reasons.get(kind, {}).items()
+    ]
+    if reasons:
+        why = _table("object", "what", "why", ">records")
+        for name, kind, rule, count in sorted(reasons, key=lambda row: (row[0], row[1], -row[3])):
+            why.add_row(escape(name), kind, escape(rule), _number(count))
+        console.print(why)
+    stale = {item.name: item.stale for item in found.objects if item.stale}
+    if stale:
+        listed = ", ".join(f"{escape(name)} {count:,}" for name, count in stale.items())
+        console.print(f"[yellow]in the target, but not in this run's records any more:[/] {listed}")
+    if found.closed:
+        console.print("[green]closed:[/] every record is in exactly one class")
+    else:
+        console.print("[yellow]open:[/] not every record has been dealt with; [bold]migrator run[/] goes on")
+
+
+def init(report: InitReport, console: Console) -> None:
+    """What was recognised and written."""
+    for system in report.systems:
+        console.print(
+            f"[green]✓[/] {escape(system.name)}: {escape(system.connector)}, {escape(system.reason)}"
+        )
+    table = _table("system", "object", "mapping", ">records", ">fields", "key")
+    for item in report.objects:
+        table.add_row(
+            escape(item.system), escape(item.object), escape(item.mapping),
+            _number(item.records), _number(item.fields), escape(item.key or "row number"),
+        )  # fmt: skip
+    console.print(table)
+    for warning in report.warnings:
+        console.print(f"[yellow]![/] {escape(warning)}")
+    console.print(
+        f"wrote {escape(str(report.folder))}; next: [bold]migrator -C {escape(str(report.folder))} run[/]"
+    )
+
+
+def check(report: CheckReport, console: Console) -> None:
+    """Warnings, and the load order."""
+    for warning in report.warnings:
+        console.print(f"[yellow]warning[/] {escape(str(warning))}", highlight=False, soft_wrap=True)
+    order = " → ".join(escape(name) for name, _ in report.objects)
+    console.print(
+        f"[green]{len(report.objects)} mappings hold[/], loaded in this order: {order}", soft_wrap=True
+    )
+
+
+def extracted(lines: Sequence[StepLine], console: Console) -> None:
+    """What is staged of every source object."""
+    table = _table("object", ">records", ">read", ">folded", ">doubled keys", ">rejected", ">seconds")
+    for line in lines:
+        detail = line.detail
+        cells = (_number(detail.get(name, 0)) for name in ("read", "folded", "copies", "rejects"))
+        table.add_row(escape(line.name), _number(line.rows), *cells, f"{line.seconds:.2f}")
+    console.print(table)
+    for line in lines:
+        for warning in line.detail.get("warnings", ()):
+            console.print(f"[yellow]![/] {escape(line.name)}: {escape(str(warning))}")
+
+
+def mapped(lines: Sequence[StepLine], console: Console) -> None:
+    """What the mappings made, and what is wrong with some rows."""
+    table = _table("mapping", ">records", ">excluded", ">quarantined", ">seconds", "issues")
+    for line in lines:
+        issues = ", ".join(f"{rule} {count:,}" for rule, count in line.detail.get("issues", {}).items())
+        excluded = sum(line.detail.get("excluded", {}).values())
+        table.add_row(
+            escape(line.name), _number(line.rows), _number(excluded), _number(line.detail.get("bad", 0)),
+            f"{line.seconds:.2f}", escape(issues),
+        )  # fmt: skip
+    console.print(table)
+
+
+def deduped(lines: Sequence[StepLine], console: Console) -> None:
+    """Clusters by mapping, and what was too common to be a key."""
+    table = _table("mapping", ">clusters", ">merged", ">seconds", "by rule")
+    for line in lines:
+        detail = line.detail
+        rules = ", ".join(f"{rule} {_brief(tally)}" for rule, tally in detail.get("by_rule", {}).items())
+        table.add_row(
+            escape(line.name), _number(detail.get("clusters", 0)), _number(detail.get("merged", 0)),
+            f"{line.seconds:.2f}", escape(rules),
+        )  # fmt: skip
+    console.print(table)
+
+
+def plan(planned: Plan, console: Console) -> None:
+    """What a load would do."""
+    actions = [action.value for action in Action]
+    table = _table("object", "into", *(f">{name}" for name in actions), ">batches", "second pass")
+    for item in planned.objects:
+        cells = (_number(item.counts.get(name, 0)) for name in actions)
+        table.add_row(
+            escape(item.name),
+            escape(item.target_object),
+            *cells,
+            _number(item.batches),
+            escape(", ".join(item.deferred)),
+        )
+    console.print(table)
+    console.print("nothing was written; next: [bold]migrator load[/]")
+
+
+def load(report: LoadReport, console: Console) -> None:
+    """What a load did."""
+    if not report.written:
+        console.print("[green]nothing to write:[/] the target holds what is planned")
+        return
+    table = _table("object", ">created", ">updated", ">unchanged", ">refused", ">links set", ">waiting")
+    for item in report.objects:
+        cells = (
+            _number(item.outcomes.get(name, 0)) for name in ("created", "updated", "unchanged", "refused")
+        )
+        table.add_row(escape(item.name), *cells, _number(item.links.get("updated", 0)), _number(item.waiting))
+    console.print(table)
+
+
+def validation(report: Validated, console: Console) -> None:
+    """The verdict, and where to read why."""
+    colour = "green" if report.holds else "red"
+    console.print(
+        f"[{colour}]{report.verdict.replace('_', ' ')}[/]  report: {escape(str(report.html))}", soft_wrap=True
+    )
+    for reason in report.reasons[:10]:
+        console.print(f"  [red]✗[/] {escape(reason)}")
+
+
+def run(report: Run, console: Console) -> None:
+    """What a run wrote, the equation, the verdict."""
+    load(report.steps.load, console)
+    accounting(report.steps.accounting, console)
+    if report.validation is not None:
+        validation(report.validation, console)
+
+
+def demo(report: DemoReport, console: Console) -> None:
+    """What the demo made, what happened, and what to look at next."""
+    run(report.run, console)
+    console.print()
+    quarantine(report.quarantined, console)
+    place = escape(str(report.folder))
+    console.print(f"the new CRM: [bold]{escape(str(report.target))}[/]", soft_wrap=True)
+    console.print("look further:", soft_wrap=True)
+    for command in report.next_commands:
+        console.print(
+            f"  migrator -C {place} {escape(command)}", style="bold", highlight=False, soft_wrap=True
+        )
+
+
+def quarantine(found: Quarantined, console: Console) -> None:
+    """Refused records with their reasons."""
+    if not found.rows:
+        console.print("[green]nothing is in quarantine[/]")
+        return
+    table = _table("record", "rule", "field", "value", "what to do")
+    for row in found.rows:
+        table.add_row(
+            *(escape(str(row[name] or "")) for name in ("record", "rule", "field", "value", "hint"))
+        )
+    console.print(table)
+    if found.total > len(found.rows):
+        console.print(f"{len(found.rows):,} of {found.total:,} shown; more: --limit N")
+
+
+def profile(reports: Sequence[ObjectProfile], console: Console) -> None:
+    """Fill rates, lengths and types of staged columns."""
+    for report in reports:
+        table = _table(
+            "field",
+            "staged as",
+            ">filled",
+            ">distinct",
+            ">shortest",
+            ">longest",
+            "looks like",
+            title=report.name,
+        )
+        for column in report.columns:
+            table.add_row(
+                escape(column.name), escape(column.type), f"{column.filled:.1%}", f"~{column.distinct:,}",
+                str(column.shortest or ""), str(column.longest or ""), ", ".join(sorted(column.forms)),
+            )  # fmt: skip
+        console.print(table)
+
+
+def life(found: Life, console: Console) -> None:
+    """The life of one record, stage by stage."""
+    for title, facts in found.stages():
+        table = _table("", "", title=title)
+        table.show_header = False
+        for name, value in facts:
+            table.add_row(escape(name), escape(value))
+        console.print(table)
+
+
+def _brief(tally: Any) -> str:
+    return f"{tally.get('members', tally)}" if isinstance(tally, dict) else f"{tally:,}"
+
+
+def _table(*columns: str, title: str = "") -> Table:
+    table = Table(
+        title=escape(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False
+    )
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(
+            column.lstrip(">"), justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
+    return table
+
+
+def _number(count: int, *, warn: bool = False) -> str:
+    text = f"{count:,}"
+    return f"[yellow]{text}[/]" if warn and count else text
+
+
+def _tick(holds: bool) -> str:
+    return "[green]✓[/]" if holds else "[red]✗[/]"

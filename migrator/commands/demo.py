@@ -1,0 +1,92 @@
+"""The demo: two synthetic legacy exports with known truth, moved into one new CRM by the shipped mappings."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from migrator.commands.init import write_json_schema
+from migrator.commands.inspect import Quarantined, quarantine
+from migrator.commands.project import FILE, Project, load_project
+from migrator.commands.run import Run, run
+from migrator.core.errors import FatalError, ProjectError
+from migrator.core.progress import Progress, Quiet
+from migrator.testing.synthetic import generate
+
+QUIET = Quiet()
+SHOWN = 12
+"""Quarantined records the demo lists."""
+MAPPINGS = "demo"
+"""The folder of the shipped mappings that the demo runs: Salesforce and Dynamics exports into one CRM."""
+MARK = "exports/truth.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """Where the demo lies, what its run did, and commands worth trying on it."""
+
+    folder: Path
+    target: Path
+    run: Run
+    quarantined: Quarantined
+    next_commands: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "folder": str(self.folder),
+            "target": str(self.target),
+            **self.run.to_json(),
+            "quarantine": self.quarantined.to_json(),
+            "next": list(self.next_commands),
+        }
+
+
+def demo(folder: Path, *, scale: int, seed: int, progress: Progress = QUIET) -> DemoReport:
+    """Make the exports and the project in `folder` (once), and run it; a second call has nothing left to do."""
+    project = _make(folder, scale, seed)
+    done = run(project, progress=progress)
+    shown = quarantine(project, (), (), limit=SHOWN)
+    return DemoReport(folder, folder / "new_crm.db", done, shown, _next(shown))
+
+
+def shipped(name: str) -> Path:
+    """A folder of shipped mappings: beside the package in a checkout, under share/ where it is installed."""
+    places = (
+        Path(__file__).parents[2] / "mappings" / name,
+        Path(sys.prefix) / "share" / "crm-migrator" / "mappings" / name,
+    )
+    for place in places:
+        if place.is_dir():
+            return place
+    raise FatalError(
+        f"the shipped mappings {name!r} are not installed", hint="run it from a checkout of crm-migrator"
+    )
+
+
+def _make(folder: Path, scale: int, seed: int) -> Project:
+    if (folder / FILE).exists():
+        if not (folder / MARK).exists():
+            raise ProjectError.at(
+                str(folder / FILE), "this is a project, but no demo", "choose another folder"
+            )
+        return load_project(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    generate(folder / "exports", scale=scale, seed=seed)
+    shutil.copytree(shipped(MAPPINGS), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(FILE))
+    # last: a folder without it is not yet a demo, and is made again
+    shutil.copy2(shipped(MAPPINGS) / FILE, folder / FILE)
+    project = load_project(folder)
+    write_json_schema(project)
+    return project
+
+
+def _next(shown: Quarantined) -> tuple[str, ...]:
+    commands = ["status", "quarantine list --limit 100", "map show-sql contact"]
+    record = next((f"{row.object}/{row.record}" for row in shown.rows if row.record), None)
+    if record:
+        commands.append(f"explain '{record}'")
+    return tuple(commands)

@@ -1,0 +1,210 @@
+"""Commands that only look: status, quarantine, explain and profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from migrator.commands.binding import bind_project
+from migrator.commands.project import Project, Workspace, open_workspace
+from migrator.commands.steps import flat
+from migrator.core.mask import mask
+from migrator.dedupe.story import ClusterStory, explain_cluster
+from migrator.extract.profile import ObjectProfile
+from migrator.extract.profile import profile as profile_object
+from migrator.mapping.bound import Bound, Column, Formula, Input
+from migrator.staging import life as lives
+from migrator.staging import quarantine as held
+from migrator.staging.accounting import Accounting, account
+from migrator.staging.engine import DuckSession
+from migrator.staging.quarantine import Entry, Filter
+from migrator.staging.store import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Refused records, or as many of them as were asked for."""
+
+    rows: tuple[Entry, ...]
+    total: int
+    """Records quarantined in all, by the accounting."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"total": self.total, "rows": [asdict(item) for item in self.rows]}
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """The life of one record, ready to be told; personal values are masked unless asked for."""
+
+    found: lives.Life
+    story: ClusterStory | None
+    unmask: bool
+    personal: frozenset[str]
+    """Source columns that hold personal values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "object": self.found.object,
+            "record": self.found.record,
+            "state": self.found.state,
+            "rule": self.found.rule,
+            "reason": self.found.reason,
+            "stages": {title: dict(facts) for title, facts in self.stages()},
+        }
+
+    def stages(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """Title and facts of every stage that has come to it, in the order of the way."""
+        found = self.found
+        yield (
+            f"{found.object}/{found.record}",
+            _facts(state=found.state, rule=found.rule, reason=found.reason),
+        )
+        if found.staged is not None:
+            place = found.staged.place or "live"
+            yield (
+                f"source: {found.staged.system}/{found.staged.object} at {place}",
+                [
+                    (name, self._show(value, name in self.personal))
+                    for name, value in found.staged.values.items()
+                ],
+            )
+        yield "mapped", [(item.name, self._way(item)) for item in found.fields]
+        if found.issues:
+            yield "issues", [(item.rule, item.message or "") for item in found.issues]
+        if found.cluster is not None:
+            yield "duplicates", list(self._cluster(found.cluster))
+        if found.planned is not None:
+            plan = found.planned
+            yield (
+                "plan",
+                _facts(
+                    action=plan.action, reason=plan.reason, batch=plan.batch, fingerprint=plan.fingerprint
+                ),
+            )
+        if found.loaded is not None:
+            done = found.loaded
+            yield (
+                "target",
+                _facts(
+                    outcome=done.outcome, key=done.target_key, id=done.target_id, code=done.code, field=done.field,
+                    message=done.message, batch=done.batch, run=done.run, at=done.at,
+                ),
+            )  # fmt: skip
+
+    def _show(self, value: Any, personal: bool) -> str:
+        if value is None:
+            return "∅"
+        return mask(str(value)) if personal and not self.unmask else str(value)
+
+    def _way(self, item: lives.MappedField) -> str:
+        way = [self._show(item.mapped, item.personal)]
+        for title, value in (("survived as", item.survived), ("planned as", item.planned)):
+            shown = self._show(value, item.personal)
+            if value is not None and shown != way[-1].removeprefix(f"{title} "):
+                way.append(f"{title} {shown}")
+        if len(way) > 1 and way[1].endswith(way[0]):
+            del way[1]
+        issues = [f"[{issue.rule}: {self._show(issue.value, item.personal)}]" for issue in item.issues]
+        return "  ".join([" → ".join(dict.fromkeys(way)), *issues])
+
+    def _cluster(self, cluster: lives.Clustered) -> Iterator[tuple[str, str]]:
+        yield "survivor", cluster.survivor
+        if self.story is not None:
+            for member in self.story.members:
+                evidence = self._show(member.evidence, True) if member.evidence else ""
+                yield member.id, f"{member.rule or ''} {evidence}".strip()
+            for field in self.story.fields:
+                if field.disputed:
+                    yield f"{field.field} from", f"{field.donor} ({field.rule})"
+
+
+def status(project: Project) -> Accounting:
+    """What became of every record, as it stands."""
+    with _looking(project) as (workspace, session, bound):
+        return account(workspace.store, session, flat(bound.groups))
+
+
+def quarantine(
+    project: Project, objects: Sequence[str], rules: Sequence[str], *, limit: int, unmask: bool = False
+) -> Quarantined:
+    """Refused records with rule, field, value and what to do."""
+    with _looking(project) as (workspace, session, bound):
+        known = flat(bound.groups)
+        wanted = Filter(frozenset(objects) or None, frozenset(rules) or None, limit=limit)
+        rows = held.rows(workspace.store, session, known, only=wanted, masked=not unmask)
+        with closing(rows):  # type: ignore[type-var]
+            found = tuple(islice(rows, limit))
+        accounts = account(workspace.store, session, known)
+        return Quarantined(found, sum(item.counts.get("quarantined", 0) for item in accounts.objects))
+
+
+def explain(project: Project, reference: str, *, unmask: bool = False) -> Life:
+    """The life of the record OBJECT/ID."""
+    with _looking(project) as (workspace, session, bound):
+        objects = flat(bound.groups)
+        found = lives.life(workspace.store, session, objects, reference)
+        story = None
+        if found.cluster is not None:
+            obj = next(item for item in objects if item.name == found.object)
+            story = explain_cluster(session, workspace.store, obj, found.record)
+        source = found.record.partition(":")[0]
+        personal = _feeds(bound, found.object)[source] | _declared(project, found)
+        return Life(found, story, unmask, personal)
+
+
+def profile(project: Project, names: Sequence[str]) -> list[ObjectProfile]:
+    """Measure every column of what is staged; names are 'system/object'."""
+    with _looking(project) as (workspace, session, _):
+        found = []
+        for name in workspace.store.names(Kind.STAGED):
+            system, _, object_name = name.partition("/")
+            schema = (project.saved_schema(system) or {}).get(object_name)
+            if schema is not None and (not names or name in names):
+                dataset = workspace.store.need(Kind.STAGED, name, made_by="extract")
+                found.append(profile_object(session, dataset, schema))
+        return found
+
+
+@contextmanager
+def _looking(project: Project) -> Iterator[tuple[Workspace, DuckSession, Bound]]:
+    with open_workspace(project) as workspace, closing(workspace.session()) as session:
+        yield workspace, session, bind_project(workspace)
+
+
+def _facts(**values: object) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in values.items() if value is not None]
+
+
+def _declared(project: Project, found: lives.Life) -> frozenset[str]:
+    """Columns that the source itself calls personal."""
+    if found.staged is None:
+        return frozenset()
+    schema = (project.saved_schema(found.staged.system) or {}).get(found.staged.object)
+    return frozenset(item.name for item in schema.fields if item.pii) if schema else frozenset()
+
+
+def _feeds(bound: Bound, name: str) -> dict[str, frozenset[str]]:
+    """Source name → columns whose values go into personal fields of the mapping."""
+    mapping = next(item for item in bound.mappings if item.name == name)
+    return {
+        source.name: frozenset(
+            column.name for field in source.fields if field.target.pii for column in _columns(field.input)
+        )
+        for source in mapping.sources
+    }
+
+
+def _columns(read: Input) -> tuple[Column, ...]:
+    match read:
+        case Column():
+            return (read,)
+        case Formula(operands=operands):
+            return operands
+        case _:
+            return ()
