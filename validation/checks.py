@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from migrator.core.mapped import MappedObject
 from migrator.staging.accounting import ObjectAccount
-from validation.measures import Distribution, Orphans, Totals
+from validation.measures import ORPHAN, Distribution, Orphans, Totals
 from validation.privacy import Privacy, show
 from validation.reconcile import DOUBLED, EXTRA, MISSING, SUPERSEDED, Cell, FieldFacts, Reconciled
 from validation.relations import Family
@@ -172,14 +172,12 @@ def _examples(
     mapped: MappedObject | None = None,
     privacy: Privacy = Privacy.MASKED,
 ) -> tuple[Example, ...]:
-    """Cells as examples; findings about whole records have no values."""
+    """Cells as examples; findings about whole records have no values, an orphan has only the id it points to."""
     if mapped is None:
         return tuple(Example(f"{name}/{cell.id or cell.key or '?'}") for cell in cells)
-    return tuple(
-        Example(
-            f"{name}/{cell.id or cell.key}",
-            show(cell.expected, mapped.schema.field(cell.field), privacy),
-            show(cell.actual, mapped.schema.field(cell.field), privacy),
-        )
-        for cell in cells
-    )
+    found = []
+    for cell in cells:
+        item = mapped.schema.field(cell.field)
+        expected = None if cell.reason == ORPHAN else show(cell.expected, item, privacy)
+        found.append(Example(f"{name}/{cell.id or cell.key}", expected, show(cell.actual, item, privacy)))
+    return tuple(found)

@@ -80,7 +80,7 @@ def _rules(mapped: MappedObject, item: FieldSchema) -> Iterable[Expectation]:
     if item.required or is_key or (link is not None and link.required):
         yield _rule(NOT_NULL, item, "key" if is_key else "required")
     if item.unique or is_key:
-        yield _rule(UNIQUE, item, "key" if is_key else "unique")
+        yield _rule(UNIQUE, item, "unique")
     if link is None:
         yield from _shape_rules(item)
 

@@ -14,6 +14,8 @@ from migrator.staging.store import Kind, Store
 from validation.reconcile import EXAMPLES, Cell
 from validation.relations import Column, Family, Sides
 
+ORPHAN = "orphan"
+
 GROUPS = 40
 """Most groups or values shown of one measure; the rest is summed up as the number left out."""
 
@@ -108,9 +110,7 @@ def orphans(
             WHERE a.{column.a} IN (SELECT target_id FROM ({gone}))
             ORDER BY e.__k LIMIT {EXAMPLES}"""
     ).to_pylist()
-    cells = tuple(
-        Cell(row[c.ID], row["__k"], column.name, "orphan", row["value"], row["value"]) for row in rows
-    )
+    cells = tuple(Cell(row[c.ID], row["__k"], column.name, ORPHAN, None, row["value"]) for row in rows)
     return Orphans(column.name, rows[0]["n"] if rows else 0, cells)
 
 
