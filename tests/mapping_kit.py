@@ -17,7 +17,7 @@ from migrator.staging.engine import DuckSession, EngineSettings, open_engine
 Rows = Sequence[Mapping[str, Any]]
 
 
-def make_schema(name: str, key: str = "Id", **types: str) -> ObjectSchema:
+def make_schema(name: str, /, key: str = "Id", **types: str) -> ObjectSchema:
     """An object with text fields of the given schema types; 'reference:Account' names what it points to."""
     fields = []
     for field, written in {**({key: "id"} if key else {}), **types}.items():

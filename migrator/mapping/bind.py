@@ -59,8 +59,9 @@ def _ordered(scope: Scope, drafts: Sequence[BoundMapping]) -> tuple[tuple[Mapped
 
 
 def _told(scope: Scope, found: Sequence[Problem]) -> list[Problem]:
-    """Losses are told once names are right: beside a misspelt name they would only repeat it."""
-    return [item for item in found if item.severity is Severity.ERROR] if scope.problems else list(found)
+    """Losses are told once everything is right: beside a misspelt name they would only repeat it."""
+    errors = [item for item in found if item.severity is Severity.ERROR]
+    return errors if errors or scope.problems else list(found)
 
 
 def _shares(item: BoundMapping) -> bool:

@@ -238,11 +238,11 @@ def settle(
         place=mapping.document.locate_key(item.base),
         clean=rule.clean,
         values=found.values,
-        unmapped=Policy(rule.unmapped.policy) if rule.unmapped else Policy.QUARANTINE,
-        unmapped_text=rule.unmapped.text if rule.unmapped else None,
+        unmapped=Policy(rule.unmapped.policy),
+        unmapped_text=rule.unmapped.text,
         lookup=found.lookup,
-        missing=Missing(rule.missing.policy) if rule.missing else Missing.QUARANTINE,
-        missing_text=(rule.missing.text or "") if rule.missing else "",
+        missing=Missing(rule.missing.policy),
+        missing_text=rule.missing.text or "",
         default=rule.default,
         formats=rule.format,
         zone=rule.zone or "",
@@ -257,7 +257,7 @@ def _check_mapped_values(
     if found.lookup or found.values is None or (kind.type in TEXTUAL and kind.length is None):
         return
     unmapped = item.rule.unmapped
-    if unmapped is not None and unmapped.text is not None:
+    if unmapped.text is not None:
         _check_constant(scope, mapping.at(*item.path("unmapped"), "default"), unmapped.text, kind)
     wrong = [new for _, new in found.values.entries if new is not None and not fits(new, kind)]
     if wrong:

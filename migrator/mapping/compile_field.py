@@ -190,7 +190,10 @@ def _map_one(bound: BoundField, values: ValueMap, steps: FieldSteps) -> tuple[st
     alias, given = quote(f"map {bound.name}"), f"step.{quote(_given(bound))}"
     steps.joins.append(f'LEFT JOIN {quote(values.relation)} AS {alias} ON {given} = {alias}."source"')
     found = f'{alias}."source" IS NOT NULL'
-    return found, f'CASE WHEN {found} THEN {alias}."target" ELSE {_unmapped(bound, given)} END'
+    return (
+        found,
+        f'CASE WHEN {found} THEN {alias}."target" WHEN {given} IS NOT NULL THEN {_unmapped(bound, given)} END',
+    )
 
 
 def _map_each(bound: BoundField, values: ValueMap) -> tuple[str, str]:

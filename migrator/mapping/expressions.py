@@ -36,7 +36,7 @@ def parse_formula(text: str, columns: Mapping[str, Column], at: At) -> Formula:
     tree = _parse(text, at)
     problems = [*_forbidden(tree, at), *_unknown_columns(tree, columns, at)]
     if problems:
-        raise ProjectError(problems)
+        raise ProjectError(sorted(problems, key=lambda problem: problem.location))
     found = list(tree.find_all(exp.Column))
     operands = {column.name: columns[column.name] for column in found}
     for column in found:

@@ -152,6 +152,8 @@ class Fallback(_Strict):
     text: Scalar | None = None
 
 
+_QUARANTINE = Fallback(policy="quarantine")
+
 Unmapped: TypeAlias = Annotated[
     Fallback, _choice(("quarantine", "null", "keep")), _choice_schema(("quarantine", "null", "keep"))
 ]
@@ -213,9 +215,9 @@ class FieldRule(_Strict):
         Field(description="Value map: {old: new}, or a CSV file with columns source and target."),
     ] = None
     unmapped: Annotated[
-        Unmapped | None,
+        Unmapped,
         Field(description="A value not in the map: quarantine (the default), null, keep, or {default: X}."),
-    ] = None
+    ] = _QUARANTINE
     lookup: Annotated[
         tuple[Annotated[str, AfterValidator(_lookup)], ...],
         BeforeValidator(_listed),
@@ -228,11 +230,11 @@ class FieldRule(_Strict):
         str | None, Field(description="Source column of the linked object that is matched, if not its key.")
     ] = None
     missing: Annotated[
-        Missing | None,
+        Missing,
         Field(
             description="The linked record is not in the source: quarantine (the default), null, or {default: KEY}."
         ),
-    ] = None
+    ] = _QUARANTINE
     defer: Annotated[
         bool | None,
         Field(description="Set this link in a second pass; by itself for self references and cycles."),

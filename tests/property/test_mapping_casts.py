@@ -316,7 +316,7 @@ def test_instants_agree_with_python(session: DuckSession, texts: list[str]):
 
 
 @settings(max_examples=25, deadline=None)
-@given(moments=st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)), min_size=1, max_size=20))
+@given(moments=st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)), min_size=1, max_size=20))  # noqa: DTZ001  # local times are the point
 def test_local_times_of_a_declared_zone_agree_with_python(session: DuckSession, moments: list[datetime]):
     """Asia/Shanghai has had no clock change since 1991-09: every local time there means one instant."""
     kept = [moment for moment in moments if moment.year > 1991]
