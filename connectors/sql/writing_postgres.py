@@ -95,9 +95,8 @@ class _PostgresWrite:
         while reason := self._write_all(statement, outcomes):
             bad = self._orphans(verb) if reason.code == "constraint.foreign-key" else {}
             bad = bad or self._found_by_halves(statement)
-            if not bad:
-                # No row fails alone: the database named a reason that only the whole batch has.
-                bad = dict.fromkeys(self._staged(), reason)
+            if not bad:  # no row fails by itself: they only stand in each other's way when written at once
+                return refused | self._by_parts(statement, outcomes)
             refused |= bad
             self._run(f"DELETE FROM {_INCOMING} WHERE {_NUMBER} = ANY({_array(bad)})")
         return refused
@@ -114,19 +113,25 @@ class _PostgresWrite:
         written: dict[int, str],
     ) -> None:
         chosen = f"WHERE i.{_NUMBER} = ANY({_array(numbers)})" if numbers else ""
-        written.update(statement(chosen))
+        found = dict(statement(chosen))
         self._run("SET CONSTRAINTS ALL IMMEDIATE")
         self._run("SET CONSTRAINTS ALL DEFERRED")
+        written.update(found)
 
     def _found_by_halves(self, statement: Callable[[str], Iterable[tuple[int, str]]]) -> dict[int, Refusal]:
         """The rows that fail by themselves; leaves nothing written."""
         self._run("SAVEPOINT halves")
-        found = settle(
-            self._attempt(lambda numbers: self._write_checked(statement, numbers, {})), self._staged()
-        )
+        found = self._by_parts(statement, {})
         self._run("ROLLBACK TO SAVEPOINT halves")
         self._run("RELEASE SAVEPOINT halves")
         return found
+
+    def _by_parts(
+        self, statement: Callable[[str], Iterable[tuple[int, str]]], outcomes: dict[int, str]
+    ) -> dict[int, Refusal]:
+        """Write in as many parts as it takes; returns the rows that fail even alone and after the others."""
+        attempt = self._attempt(lambda numbers: self._write_checked(statement, numbers, outcomes))
+        return settle(attempt, self._staged())
 
     def _staged(self) -> list[int]:
         self._cursor.execute(f"SELECT {_NUMBER} FROM {_INCOMING} ORDER BY 1")

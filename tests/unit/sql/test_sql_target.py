@@ -197,6 +197,25 @@ def test_references_within_a_batch_hold_even_when_another_row_is_bad(target: Sql
     assert sum(code == "constraint.unique" for code in found.values()) == 1
 
 
+def test_two_rows_of_one_batch_may_refer_to_each_other(database_url: str) -> None:
+    target = SqlTarget(parse({"url": database_url}))
+    target.prepare([COMPANIES, PEOPLE])
+    pair = people(("1", "a", None, "2"), ("2", "b", None, "1"), ("3", "c", None, "4"))
+    found = answers(target.upsert("people", pair, key="id"))
+    assert found == {"1": "created", "2": "created", "3": "constraint.foreign-key"}
+    assert set(answers(target.delete("people", ["1", "2"], key="id")).values()) == {"deleted"}
+    target.close()
+
+
+def test_a_unique_value_may_move_from_row_to_row_within_a_batch(target: SqlTarget) -> None:
+    target.prepare([COMPANIES, PEOPLE])
+    target.upsert("people", people(("1", "a", "x"), ("2", "b", "y"), ("3", "c", "z")), key="id")
+    moved = people(("2", "b", "x"), ("1", "a", "w"), ("3", "c", "w"))
+    found = answers(target.upsert("people", moved, key="id"))
+    assert found == {"2": "updated", "1": "updated", "3": "constraint.unique"}
+    assert {item["id"]: item["email"] for item in stored(target, "people")} == {"1": "w", "2": "x", "3": "z"}
+
+
 def test_rows_that_share_a_key_are_all_refused(target: SqlTarget) -> None:
     target.prepare([COMPANIES])
     sent = pa.table({"id": ["1", "2", "1", None], "name": ["a", "b", "c", "d"]})
