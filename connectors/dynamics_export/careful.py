@@ -47,7 +47,7 @@ class CarefulReader:
         self._plan = plan
         self._file = file
         self._offset = first.begin.offset - len(PREFIX)
-        self._line = first.begin.line - 1
+        self._line = first.begin.line
         self._open: list[_Element] = []
         self._started = (0, 0)
         self._done: list[_Record] = []
@@ -58,12 +58,24 @@ class CarefulReader:
         self._parser.CharacterDataHandler = self._text
         refuse_declarations(self._parser, file)
         self._parser.Parse(PREFIX, False)
+        self._data = b""
+        self._base = len(PREFIX)
+        self._counted = 0
 
     def read(self, data: bytes) -> Batch:
         """The records that end in this piece; its well-formedness was proven before."""
+        self._data, self._counted = data, 0
         self._parser.Parse(data, False)
         records, self._done = self._done, []
+        self._count_lines(len(data))
+        self._base += len(data)
         return self._batch(records)
+
+    def _count_lines(self, until: int) -> int:
+        """The line of a place in the piece at hand; only line feeds count, as in the swift way and in editors."""
+        self._line += self._data.count(b"\n", self._counted, until)
+        self._counted = max(until, self._counted)
+        return self._line
 
     def _starts(self, tag: str, attributes: dict[str, str]) -> None:
         element = _Element(tag, attributes)
@@ -76,7 +88,8 @@ class CarefulReader:
                         f"{self._here()}: <{tag}> stands where only <record> may",
                         hint="this is not the layout of a Configuration Migration export",
                     )
-                self._started = (self._parser.CurrentByteIndex, self._parser.CurrentLineNumber)
+                byte = self._parser.CurrentByteIndex
+                self._started = (byte, self._count_lines(byte - self._base))
             case _:
                 self._open[-1].children.append(element)
         self._open.append(element)
@@ -86,7 +99,7 @@ class CarefulReader:
         element = self._open.pop()
         if len(self._open) == 1:
             byte, line = self._started
-            self._done.append(_Record(element, self._offset + byte, self._line + line))
+            self._done.append(_Record(element, self._offset + byte, line))
 
     def _text(self, text: str) -> None:
         if len(self._open) > 1:
@@ -98,7 +111,7 @@ class CarefulReader:
             )
 
     def _here(self) -> str:
-        return f"{self._file}:{self._line + self._parser.CurrentLineNumber}"
+        return f"{self._file}:{self._count_lines(self._parser.CurrentByteIndex - self._base)}"
 
     def _batch(self, records: list[_Record]) -> Batch:
         kept: list[_Record] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,18 @@ def test_a_flipped_byte_of_the_packed_data_is_refused(tmp_path: Path, name: str)
         path.write_bytes(raw[:at] + bytes([raw[at] ^ 0x3C]) + raw[at + 1 :])
         with pytest.raises(FatalError, match=r"e\.zip"):
             everything(path)
+
+
+def test_a_flipped_letter_of_a_stored_member_is_refused(tmp_path: Path) -> None:
+    """Well-formed all the same, and far behind the first block: only the checksum can tell."""
+    long = Table("a", A.fields, [{"aid": "1", "name": "x" * 2_500_000 + "somebody"}])
+    with zipfile.ZipFile(tmp_path / "e.zip", "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("data_schema.xml", schema_xml(long))
+        archive.writestr("data.xml", data_xml(long))
+    raw = (tmp_path / "e.zip").read_bytes()
+    (tmp_path / "e.zip").write_bytes(raw.replace(b"somebody", b"somebudy", 1))
+    with pytest.raises(FatalError, match=r"e\.zip!data\.xml: the packed data is damaged"):
+        everything(tmp_path / "e.zip")
 
 
 def test_a_cut_zip_is_refused(tmp_path: Path) -> None:
@@ -152,8 +165,6 @@ def test_a_broken_schema_is_located(tmp_path: Path, schema: str) -> None:
 
 
 def test_a_zip_without_data_or_schema_says_so(tmp_path: Path) -> None:
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
         archive.writestr("data_schema.xml", schema_xml(A, B))
     with pytest.raises(FatalError, match=r"no data\.xml"):

@@ -226,6 +226,18 @@ def test_a_record_that_cannot_be_understood_becomes_a_reject_with_its_text(tmp_p
     assert page.rejects[0].place.startswith("e.zip!data.xml:3 (byte ")
 
 
+def test_rejects_come_once_with_the_page_they_stand_in(tmp_path: Path) -> None:
+    table = Table("a", {"aid": "guid", "name": "string"})
+    records = "".join(f'<record id="{n}"/><record/>' for n in range(4))
+    data = data_xml(table).replace("<records>", f"<records>{records}")
+    path = pack(tmp_path / "e.zip", schema_xml(table).encode(), data.encode())
+    together = list(pages(path, "a", page_rows=1))
+    assert [page.rows["aid"].to_pylist() for page in together] == [["0"], ["1"], ["2"], ["3"]]
+    assert [len(page.rejects) for page in together] == [1, 1, 1, 1]
+    for page, rest in zip(together, range(3, 0, -1), strict=False):
+        assert len([item for later in pages(path, "a", cursor=page.cursor) for item in later.rejects]) == rest
+
+
 def test_places_name_the_line_and_the_byte(tmp_path: Path) -> None:
     table = Table("a", {"aid": "guid", "name": "memo"}, [{"aid": A, "name": "x\ny"}, {"aid": B}])
     data = data_xml(table)
@@ -341,7 +353,8 @@ def test_pages_go_on_from_any_cursor(tmp_path: Path, page_rows: int) -> None:
         ("utf-8-sig", "utf-8"),
         ("utf-16", "utf-16"),
         ("utf-16-le", ""),
-        ("gb18030", "GB2312"), ("cp932", "Shift_JIS"),
+        ("gb18030", "GB2312"),
+        ("cp932", "Shift_JIS"),
         ("utf-8", "utf-16"),
     ],
 )
