@@ -15,6 +15,8 @@ from validation.relations import Family
 from validation.rules import RuleResult
 from validation.verdict import Check, Example, Section, Status, judge
 
+ACCOUNTED = frozenset({"unresolved_link"})
+"""Differences that the accounting already answers for: the linked record is excluded, quarantined or waits, by name."""
 RECORD_REASONS = (MISSING, DOUBLED, SUPERSEDED, EXTRA)
 
 
@@ -148,8 +150,10 @@ def _cell_checks(found: Found, item: FieldFacts, section: Section, privacy: Priv
     facts, name = found.reconciled, found.mapped.name
     reasons = {reason: n for (field, reason), n in facts.reasons.items() if field == item.name}
     for reason, count in reasons.items():
+        severity = "warning" if reason in ACCOUNTED else "critical"
         yield Check(
-            section, name, f"{section.value}.{reason}", Status.FAIL, item.compared, count, subject=item.name,
+            section, name, f"{section.value}.{reason}", judge(count, item.compared, severity=severity),
+            item.compared, count, subject=item.name, severity=severity,
             examples=_examples(name, facts.examples.get((item.name, reason), ()), found.mapped, privacy),
         )  # fmt: skip
     if not reasons:

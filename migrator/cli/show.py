@@ -194,9 +194,8 @@ def quarantine(found: Quarantined, console: Console) -> None:
         return
     table = _table("record", "rule", "field", "value", "what to do")
     for row in found.rows:
-        table.add_row(
-            *(escape(str(row[name] or "")) for name in ("record", "rule", "field", "value", "hint"))
-        )
+        where = f"{row.object}/{row.record}" if row.record else row.place or row.object
+        table.add_row(*(escape(text or "") for text in (where, row.rule, row.field, row.value, row.hint)))
     console.print(table)
     if found.total > len(found.rows):
         console.print(f"{len(found.rows):,} of {found.total:,} shown; more: --limit N")
