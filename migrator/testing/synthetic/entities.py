@@ -101,7 +101,8 @@ def people(
     email = chosen(without_mail, None, joined(slug, as_text(numbers), "@", domain))
     place = _place(ask, numbers, culture)
     notation = np.full(len(numbers), phones.SPACED) if notations is None else notations.copy()
-    notation[without_mail & (notation == phones.NATIONAL)] = phones.SPACED
+    # who has no address is known by the number alone: written so that it can be read without knowing where
+    notation[without_mail & np.isin(notation, (phones.NATIONAL, phones.DIALLED))] = phones.SPACED
     phone = phones.notated(place.regions, numbers * 2, notation)
     without_phone = ask.happens("no phone", numbers, 0.1) & ~without_mail
     title = ask.one_of("title", numbers, words("titles", "text"))

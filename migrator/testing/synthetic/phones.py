@@ -42,15 +42,18 @@ class Region:
     digits: int
     groups: tuple[int, ...]
     trunk: str = ""
+    """What is dialled before the number at home."""
+    abroad: str = "+"
+    """What is dialled there before a country's code; '+' where it is not 00."""
 
 
 REGIONS = (
     Region("US", "1", tuple(dict.fromkeys(a + e for a in _AREAS for e in _EXCHANGES)), 4, (3, 3, 4)),
-    Region("GB", "44", ("71", "72", "73"), 8, (4, 6), "0"),
+    Region("GB", "44", ("71", "72", "73"), 8, (4, 6), "0", "00"),
     Region("SG", "65", tuple(f"9{digit}" for digit in range(1, 9)), 6, (4, 4)),
     Region("HK", "852", tuple(f"9{digit}" for digit in range(2, 9)), 6, (4, 4)),
-    Region("CN", "86", tuple(f"13{digit}" for digit in range(10)), 8, (3, 4, 4)),
-    Region("MY", "60", ("12", "13", "16", "17", "19"), 7, (2, 3, 4), "0"),
+    Region("CN", "86", tuple(f"13{digit}" for digit in range(10)), 8, (3, 4, 4), abroad="00"),
+    Region("MY", "60", ("12", "13", "16", "17", "19"), 7, (2, 3, 4), "0", "00"),
 )
 REGION_CODES = tuple(region.code for region in REGIONS)
 
@@ -92,7 +95,7 @@ def _written(region: Region, national: pa.Array, notation: int) -> pa.Array:
     written = {
         E164: lambda: joined(f"+{region.country}", tight),
         SPACED: lambda: joined(f"+{region.country} ", spaced),
-        DIALLED: lambda: joined(f"00{region.country}-", dashed),
+        DIALLED: lambda: joined(f"{region.abroad}{region.country}-", dashed),
         NATIONAL: lambda: _written_at_home(region, groups),
         FULL_WIDTH: lambda: _widened(joined(f"+{region.country}", tight)),
         BRACKETS: lambda: joined(f"+{region.country} (", groups[0], ") ", *groups[1:]),
