@@ -73,6 +73,8 @@ class Sides:
     source: str
     sent: str
     refs: str
+    doubled: bool
+    """Whether the target has a key more than once; only then are there rows with __n above 1."""
 
 
 def open_sides(
@@ -86,17 +88,23 @@ def open_sides(
     made = need_mapped(store, mapped)
     shape = made.mapped.schema()
     prefix = f"v:{mapped.name}:"
+    answered = relation(session, readback)
     sides = Sides(
         mapped,
         _columns(mapped, shape, readback.schema()),
-        *(prefix + part for part in ("expected", "actual", "source", "sent", "refs")),
+        expected=f"{prefix}expected",
+        actual=f"{prefix}actual",
+        source=f"{prefix}source",
+        sent=f"{prefix}sent",
+        refs=f"{prefix}refs",
+        doubled=_has_doubled(session, answered, mapped.key),
     )
     _make_refs(session, store, sides, objects)
     crosswalk = relation(session, store.current(Kind.CROSSWALK, mapped.name), c.CROSSWALK)
     _define(session, sides.source, f"SELECT * FROM {relation(session, made.mapped)}")
     _define(session, sides.sent, f"SELECT DISTINCT target_key AS __k FROM {crosswalk}")
     _define(session, sides.expected, _expected_sql(session, store, sides, made, crosswalk))
-    _define(session, sides.actual, _actual_sql(session, sides, relation(session, readback), shape))
+    _define(session, sides.actual, _actual_sql(sides, answered, shape))
     return sides
 
 
@@ -186,11 +194,14 @@ def _link_value(column: Column, alias: str) -> str:
     return f"CASE WHEN {alias}.ref IS NOT NULL THEN {alias}.target_id WHEN {ours or 'FALSE'} THEN NULL ELSE {value} END"
 
 
-def _actual_sql(session: Session, sides: Sides, readback: str, made: pa.Schema) -> str:
+def _has_doubled(session: Session, answered: str, key: str) -> bool:
+    found = session.fetch(f"SELECT count({quote(key)}) - count(DISTINCT {quote(key)}) AS n FROM {answered}")
+    return bool(found.column("n")[0].as_py())
+
+
+def _actual_sql(sides: Sides, answered: str, made: pa.Schema) -> str:
     key = f"CAST({quote(sides.mapped.key)} AS VARCHAR)"
-    found = session.fetch(f"SELECT count({key}) - count(DISTINCT {key}) AS n FROM {readback}")
-    doubled = found.column("n")[0].as_py()
-    number = f"row_number() OVER (PARTITION BY {key} ORDER BY 1)" if doubled else "1"
+    number = f"row_number() OVER (PARTITION BY {key} ORDER BY 1)" if sides.doubled else "1"
     values = []
     for column in sides.columns:
         name = quote(column.name)
@@ -199,7 +210,7 @@ def _actual_sql(session: Session, sides: Sides, readback: str, made: pa.Schema) 
             continue
         wanted = duck_type(made.field(column.name).type)
         values += [f"TRY_CAST({name} AS {wanted}) AS {column.a}", f"CAST({name} AS VARCHAR) AS {column.raw}"]
-    return f"SELECT {key} AS __k, {number} AS __n, {', '.join(values)} FROM {readback}"
+    return f"SELECT {key} AS __k, {number} AS __n, {', '.join(values)} FROM {answered}"
 
 
 def _make_refs(session: Session, store: Store, sides: Sides, objects: Mapping[str, MappedObject]) -> None:
