@@ -51,9 +51,9 @@ REGIONS = (
     Region("US", "1", tuple(dict.fromkeys(a + e for a in _AREAS for e in _EXCHANGES)), 4, (3, 3, 4)),
     Region("GB", "44", ("71", "72", "73"), 8, (4, 6), "0", "00"),
     Region("SG", "65", tuple(f"9{digit}" for digit in range(1, 9)), 6, (4, 4)),
-    Region("HK", "852", tuple(f"9{digit}" for digit in range(2, 9)), 6, (4, 4)),
+    Region("HK", "852", ("61", "63", "64", "65", "69", "94", "96", "97"), 6, (4, 4)),
     Region("CN", "86", tuple(f"13{digit}" for digit in range(10)), 8, (3, 4, 4), abroad="00"),
-    Region("MY", "60", ("12", "13", "16", "17", "19"), 7, (2, 3, 4), "0", "00"),
+    Region("MY", "60", ("12", "16", "19"), 7, (2, 3, 4), "0", "00"),
 )
 REGION_CODES = tuple(region.code for region in REGIONS)
 
@@ -64,7 +64,7 @@ NOTATIONS = 6
 def notated(regions: np.ndarray, numbers: np.ndarray, notations: np.ndarray) -> pa.Array:
     """The number-th telephone number of each region (index into REGIONS), in one of the six notations.
 
-    Different numbers give different telephone numbers as long as there are fewer than a region has (7 million in Hong Kong).
+    Different numbers give different telephone numbers as long as there are fewer than a region has (8 million in Hong Kong).
     """
     out = np.full(len(regions), None, object)
     for index, region in enumerate(REGIONS):
