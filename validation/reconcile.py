@@ -147,24 +147,29 @@ def _count_sql(sides: Sides) -> str:
     once = " FILTER (j.n = 1)" if sides.doubled else ""
     wanted = [
         f"count(*){once} AS expected",
-        "count_if(NOT j.there) AS missing",
-        "count_if(j.n > 1) AS doubled",
-        "count_if(j.there) AS compared",
+        f"{_number_of('NOT j.there')} AS missing",
+        f"{_number_of('j.n > 1')} AS doubled",
+        f"{_number_of('j.there')} AS compared",
     ]
     for column in sides.columns:
         wanted += [
-            f"count_if(j.there AND {differs(column)}) AS d_{column.e}",
+            f"{_number_of(f'j.there AND {differs(column)}')} AS d_{column.e}",
             f"count(j.{column.e}){once} AS f_{column.e}",
             f"count(j.{column.a}) AS f_{column.a}",
         ]
         if column.ref:
-            wanted.append(f"count_if(j.n = 1 AND {_unresolved(column)}) AS u_{column.e}")
+            wanted.append(f"{_number_of(f'j.n = 1 AND {_unresolved(column)}')} AS u_{column.e}")
         if summed(column):
             wanted += [
                 f"CAST(sum(j.{column.e}){once} AS VARCHAR) AS s_{column.e}",
                 f"CAST(sum(j.{column.a}) AS VARCHAR) AS s_{column.a}",
             ]
     return f"SELECT {', '.join(wanted)} FROM ({joined_sql(sides)}) j"
+
+
+def _number_of(test: str) -> str:
+    """Rows for which a test is true; `count_if` alone is null over no rows, and wider than a Python integer column."""
+    return f"CAST(coalesce(count_if({test}), 0) AS BIGINT)"
 
 
 def _unresolved(column: Column) -> str:
