@@ -50,11 +50,17 @@ def conditions(source: BoundSource) -> tuple[tuple[str, Formula], ...]:
 
 
 def excluded(source: BoundSource) -> str:
-    """Why a row does not move, or null; a condition that could not be computed excludes nothing (it is an issue)."""
+    """Why a row does not move, or null.
+
+    A condition that could not be computed, or reads a text that is no value of its column's type, excludes nothing:
+    the row stays and is told as an issue.
+    """
     cases = []
     if source.where is not None:
-        unmet = f"""{quote("__where")} IS NOT NULL AND NOT coalesce({quote("__where")}['value'], FALSE)"""
-        cases.append(f"WHEN {unmet} THEN {literal(f'where: {source.where.written}')}")
+        unread = [quote(lost_name(column)) for column in source.where.operands if needs_typing(column)]
+        sound = [f"{quote('__where')} IS NOT NULL", *(f"{name} IS NULL" for name in unread)]
+        unmet = f"""NOT coalesce({quote("__where")}['value'], FALSE)"""
+        cases.append(f"WHEN {' AND '.join([*sound, unmet])} THEN {literal(f'where: {source.where.written}')}")
     for number, (_, reason) in enumerate(source.exclude, start=1):
         met = f"""coalesce({quote(f"__exclude {number}")}['value'], FALSE)"""
         cases.append(f"WHEN {met} THEN {literal(reason)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.kinds import TEXTUAL, Kind, kind_of
@@ -21,15 +21,21 @@ def mapping_names(schemas: Iterable[ObjectSchema]) -> dict[str, str]:
 
 
 def write_mapping(
-    schema: ObjectSchema, *, source: str, target: str, names: Mapping[str, str] | None = None
+    schema: ObjectSchema,
+    *,
+    source: str,
+    target: str,
+    names: Mapping[str, str] | None = None,
+    keyless: Container[str] = (),
 ) -> str:
     """YAML of a mapping that mirrors `schema` of the system `source` into the system `target`.
 
     `names` (from `mapping_names`) holds the objects of the project: references to them become lookups, others stay
-    text. The record's own key becomes the external key where there is one, else the record id of the migration.
+    text, and so do references to objects in `keyless`, whose records have no key. The record's own key becomes the external key where there is one, else the record id of the migration.
     """
     known = dict(names or mapping_names([schema]))
     name = known[schema.name]
+    linked = {item: mapping for item, mapping in known.items() if item not in keyless}
     fields = _distinct(schema.field_names, taken=("record_id",), first="field")
     key = fields.get(schema.key, "record_id")
     lines = [
@@ -42,7 +48,7 @@ def write_mapping(
     ]
     if not schema.key:
         lines.append("  record_id: {record_id: true}  # the source has no key: SOURCE:ROW stands for it")
-    lines.extend(f"  {_scalar(fields[item.name])}: {_rule(item, schema, known)}" for item in schema.fields)
+    lines.extend(f"  {_scalar(fields[item.name])}: {_rule(item, schema, linked)}" for item in schema.fields)
     return "\n".join(lines) + "\n"
 
 

@@ -112,13 +112,9 @@ def _entries(rows: _Rows, header: list[str], file: str) -> tuple[tuple[str, str 
             )
             continue
         old, new = row[old_at], row[new_at] or None
-        if old in entries and entries[old] != new:
-            problems.append(
-                Problem(
-                    place, f"the old value {old!r} stands here twice, with different new values", "keep one"
-                )
-            )
-        entries[old] = new
+        if entries.setdefault(old, new) != new:
+            message = f"the old value {old!r} stands here twice, with different new values"
+            problems.append(Problem(place, message, "keep one"))
         if len(entries) > MAX_ENTRIES:
             raise ProjectError.at(
                 place, f"more than {MAX_ENTRIES:,} entries", "use a lookup instead of a value map"

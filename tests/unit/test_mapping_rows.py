@@ -63,7 +63,7 @@ def test_rows_that_do_not_move_say_why_and_have_no_issues(tmp_path: Path):
         ("where: Deleted = false", []),
         ("a test record", []),
         ("where: Deleted = false", []),
-        ("where: Deleted = false", []),
+        (None, ["expr.operand", "required.missing"]),
     ]
 
 
@@ -333,3 +333,9 @@ def test_two_sources_are_united_and_the_readable_form_means_the_same(tmp_path: P
     assert [(row["__id"], row["__source"], row["name"], row["born"], row["kind"], row["__bad"]) for row in found] == [
         ("dyn:1", "dyn", "", None, "new", True), ("sf:1", "sf", "Ann  Li", date(2000, 1, 31), "new", False),
     ]  # fmt: skip
+
+
+def test_fields_may_swap_the_names_of_their_columns(tmp_path: Path):
+    fields = "a: {from: b, clean: upper}\nb: {from: A}\nc: {expr: 'concat(A, b)'}"
+    (row,) = map_one(tmp_path, fields, [{"Id": "1", "A": "x", "b": "y"}], A="string", b="string")
+    assert (row["a"], row["b"], row["c"]) == ("Y", "x", "xy")

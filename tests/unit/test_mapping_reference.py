@@ -1,0 +1,85 @@
+"""docs/mapping.md is complete and true: every key, verb, function, operator, rule, type and directive stands in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from migrator.core.document import Document
+from migrator.core.mapped import Normaliser, Survivorship
+from migrator.core.schema import FieldType
+from migrator.mapping import bind, parse_mapping
+from migrator.mapping.dates import DIRECTIVES
+from migrator.mapping.functions import FUNCTIONS, OPERATORS
+from migrator.mapping.issues import RULES
+from migrator.mapping.model import DedupeRule, FieldRule, MappingRule, SourceRule
+from migrator.mapping.transforms import VERBS
+from tests.mapping_kit import make_schema
+
+PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
+
+
+def table_under(heading: str) -> dict[str, str]:
+    part = re.split(r"^#+ ", PAGE.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| (.+?) \|$", part, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [
+        ("Keys of a file", MappingRule),
+        ("Keys of a source", SourceRule),
+        ("Keys of a field", FieldRule),
+        ("Keys of dedupe", DedupeRule),
+    ],
+)
+def test_every_key_has_its_line(heading: str, model: type[BaseModel]):
+    assert list(table_under(heading)) == [field.alias or name for name, field in model.model_fields.items()]
+
+
+def test_verbs_functions_and_rules_stand_there_as_the_code_has_them():
+    assert {name: text.replace("`", "") for name, text in table_under("Clean verbs").items()} == {
+        name: verb.summary for name, verb in VERBS.items()
+    }
+    functions = {name: f"`{item.example}` | {item.summary}" for name, item in FUNCTIONS.items()}
+    assert table_under("Expressions") == functions
+    assert table_under("Issues") == dict(RULES)
+
+
+def test_operators_types_directives_and_words_stand_there():
+    words = [
+        *OPERATORS,
+        *DIRECTIVES,
+        *(item.value for kind in (FieldType, Normaliser, Survivorship) for item in kind),
+    ]
+    missing = [word for word in words if word.replace("|", "\\|") not in PAGE]
+    assert missing == []
+
+
+def test_the_example_at_the_top_binds():
+    text = PAGE.split("```yaml\n", 1)[1].split("```", 1)[0]
+    contact = make_schema(
+        "Contact", FirstName="string", AccountId="reference:Account", IsDeleted="boolean", PhotoUrl="string"
+    )
+    other = make_schema(
+        "contact",
+        key="contactid",
+        firstname="string",
+        parentcustomerid="reference:account",
+        statecode="integer",
+    )
+    account = (
+        "mapping: account\ntarget: {system: new, object: account, key: k}\n"
+        "sources: {salesforce: {object: Account}, dynamics: {object: account}}\n"
+    )
+    mappings = [
+        parse_mapping(Document(body, name), Path()) for name, body in (("c.yaml", text), ("a.yaml", account))
+    ]
+    systems = {
+        "salesforce": {"Contact": contact, "Account": make_schema("Account")},
+        "dynamics": {"contact": other, "account": make_schema("account", key="accountid")},
+    }
+    assert [item.name for item in bind(mappings, systems).mappings] == ["account", "contact"]
