@@ -28,7 +28,7 @@ _LINE_END, _DOCUMENT_END = "\n", "\n..."  # what PyYAML puts after a scalar
 
 _HEADER = """\
 # Rules for the records of {object} in the new system, run by Great Expectations after the load, in its own words:
-# https://greatexpectations.io/expectations lists what `type` and `kwargs` may be. `migrator validate` reports them.
+# its gallery of expectations says what `type` and `kwargs` may be. `migrator validate` reports what breaks them.
 # Written from the mapping. Edit freely: once you do, this file is yours and is never written over.
 # severity: critical blocks the cutover, warning and info have to be accepted.
 """

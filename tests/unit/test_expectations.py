@@ -245,3 +245,17 @@ def test_nothing_leaves_the_machine(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout.strip().endswith("really ran"), done.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_import_that_would_end_the_process_silently_is_an_error(tmp_path: Path) -> None:
+    """As some pyspark beside great_expectations does: status 0, and the tests would pass without having run."""
+    package = tmp_path / "great_expectations"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit(0)")
+    program = "from validation import gx; gx.known_types()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60,
+        env={"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}", "PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "pyspark" in done.stderr
