@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.dynamics_export.batch import Batch, Piece, finish, place_of_line
+from connectors.dynamics_export.parties import bare
 from connectors.dynamics_export.regions import refuse_declarations
 from connectors.dynamics_export.schema import UNDECLARED, EntityPlan, FieldPlan
 from migrator.core.connector import Reject
@@ -175,7 +176,7 @@ def _lay_out(record: _Element, plan: EntityPlan) -> dict[str, str] | tuple[str, 
     own, key = record.attributes.get("id"), cells.get(plan.key)
     if own is None and key is None:
         return "xml.no-id", f"the record has neither an id nor the field {plan.key!r}"
-    if own is not None and key is not None and _bare(own) != _bare(key):
+    if own is not None and key is not None and bare(own) != bare(key):
         extra["record@id"] = own
     if extra:
         cells[UNDECLARED] = json.dumps(extra, ensure_ascii=False)
@@ -217,7 +218,7 @@ def _lay_out_parties(element: _Element, name: str, cells: dict[str, str], extra:
 def _party(element: _Element) -> dict[str, object]:
     """One party: its own attributes and its fields, named as columns are."""
     party: dict[str, object] = {
-        name: _bare(value) if name == "id" else value for name, value in element.attributes.items()
+        name: bare(value) if name == "id" else value for name, value in element.attributes.items()
     }
     if element.tag != "activitypointerrecords":
         party["#element"] = element.tag
@@ -231,7 +232,7 @@ def _party(element: _Element) -> dict[str, object]:
                 case "name":
                     continue
                 case "value":
-                    party[name] = _bare(value) if name.endswith("id") else value
+                    party[name] = bare(value) if name.endswith("id") else value
                 case "lookupentity":
                     party[f"{name}__type"] = value
                 case "lookupentityname":
@@ -253,10 +254,6 @@ def _plain(element: _Element) -> object:
             **({"#parties": [_party(item) for item in element.children]} if element.children else {}),
         }
     return rest["value"]
-
-
-def _bare(guid: str) -> str:
-    return guid.strip("{} \t\r\n").lower()
 
 
 def _written(element: _Element) -> str:

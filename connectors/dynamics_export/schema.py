@@ -86,6 +86,11 @@ class EntityPlan:
     fields: dict[str, FieldPlan]
     columns: tuple[str, ...]
 
+    @property
+    def party_fields(self) -> tuple[str, ...]:
+        """Fields that hold party lists."""
+        return tuple(item.name for item in self.fields.values() if item.parties)
+
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:

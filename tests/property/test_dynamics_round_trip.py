@@ -29,6 +29,8 @@ FIELDS = {
     "bossid": {"type": "lookup", "lookupType": "a"},
     "customerid": "customer",
     "file": "filedata",
+    "to": "partylist",
+    "cc": "partylist",
 }
 LOOKUP = st.fixed_dictionaries(
     {"value": GUIDS, "lookupentity": st.sampled_from(["a", "account", "contact"])},
@@ -77,6 +79,24 @@ VALUE = st.lists(
     ),
     max_size=4,
 ).map("".join)
+PARTY = st.builds(
+    lambda guid, value, rest, more: (
+        f'<activitypointerrecords id="{guid}"><field name="partyid" value="{guid.upper()}"{rest} />\n'
+        f'<field name="addressused" value="{value}"/>{more}</activitypointerrecords>'
+    ),
+    GUIDS,
+    VALUE.filter(lambda value: not set(value) & set("\n\r\t")),
+    st.sampled_from(
+        ["", ' lookupentity="contact"', ' lookupentity="contact" lookupentityname="A &amp; B"', ' odd="1"']
+    ),
+    st.just("")
+    | st.sampled_from(
+        ['<field name="addressused" value="2"/>', "<field name='x' value='1'/>", '<field name="y"/>']
+    ),
+)
+PLAIN_PARTY = PARTY.filter(
+    lambda text: text.count("addressused") == 1 and "='" not in text and "y" not in text[-50:]
+)
 PLAIN = {"name": "plain", "end": " />", "rest": "", "blank": "\n  ", "record": ' id="A"'}
 ODD = {
     "name": [*FIELDS, "new_unknown"],
@@ -91,18 +111,25 @@ ODD = {
 @given(st.data())
 def test_both_ways_of_reading_agree(data: st.DataObject) -> None:
     """Also on what the export tool never writes: raw line ends, any escape, and one oddity at a time."""
-    oddity = data.draw(st.sampled_from(["", *ODD]))
+    oddity = data.draw(st.sampled_from(["", "party", *ODD]))
 
     def part(what: str) -> str:
         return data.draw(st.sampled_from(ODD[what])) if what == oddity else PLAIN[what]
 
+    def field(name: str) -> str:
+        if name in {"to", "cc"} and oddity != "name":
+            parties = data.draw(st.lists(PARTY if oddity == "party" else PLAIN_PARTY, max_size=3))
+            return (
+                f'<field name="{name}" value="">{"".join(parties)}</field>'
+                if parties
+                else f'<field name="{name}" value=""/>'
+            )
+        return f'<field name="{name}" value="{data.draw(VALUE)}"{part("rest")}{part("end")}{part("blank")}'
+
     def record() -> str:
         known = list(FIELDS)[0 if oddity == "record" else 1 :]  # a key unlike the id is an oddity too
         names = data.draw(st.permutations(known))[: data.draw(st.integers(0, 4))]
-        fields = "".join(
-            f'<field name="{part("name") if oddity == "name" else name}" value="{data.draw(VALUE)}"{part("rest")}{part("end")}{part("blank")}'
-            for name in names
-        )
+        fields = "".join(field(part("name") if oddity == "name" else name) for name in names)
         return f"{part('blank')}<record{part('record')}>{fields}</record>"
 
     text = "".join(record() for _ in range(data.draw(st.integers(1, 4)))) + part("blank")
