@@ -15,7 +15,13 @@ from tests.mapping_kit import bind_texts, engine, issues, make_schema, map_one, 
 
 
 def test_every_staged_row_comes_out_once_with_an_id_of_its_own(tmp_path: Path):
-    rows = [{"Id": "1"}, {"Id": None}, {"Id": ""}, {"Id": "1", "__copy": 1}, {"Id": "1", "__copy": 2}]
+    rows = [
+        {"Id": "1"},
+        {"Id": None},
+        {"Id": ""},
+        {"Id": "1", "Name": "Acme", "__copy": 1},
+        {"Id": "1", "__copy": 2},
+    ]
     found = map_one(tmp_path, "n: {from: N}", rows, N="string")
     assert [(row["__id"], row["__key"], [rule for _, rule, _ in issues(row)]) for row in found] == [
         ("old:(row 1)", "(row 1)", ["key.missing"]),
@@ -141,7 +147,7 @@ def link_rows(
     compiled = compile_mapping(next(item for item in bound.mappings if item.name == "task"))
     accounts = [
         {"Id": "1", "Name": "Acme", "Kind": "firm"}, {"Id": "2", "Name": "Ann", "Kind": "person"},
-        {"Id": "3", "Name": "Twin", "Kind": "other"}, {"Id": "4", "Name": "Twin", "Kind": "other"}, {"Id": "1", "__copy": 1},
+        {"Id": "3", "Name": "Twin", "Kind": "other"}, {"Id": "4", "Name": "Twin", "Kind": "other"}, {"Id": "1", "Name": "Acme", "__copy": 1},
     ]  # fmt: skip
     staged = {
         "old/Account": staged_table(account, accounts),
@@ -339,3 +345,20 @@ def test_fields_may_swap_the_names_of_their_columns(tmp_path: Path):
     fields = "a: {from: b, clean: upper}\nb: {from: A}\nc: {expr: 'concat(A, b)'}"
     (row,) = map_one(tmp_path, fields, [{"Id": "1", "A": "x", "b": "y"}], A="string", b="string")
     assert (row["a"], row["b"], row["c"]) == ("Y", "x", "xy")
+
+
+def test_rows_never_multiply_even_when_the_linked_keys_are_not_unique(tmp_path: Path):
+    account, task = make_schema("Account"), make_schema("Task", Ref="reference:Account")
+    text = "mapping: task\ntarget: {system: new, object: task, key: rid}\nsource: {system: old, object: Task}\nfields: {ref: {from: Ref, lookup: account}}\n"
+    bound = bind_texts(
+        {"task.yaml": text, "account.yaml": LINKED["account.yaml"].replace("{name: {from: Name}}", "{}")},
+        {"old": [account, task]},
+        tmp_path,
+    )
+    compiled = compile_mapping(next(item for item in bound.mappings if item.name == "task"))
+    staged = {
+        "old/Account": staged_table(account, [{"Id": "1"}, {"Id": "1"}]),
+        "old/Task": staged_table(task, [{"Id": "9", "Ref": "1"}]),
+    }
+    with engine(tmp_path) as session:
+        assert [row["ref"] for row in run_sql(session, compiled, staged)] == ["account/old:1"]
