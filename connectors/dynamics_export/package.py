@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -196,15 +196,26 @@ def open_packages(path: Path) -> list[Package]:
             f"{path}: holds no {SCHEMA} and no zip with one",
             hint="give the Configuration Migration zip or its folder",
         )
+    _refuse_damaged(path)
     return [FolderPackage(item) if item.is_dir() else ZipPackage.open(item) for item in found]
 
 
+def _refuse_damaged(folder: Path) -> None:
+    """A damaged zip beside the exports may be one of them: leaving it out would lose what it holds in silence."""
+    for item in sorted(folder.iterdir()):
+        if item.is_file() and item.suffix.lower() == ".zip" and not zipfile.is_zipfile(item):
+            Archive(item).close()  # raises, and says what is wrong with it
+
+
 def _zip_has_schema(path: Path) -> bool:
-    """Whether a zip's directory names a schema; a damaged zip in a folder of exports counts, so that it is complained of."""
+    """Whether a zip's directory names a schema."""
     if not zipfile.is_zipfile(path):
-        return path.suffix.lower() == ".zip"
-    with zipfile.ZipFile(path) as archive:
-        return any(_is_schema(name.replace("\\", "/")) for name in archive.namelist())
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(_is_schema(name.replace("\\", "/")) for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
+        return False
 
 
 def _is_schema(name: str) -> bool:
@@ -233,8 +244,3 @@ def _content_start(path: Path, info: zipfile.ZipInfo, place: str) -> int:
         raise FatalError(f"{place}: the zip has no such member where its directory says it is")
     names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     return info.header_offset + 30 + names
-
-
-def place_of(packages: Iterable[Package]) -> str:
-    """The exports in words, for messages."""
-    return ", ".join(item.place for item in packages)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.dynamics_export import DynamicsExport
+from connectors.dynamics_export import DynamicsExport, recognise
 from migrator.core.errors import FatalError
 from tests.migration_export import Table, data_xml, pack, schema_xml, write_zip
 
@@ -175,3 +175,11 @@ def test_a_zip_without_data_or_schema_says_so(tmp_path: Path) -> None:
         everything(tmp_path / "f.zip")
     pack(tmp_path / "g.zip", schema_xml(A, B).encode(), data_xml(A, B).encode())
     assert everything(tmp_path / "g.zip") == 10
+
+
+def test_a_damaged_zip_beside_an_export_is_not_left_out(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "1.zip", A, B)
+    (tmp_path / "2.zip").write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(FatalError, match=r"2\.zip: this is not a whole zip"):
+        everything(tmp_path)
+    assert recognise(str(tmp_path / "2.zip")) is None

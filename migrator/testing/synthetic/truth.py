@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,11 +121,3 @@ class EntityWriter:
     def close(self) -> None:
         """Finish the file."""
         self._writer.close()
-
-
-def bad_cells(truth: Truth, kind: str) -> Iterator[tuple[ObjectTruth, BadCell]]:
-    """All bad values of a kind, with their object."""
-    for item in truth.objects.values():
-        for cell in item.bad:
-            if cell.kind == kind:
-                yield item, cell
