@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from migrator.load.load import LoadReport
     from migrator.load.plan import Plan
 
+_WIDE = 60
 _HELD = ("quarantined", "pending")
 
 
@@ -195,7 +196,8 @@ def quarantine(found: Quarantined, console: Console) -> None:
     table = _table("record", "rule", "field", "value", "what to do")
     for row in found.rows:
         where = f"{row.object}/{row.record}" if row.record else row.place or row.object
-        table.add_row(*(escape(text or "") for text in (where, row.rule, row.field, row.value, row.hint)))
+        cells = (where, row.rule, row.field, _brief_text(row.value), row.hint)
+        table.add_row(*(escape(text or "") for text in cells))
     console.print(table)
     if found.total > len(found.rows):
         console.print(f"{len(found.rows):,} of {found.total:,} shown; more: --limit N")
@@ -230,6 +232,13 @@ def life(found: Life, console: Console) -> None:
         for name, value in facts:
             table.add_row(escape(name), escape(value))
         console.print(table)
+
+
+def _brief_text(text: str | None) -> str:
+    """A long value cut for the eye, and seen to be cut; `--json` has it whole."""
+    if text is None or len(text) <= _WIDE:
+        return text or ""
+    return f"{text[:_WIDE]}… ({len(text):,} characters)"
 
 
 def _brief(tally: Any) -> str:

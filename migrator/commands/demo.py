@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from migrator.core.progress import Progress, Quiet
 from migrator.testing.synthetic import generate
 
 QUIET = Quiet()
-SHOWN = 12
-"""Quarantined records the demo lists."""
+A_RULE = 1
+"""Quarantined records the demo lists of each rule of an object."""
+MANY = 5_000
+"""Quarantined records looked through for them."""
 MAPPINGS = "demo"
 """The folder of the shipped mappings that the demo runs: Salesforce and Dynamics exports into one CRM."""
 MARK = "exports/truth.json"
@@ -49,8 +52,19 @@ def demo(folder: Path, *, scale: int, seed: int, progress: Progress = QUIET) -> 
     """Make the exports and the project in `folder` (once), and run it; a second call has nothing left to do."""
     project = _make(folder, scale, seed)
     done = run(project, progress=progress)
-    shown = quarantine(project, (), (), limit=SHOWN)
+    shown = _sample(quarantine(project, (), (), limit=MANY))
     return DemoReport(folder, folder / "new_crm.db", done, shown, _next(shown))
+
+
+def _sample(found: Quarantined) -> Quarantined:
+    """The first of every kind of trouble, not the first of one kind."""
+    seen: Counter[tuple[str, str]] = Counter()
+    chosen = []
+    for row in found.rows:
+        seen[row.object, row.rule] += 1
+        if seen[row.object, row.rule] <= A_RULE:
+            chosen.append(row)
+    return Quarantined(tuple(chosen), found.total)
 
 
 def shipped(name: str) -> Path:
