@@ -152,9 +152,10 @@ def _write_mappings(workspace: Workspace, staged: dict[str, tuple[ObjectSchema, 
         names = mapping_names(schemas)
         if len(staged) > 1:
             names = {name: f"{system}_{mapping}" for name, mapping in names.items()}
+        keyless = {schema.name for schema in schemas if not schema.key}
         for schema in schemas:
             name = names[schema.name]
-            text = write_mapping(schema, source=system, target=TARGET, names=names)
+            text = write_mapping(schema, source=system, target=TARGET, names=names, keyless=keyless)
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
             records = store.need(Kind.STAGED, f"{system}/{schema.name}", made_by="extract").rows
             written.append(InitObject(system, schema.name, name, records, len(schema.fields), schema.key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -15,7 +15,7 @@ from migrator.core.mask import mask
 from migrator.dedupe.story import ClusterStory, explain_cluster
 from migrator.extract.profile import ObjectProfile
 from migrator.extract.profile import profile as profile_object
-from migrator.mapping.bound import Bound, Column, Formula, Input
+from migrator.mapping.bound import Bound, BoundField, Column, Constant, Formula, Input
 from migrator.staging import life as lives
 from migrator.staging import quarantine as held
 from migrator.staging.accounting import Accounting, account
@@ -46,6 +46,8 @@ class Life:
     unmask: bool
     personal: frozenset[str]
     """Source columns that hold personal values."""
+    ways: Mapping[str, str]
+    """Target field → how its value is made, in the mapping's words."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -103,15 +105,17 @@ class Life:
         return mask(str(value)) if personal and not self.unmask else str(value)
 
     def _way(self, item: lives.MappedField) -> str:
-        way = [self._show(item.mapped, item.personal)]
-        for title, value in (("survived as", item.survived), ("planned as", item.planned)):
-            shown = self._show(value, item.personal)
-            if value is not None and shown != way[-1].removeprefix(f"{title} "):
-                way.append(f"{title} {shown}")
-        if len(way) > 1 and way[1].endswith(way[0]):
-            del way[1]
+        """From the source's value to what is planned, a stage at a time; stages that change nothing are left out."""
+        stages = [("", item.mapped), ("survived as ", item.survived), ("planned as ", item.planned)]
+        way: list[str] = []
+        before: object = None
+        for title, value in stages:
+            if not way or (value is not None and value != before):
+                way.append(title + self._show(value, item.personal))
+                before = value
         issues = [f"[{issue.rule}: {self._show(issue.value, item.personal)}]" for issue in item.issues]
-        return "  ".join([" → ".join(dict.fromkeys(way)), *issues])
+        how = self.ways.get(item.name, "")
+        return "  ".join([" → ".join(way), *issues, *([f"({how})"] if how else [])])
 
     def _cluster(self, cluster: lives.Clustered) -> Iterator[tuple[str, str]]:
         yield "survivor", cluster.survivor
@@ -121,7 +125,7 @@ class Life:
                 yield member.id, f"{member.rule or ''} {evidence}".strip()
             for field in self.story.fields:
                 if field.disputed:
-                    yield f"{field.field} from", f"{field.donor} ({field.rule})"
+                    yield f"{field.field} from", f"{field.donor} ({field.rule.value})"
 
 
 def status(project: Project) -> Accounting:
@@ -155,7 +159,7 @@ def explain(project: Project, reference: str, *, unmask: bool = False) -> Life:
             story = explain_cluster(session, workspace.store, obj, found.record)
         source = found.record.partition(":")[0]
         personal = _feeds(bound, found.object)[source] | _declared(project, found)
-        return Life(found, story, unmask, personal)
+        return Life(found, story, unmask, personal, _ways(bound, found.object, source))
 
 
 def profile(project: Project, names: Sequence[str]) -> list[ObjectProfile]:
@@ -198,6 +202,31 @@ def _feeds(bound: Bound, name: str) -> dict[str, frozenset[str]]:
         )
         for source in mapping.sources
     }
+
+
+def _ways(bound: Bound, name: str, source: str) -> dict[str, str]:
+    """How each field of a mapping gets its value from one source, told like the YAML says it."""
+    mapping = next(item for item in bound.mappings if item.name == name)
+    fields = next(item.fields for item in mapping.sources if item.name == source)
+    return {field.name: _how(field) for field in fields}
+
+
+def _how(field: BoundField) -> str:
+    match field.input:
+        case Column(name=column):
+            first = f"from {column}"
+        case Formula(written=written):
+            first = f"expr {written}"
+        case Constant(text=text):
+            first = "left empty" if text is None else f"value {text}"
+        case _:
+            first = "record id"
+    steps = [first, *field.clean]
+    if field.values is not None:
+        steps.append("value map")
+    if field.lookup:
+        steps.append("look-up " + ", ".join(target.mapping for target in field.lookup))
+    return ", ".join(steps)
 
 
 def _columns(read: Input) -> tuple[Column, ...]:

@@ -33,6 +33,7 @@ from migrator.load.plan import Groups, Plan, Retry
 from migrator.load.plan import plan as plan_objects
 from migrator.mapping.compile import compile_mapping
 from migrator.mapping.run import map_object
+from migrator.mapping.sql import readable
 from migrator.staging.accounting import Accounting, account
 from migrator.staging.store import Dataset
 
@@ -88,7 +89,7 @@ def show_sql(project: Project, name: str) -> str:
         bound = bind_project(workspace)
         selected(bound, [name])
         found = next(item for item in bound.mappings if item.name == name)
-        return compile_mapping(found).sql
+        return readable(compile_mapping(found).sql)
 
 
 def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
