@@ -59,26 +59,37 @@ SELECT {own}, {fields}, r.{_FP}, {_action()} AS {quote(columns.ACTION)},
 FROM held AS r"""
 
 
-def numbered(obj: MappedObject, judged_file: str, batch_rows: int) -> str:
-    """The PLAN itself: judged rows under their own names, those to send numbered into batches.
+def ordered(obj: MappedObject, judged_file: str) -> str:
+    """Places (row numbers in the judged file) of the rows to send, in the order they go: children of one parent together.
 
-    The order is found on the narrow columns only and joined back by place in the file: sorting whole rows costs thrice.
+    Only this narrow column is sorted and written; its own row numbers are the order. A window function would do the
+    same, but the engine cannot spill one, and sorting whole rows costs thrice.
     """
-    rows = f"read_parquet({literal(judged_file)}, file_row_number = true)"
-    link = next((f"f{place}" for place, item in enumerate(obj.fields) if _holds(obj, item.name)), "NULL")
+    links = [f"f{place} NULLS FIRST" for place, item in enumerate(obj.fields) if _holds(obj, item.name)]
+    return (
+        f"SELECT file_row_number AS place FROM {_numbered_rows(judged_file)}"
+        f" WHERE {quote(columns.ACTION)} IN ({listed(SENT)}) ORDER BY {', '.join([*links[:1], _ID])}"
+    )
+
+
+def numbered(obj: MappedObject, judged_file: str, ordered_file: str, batch_rows: int) -> str:
+    """The PLAN itself: judged rows under their own names, those to send numbered into batches."""
     own = ", ".join(f"r.{quote(name)}" for name in _OWN)
     fields = ", ".join(f"r.f{place} AS {quote(item.name)}" for place, item in enumerate(obj.fields))
     rest = ", ".join(
         f"r.{quote(name)}"
         for name in (columns.FINGERPRINT, columns.ACTION, columns.REASON, columns.ISSUES, columns.KNOWN)
     )
-    return f"""
-WITH numbered AS (
-  SELECT file_row_number AS place,
-         (row_number() OVER (ORDER BY {link} NULLS FIRST, {_ID}) - 1) // {batch_rows:d} AS batch
-  FROM {rows} WHERE {quote(columns.ACTION)} IN ({listed(SENT)}))
-SELECT {own}, {fields}, {rest}, CAST(n.batch AS INTEGER) AS {quote(columns.BATCH)}
-FROM {rows} AS r LEFT JOIN numbered AS n ON n.place = r.file_row_number"""
+    return (
+        f"SELECT {own}, {fields}, {rest},"
+        f" CAST(n.file_row_number // {batch_rows:d} AS INTEGER) AS {quote(columns.BATCH)}"
+        f" FROM {_numbered_rows(judged_file)} AS r"
+        f" LEFT JOIN {_numbered_rows(ordered_file)} AS n ON n.place = r.file_row_number"
+    )
+
+
+def _numbered_rows(file: str) -> str:
+    return f"read_parquet({literal(file)}, file_row_number = true, hive_partitioning = false)"
 
 
 def _holds(obj: MappedObject, name: str) -> bool:

@@ -18,7 +18,7 @@ from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
 
 LINKS = "__links"
-_ID, _FP, _BATCH = quote(columns.ID), quote(columns.FINGERPRINT), quote(columns.BATCH)
+_ID, _FP = quote(columns.ID), quote(columns.FINGERPRINT)
 
 
 def deferred(obj: MappedObject) -> tuple[Link, ...]:
@@ -33,10 +33,8 @@ def links_fingerprint(store: Store, obj: MappedObject, planned: Dataset) -> str:
     return fingerprint("links", planned.id, [item.id if item else "" for item in found])
 
 
-def changed_links(
-    store: Store, session: Session, obj: MappedObject, planned: Dataset, *, batch_rows: int
-) -> str:
-    """SQL for the loaded records whose deferred links are not yet as the plan wants them, numbered into batches.
+def changed_links(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
+    """SQL for the loaded records whose deferred links are not yet as the plan wants them, in the order they are sent.
 
     A link whose other end is not in the target is sent empty; it is told as a warning until that record comes.
     """
@@ -57,11 +55,9 @@ def changed_links(
         f" FROM {relation(session, planned)} AS r JOIN {own} AS x ON x.{_ID} = r.{_ID} {joins}"
         f" WHERE x.target_id IS NOT NULL AND x.outcome <> 'refused' AND x.{_FP} = r.{_FP}"
     )
-    first = quote(links[0].field)
     return (
-        f"SELECT * EXCLUDE (__before),"
-        f" CAST((row_number() OVER (ORDER BY {first} NULLS FIRST, {_ID}) - 1) // {batch_rows:d} AS INTEGER) AS {_BATCH}"
-        f" FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before ORDER BY {_BATCH}, {_ID}"
+        f"SELECT * EXCLUDE (__before) FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before"
+        f" ORDER BY {quote(links[0].field)} NULLS FIRST, {_ID}"
     )
 
 

@@ -7,11 +7,11 @@ sent again by its external keys, and the end is the same. Nothing is deleted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.core.boundary import boundary
@@ -22,7 +22,7 @@ from migrator.core.progress import Progress
 from migrator.core.retry import PATIENT, RetryPolicy
 from migrator.core.schema import FieldSchema, ObjectSchema
 from migrator.load.links import changed_links, deferred, links_fingerprint, nothing_left
-from migrator.load.outbound import make_outbound, read_batches
+from migrator.load.outbound import cut_batches, make_outbound, read_batches
 from migrator.load.plan import Groups, is_stale, plan
 from migrator.load.send import Sender
 from migrator.load.settle import settle
@@ -162,11 +162,11 @@ class _Loading:
         self._sender.patiently(lambda: self._sender.target.prepare(target_schemas(self._objects)))
         for obj in self._objects:
             self._check_not_replaced(obj)
-        for group in self._groups:
-            for obj in group:
-                self._send_rows(obj, plans[obj.name])
-            for obj in group:
-                self._send_links(obj, plans[obj.name])
+        for obj in self._objects:
+            self._send_rows(obj, plans[obj.name])
+        # a link that closes a circle points into a later group: only when all rows are there can it be set
+        for obj in self._objects:
+            self._send_links(obj, plans[obj.name])
         report = self._report()
         if report.refused or self._waiting.total():
             # Only a plan tells which rows now wait, and for what: the root causes must be on record.
@@ -211,8 +211,17 @@ class _Loading:
             outbound = make_outbound(self._store, self._session, obj, planned)
             self._waiting[obj.name] = outbound.detail["left"] - outbound.rows
             if outbound.rows:
+                self._progress.start("load", obj.name, outbound.rows)
                 building = self._store.build(Kind.OUTCOMES, obj.name, planned.id)
-                self._send("load", obj, outbound.files[0], outbound.rows, building)
+                batches = read_batches(outbound.files[0])
+                self._send(
+                    "load",
+                    obj,
+                    batches,
+                    self._sender.upsert,
+                    building=building,
+                    counted=self._outcomes[obj.name],
+                )
         # A killed load may have left one, with nothing of it to be sent any more.
         self._store.discard(Kind.OUTBOUND, obj.name)
 
@@ -225,23 +234,31 @@ class _Loading:
         building = self._store.build(Kind.LINKS, obj.name, planned.id)
         wanted = building.folder / "wanted.parquet"
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        size = self._sender.target.facts.batch_rows
-        sql = changed_links(self._store, self._session, obj, planned, batch_rows=size)
-        rows = self._session.write(sql, wanted)
+        rows = self._session.write(changed_links(self._store, self._session, obj, planned), wanted)
         if rows:
-            self._send("links", obj, wanted, rows, building)
+            self._progress.start("links", obj.name, rows)
+            batches = cut_batches(wanted, self._sender.target.facts.batch_rows)
+            self._send(
+                "links", obj, batches, self._sender.update, building=building, counted=self._links[obj.name]
+            )
             made_of = links_fingerprint(self._store, obj, planned)
         # An empty set of links under this fingerprint says that the pass has been made.
         marker = self._store.build(Kind.LINKS, obj.name, made_of)
         marker.add_table(nothing_left())
         marker.complete()
 
-    def _send(self, step: str, obj: MappedObject, file: Path, rows: int, building: Building) -> None:
+    def _send(
+        self,
+        step: str,
+        obj: MappedObject,
+        batches: Iterator[pa.Table],
+        write: Callable[[MappedObject, pa.Table], pa.Table],
+        *,
+        building: Building,
+        counted: Counter[str],
+    ) -> None:
         """Batch by batch: send, match, record; then enter what was recorded in the crosswalk."""
-        write = self._sender.upsert if step == "load" else self._sender.update
-        counted = (self._outcomes if step == "load" else self._links)[obj.name]
-        self._progress.start(step, obj.name, rows)
-        for batch in read_batches(file):
+        for batch in batches:
             boundary(f"{step}.batch-intended")
             answers = write(obj, batch)
             boundary(f"{step}.batch-answered")
@@ -252,7 +269,7 @@ class _Loading:
             self._progress.advance(step, obj.name, batch.num_rows)
         building.complete()
         settle(self._store, self._session, obj)
-        self._progress.done(step, obj.name, ", ".join(f"{n} {word}" for word, n in sorted(counted.items())))
+        self._progress.done(step, obj.name, ", ".join(f"{n:,} {word}" for word, n in sorted(counted.items())))
 
     def _report(self) -> LoadReport:
         return LoadReport(

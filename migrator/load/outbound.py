@@ -51,24 +51,35 @@ def parents(store: Store, session: Session, link: Link) -> str:
     )
 
 
-def read_batches(path: Path, *, column: str = columns.BATCH) -> Iterator[pa.Table]:
-    """The rows of each batch in turn from a file sorted by `column`; never more than a row group and a batch in memory."""
+def read_batches(path: Path) -> Iterator[pa.Table]:
+    """The rows of each batch in turn from a file sorted by `__batch`; never more than a row group and a batch in memory."""
     waiting: list[pa.Table] = []
     current: int | None = None
-    with pq.ParquetFile(path) as file:
-        for page in file.iter_batches(batch_size=20_000):
-            rows = pa.Table.from_batches([page])
-            for start, end in _runs(rows.column(column)):
-                number = rows.column(column)[start].as_py()
-                if current is not None and number < current:
-                    raise AssertionError(f"{path}: batches are out of order")
-                if waiting and number != current:
-                    yield pa.concat_tables(waiting)
-                    waiting = []
-                current = number
-                waiting.append(rows.slice(start, end - start))
+    for rows in _pages(path, 20_000):
+        numbers = rows.column(columns.BATCH)
+        for start, end in _runs(numbers):
+            number = numbers[start].as_py()
+            if current is not None and number < current:
+                raise AssertionError(f"{path}: batches are out of order")
+            if waiting and number != current:
+                yield pa.concat_tables(waiting)
+                waiting = []
+            current = number
+            waiting.append(rows.slice(start, end - start))
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def cut_batches(path: Path, size: int) -> Iterator[pa.Table]:
+    """The rows of a file in its own order, in batches of `size`, numbered in `__batch` from 0."""
+    for number, rows in enumerate(_pages(path, size)):
+        yield rows.append_column(columns.BATCH, pa.array([number] * rows.num_rows, pa.int32()))
+
+
+def _pages(path: Path, size: int) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        for page in file.iter_batches(batch_size=size):
+            yield pa.Table.from_batches([page])
 
 
 def _runs(numbers: pa.ChunkedArray) -> list[tuple[int, int]]:

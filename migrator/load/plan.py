@@ -16,7 +16,7 @@ from migrator.core.errors import ProjectError
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import Link, MappedObject
 from migrator.load.canonical import row_fingerprint
-from migrator.load.judge import Inputs, judged, numbered
+from migrator.load.judge import Inputs, judged, numbered, ordered
 from migrator.load.settle import settle
 from migrator.staging import columns
 from migrator.staging.action import QUARANTINED, SENT, Action, listed
@@ -222,11 +222,12 @@ class _Planning:
     def _build(self, obj: MappedObject) -> Dataset:
         building = self._store.build(Kind.PLAN, obj.name, self.fingerprints[obj.name])
         building.folder.mkdir(parents=True, exist_ok=True)
-        scratch = building.folder / "judged.parquet"
+        scratch, order = building.folder / "judged.parquet", building.folder / "ordered.parquet"
         self._session.write(judged(obj, self._inputs_for(obj)), scratch)
+        self._session.write(ordered(obj, str(scratch)), order)
         counts = self._counts(scratch)
-        building.add(lambda path: self._session.write(numbered(obj, str(scratch), self._batch_rows), path))
-        scratch.unlink()
+        made = numbered(obj, str(scratch), str(order), self._batch_rows)
+        building.add(lambda path: self._session.write(made, path))
         sent = sum(counts.get(item.value, 0) for item in SENT)
         return building.complete(
             {

@@ -22,7 +22,8 @@ def settle(store: Store, session: Session, obj: MappedObject) -> None:
     """Enter in the crosswalk what a load, finished or killed, has recorded of an object and not entered yet."""
     for kind in (Kind.OUTCOMES, Kind.LINKS):
         unfinished = store.unfinished(kind, obj.name)
-        if unfinished is not None and unfinished.parts:
+        # Damaged parts are worth nothing: their rows are sent again, by key, and make no second record.
+        if unfinished is not None and unfinished.parts and unfinished.intact:
             store.build(kind, obj.name, unfinished.fingerprint, resume=True).complete()
         recorded = store.current(kind, obj.name)
         if recorded is not None and recorded.rows:
@@ -36,12 +37,20 @@ def _fold(store: Store, session: Session, recorded: Dataset) -> None:
     if before is not None and before.detail.get("folded") == recorded.id:
         return
     old, new = relation(session, before, columns.CROSSWALK), relation(session, recorded)
-    sql = _with_rows(old, new) if recorded.kind is Kind.OUTCOMES else _with_links(old, new)
+    if recorded.kind is Kind.LINKS:
+        sql = _with_links(old, new)
+    else:
+        sql = _with_rows(old, new) if before is not None else _first(new)
     building = store.build(
         Kind.CROSSWALK, recorded.name, fingerprint(before.id if before else "", recorded.id)
     )
     building.add(lambda path: session.write(sql, path))
     building.complete({"plan": recorded.fingerprint, "folded": recorded.id})
+
+
+def _first(new: str) -> str:
+    """The first crosswalk of an object is what came back: at that moment nothing needs a join over all its rows."""
+    return f"SELECT {', '.join(quote(name) for name in columns.CROSSWALK.names)} FROM {new}"
 
 
 def _with_rows(old: str, new: str) -> str:

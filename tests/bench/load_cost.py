@@ -123,6 +123,8 @@ def measure(rows: int) -> dict[str, object]:
             done = work()
             seconds[name] = round(time.perf_counter() - started, 2)
             seconds[f"{name} cpu us/row"] = round((time.process_time() - cpu) / total * 1e6, 2)
+            seconds[f"{name} peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(name, seconds[name], seconds[f"{name} peak_mb"], file=sys.stderr)
             return done
 
         def planned() -> None:

@@ -90,6 +90,19 @@ def test_when_patience_ends_everything_answered_is_kept_and_the_next_load_goes_o
     assert closed(here)
 
 
+def test_outcomes_lost_with_a_damaged_disk_are_asked_for_again(here: World) -> None:
+    target = Faulty(before={number: RetryableError("down") for number in (3, 4, 5)})
+    here.plan(GROUPS)
+    with pytest.raises(RetryableError):
+        here.load(target, GROUPS, policy=QUICK)
+    recorded = here.store.unfinished(Kind.OUTCOMES, "parent")
+    assert recorded is not None
+    recorded.parts[0].path.unlink()
+    here.run(target, GROUPS)
+    assert (loaded(target, "T parent"), loaded(target, "T child")) == (7, 5)
+    assert closed(here)
+
+
 def test_a_wait_beyond_patience_ends_the_run_at_once(here: World) -> None:
     target = Faulty(before={1: RetryableError("budget used up", retry_after=3600)})
     with pytest.raises(RetryableError, match="budget"):
