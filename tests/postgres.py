@@ -36,10 +36,11 @@ class TestServer:
         return f"postgresql+psycopg://postgres@/{database}?host={self._socket_folder}"
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The URL of an empty database that is dropped afterwards, even with connections left open."""
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """The URL of a database that is dropped afterwards, even with connections left open: empty, or a copy of another."""
         name = f"test_{uuid4().hex[:12]}"
-        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._run(copy.format(sql.Identifier(name), sql.Identifier(template)))
         try:
             yield self.url(name)
         finally:

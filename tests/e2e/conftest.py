@@ -1,0 +1,59 @@
+"""Fixtures of the end-to-end tests: small exports made once, and the demo run over them on each kind of database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from migrator.testing.synthetic import Truth
+from tests.e2e.demo_project import DemoProject, Migrated, copy_project, make_exports, make_project
+from tests.postgres import TestServer
+
+SCALE = 1_500
+
+
+@pytest.fixture(scope="session")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    """Small exports that hold every kind of bad value."""
+    return make_exports(tmp_path_factory.mktemp("legacy") / "exports", SCALE)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("sqlite", marks=pytest.mark.xdist_group("migrated-sqlite")),
+        pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.xdist_group("migrated-postgres")]),
+    ],
+)
+def migrated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, truth: Truth
+) -> Iterator[Migrated]:
+    """The demo migrated, with ledger and target on SQLite, then with both on PostgreSQL."""
+    folder = tmp_path_factory.mktemp("project")
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            here = make_project(folder, truth)
+            copy = _copier(here)
+        else:
+            server: TestServer = request.getfixturevalue("postgres_server")
+            ledger, target = (stack.enter_context(server.database()) for _ in range(2))
+            here = make_project(folder, truth, ledger=ledger, target=target)
+            copy = _server_copier(here, server, stack)
+        yield Migrated(here, here.asked("run"), copy)
+
+
+def _copier(here: DemoProject) -> Callable[[Path], DemoProject]:
+    return lambda folder: copy_project(folder, here)
+
+
+def _server_copier(here: DemoProject, server: TestServer, stack: ExitStack) -> Callable[[Path], DemoProject]:
+    def copy(folder: Path) -> DemoProject:
+        names = (str(make_url(url).database) for url in (here.ledger, here.target))
+        ledger, target = (stack.enter_context(server.database(name)) for name in names)
+        return copy_project(folder, here, ledger=ledger, target=target)
+
+    return copy
