@@ -179,8 +179,8 @@ def _is_private(char: str) -> bool:
 
 
 _WESTERN_LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿœŒ")
-_BEFORE_WORDS = frozenset("«“‘¿¡©–—…•·")
-_AFTER_WORDS = frozenset("»”’´®™°ªº²³–—…•·")
+_BEFORE_WORDS = frozenset("«»‹›“„‘‚¿¡©–—…•·†‡±")
+_AFTER_WORDS = frozenset("«»‹›”“’‘´®™°ªº²³–—…•·†‡‰")
 _ALONE = frozenset("€£§½¼¾\xa0") | _BEFORE_WORDS | _AFTER_WORDS
 _WORD = re.compile(r"[^\W\d_]+")
 
