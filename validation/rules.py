@@ -30,8 +30,10 @@ from validation.verdict import Status, judge
 if TYPE_CHECKING:
     import pandas as pd
 
-CHUNK_ROWS = 200_000
+CHUNK_ROWS = 100_000
 WHOLE_ROWS = 2_000_000
+UNIQUE_ROWS = 500_000
+"""Values whose hashes are counted at a time: more records take more passes, not more memory."""
 
 UNIQUENESS = frozenset({UNIQUE, COMPOUND_UNIQUE})
 
@@ -70,6 +72,8 @@ REFUSED = {
 
 FAILING = "v:failing"
 """Table of failing records in the session: object, rule number, expectation, field, key."""
+
+_COLLIDING = '"v:colliding"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +194,36 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
 
 
 def _run_unique(table: _Table, number: int, rule: Expectation) -> RuleResult:
-    names = ", ".join(quote(name) for name in rule.columns)
-    shared = f"count(*) OVER (PARTITION BY {names}) > 1"
-    doubled = f"SELECT *, {shared} AS __shared FROM {table.relation} WHERE {_counted(rule)}"
-    counts = table.session.fetch(
-        f"SELECT count(*) AS checked, count(*) FILTER (__shared) AS failed FROM ({doubled})"
-    ).to_pylist()[0]
-    if counts["failed"]:
-        table.session.execute(
-            f"INSERT INTO {quote(FAILING)} SELECT {literal(table.object)}, {number}, {literal(rule.type)},"
-            f" {literal(_subject(rule))}, {table.key} FROM ({doubled}) WHERE __shared"
+    """Equal values have equal hashes: one slice of the hashes at a time is counted, and only what collides is compared."""
+    session, names = table.session, ", ".join(quote(name) for name in rule.columns)
+    looked_at = f"FROM {table.relation} WHERE {_counted(rule)}"
+    checked = int(session.fetch(f"SELECT count(*) AS n {looked_at}").column("n")[0].as_py())
+    slices = -(-checked // UNIQUE_ROWS) or 1
+    session.execute(f"CREATE OR REPLACE TABLE {_COLLIDING} (h UBIGINT)")
+    for part in range(slices):
+        session.execute(
+            f"INSERT INTO {_COLLIDING} SELECT h FROM (SELECT hash({names}) AS h {looked_at})"
+            f" WHERE h % {slices} = {part} GROUP BY h HAVING count(*) > 1"
         )
-    return _result(number, rule, counts["checked"], counts["failed"])
+    failed = 0
+    if session.fetch(f"SELECT count(*) AS n FROM {_COLLIDING}").column("n")[0].as_py():
+        failed = _keep_shared(table, number, rule, names)
+    session.execute(f"DROP TABLE {_COLLIDING}")
+    return _result(number, rule, checked, failed)
+
+
+def _keep_shared(table: _Table, number: int, rule: Expectation, names: str) -> int:
+    before = _number_failing(table.session)
+    table.session.execute(
+        f"INSERT INTO {quote(FAILING)} SELECT {literal(table.object)}, {number}, {literal(rule.type)},"
+        f" {literal(_subject(rule))}, k FROM (SELECT {table.key} AS k, count(*) OVER (PARTITION BY {names}) AS n"
+        f" FROM {table.relation} WHERE {_counted(rule)} AND hash({names}) IN (SELECT h FROM {_COLLIDING})) WHERE n > 1"
+    )
+    return _number_failing(table.session) - before
+
+
+def _number_failing(session: Session) -> int:
+    return int(session.fetch(f"SELECT count(*) AS n FROM {quote(FAILING)}").column("n")[0].as_py())
 
 
 def _counted(rule: Expectation) -> str:
