@@ -34,7 +34,7 @@ def render(content: Mapping[str, Any], language: str = "en") -> str:
     style = _resource("report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     totals = _sum_accounting(content["objects"])
-    return _template().render(
+    return _template(language).render(
         r=content,
         t=text,
         style=Markup(style),  # noqa: S704 (our own file, no data in it)
@@ -121,27 +121,18 @@ def plain(value: object) -> str:
     )
 
 
-def number(value: int) -> str:
-    """A whole number with thousands separators."""
-    return f"{value:,}"
-
-
-def amount(value: str) -> str:
-    """An exact decimal with thousands separators, not a digit changed."""
-    sign, digits = ("−", value[1:]) if value.startswith("-") else ("", value)
-    whole, point, fraction = digits.partition(".")
-    return f"{sign}{int(whole or '0'):,}{point}{fraction}"
-
-
 @cache
-def _template() -> Template:
+def _template(language: str) -> Template:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
         loader=FunctionLoader(_resource), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"v": plain, "n": number, "amount": amount}
+    text = catalogue(language)
+    environment.filters |= {
+        "v": plain, "n": text.number, "amount": text.amount, "moment": text.moment, "day": text.day,
+    }  # fmt: skip
     return environment.get_template("report.html.j2")
 
 
