@@ -79,9 +79,9 @@ def _is_link(item: FieldSchema, schema: ObjectSchema) -> bool:
 
 def _kind(item: FieldSchema, schema: ObjectSchema) -> Kind:
     kind = kind_of(item)
-    if item.type is FieldType.REFERENCE:
-        return Kind(FieldType.ID if item.name == schema.key else FieldType.STRING, kind.length)
     length = kind.length if kind.length is not None and 1 <= kind.length <= 99_999 else None
+    if item.type is FieldType.REFERENCE:
+        return Kind(FieldType.ID if item.name == schema.key else FieldType.STRING, length)
     return Kind(kind.type, length, kind.precision, kind.scale) if kind.type in TEXTUAL else kind
 
 
