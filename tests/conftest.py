@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import ServerNotPossible, TestServer, running_server
+
+# these machines are noisy: how long an example took says nothing of the code
+settings.register_profile("noisy", deadline=None, print_blob=True)
+settings.load_profile("noisy")
 
 
 @pytest.fixture(scope="session")
