@@ -271,7 +271,7 @@ def _by_plausibility(telling: bytes, place: str) -> Detection:
     if best.score < CLEAR_SCORE or lead < CLEAR_LEAD:
         shown = "; ".join(f"{item.name} reads {_excerpt(item.text)!r}" for item in ranked[:3])
         raise ProjectError.at(
-            place, f"the encoding is not clear: {shown}", _hint([item.name for item in ranked[:3]])
+            place, f"the encoding is not clear: {shown}", _hint([item.name for item in ranked[:3]]) + _OTHERS
         )
     confidence = round(min(0.5 + lead / 2 + best.score / 4, 0.98), 2)
     return Detection(
@@ -281,6 +281,7 @@ def _by_plausibility(telling: bytes, place: str) -> Detection:
     )
 
 
+_OTHERS = ", or to another one, such as cp1250 (Central Europe), cp1251 (Cyrillic), cp1253 (Greek), cp1254 (Turkish)"
 ENCODINGS = ("utf-8", "utf-16", "utf-32", "gb18030", "big5", "cp932", "euc-kr", "cp1252", "latin-1")
 """What we name to a user; any text encoding of Python may be set."""
 

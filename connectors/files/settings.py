@@ -31,13 +31,24 @@ class TextSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FileForm:
+    """How a text file is written, as far as it was said."""
+
+    text: TextSettings
+    dialect: DialectSettings
+
+
+@dataclass(frozen=True, slots=True)
 class FilesSettings:
     """All settings of a source of files."""
 
     path: str
-    text: TextSettings
-    dialect: DialectSettings
+    form: FileForm
     objects: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, FileForm]
+    """Glob → how the files it fits are written; the first that fits is taken."""
+    keys: Mapping[str, str]
+    """Object → the column that is its key, '' for none."""
 
 
 class Checker:
@@ -132,6 +143,38 @@ class Checker:
             return None
         return found
 
+    def form(self) -> FileForm:
+        """Encoding and dialect."""
+        return FileForm(self.text_settings(), self.dialect_settings())
+
+    def files(self) -> dict[str, FileForm]:
+        """Glob → how such files are written, where it is not as the others are."""
+        value = self._settings.get("files") or {}
+        if not isinstance(value, Mapping) or not all(isinstance(item, Mapping) for item in value.values()):
+            self.wrong(
+                "`files` must name globs, each with settings", "files: {'old*.csv': {encoding: cp1252}}"
+            )
+            return {}
+        found = {}
+        for glob, settings in value.items():
+            check = Checker({**self._common(), **settings}, FORM_SETTINGS)
+            found[str(glob)] = check.form()
+            self.problems += check.problems
+        return found
+
+    def _common(self) -> dict[str, Any]:
+        return {name: value for name, value in self._settings.items() if name in FORM_SETTINGS}
+
+    def keys(self) -> dict[str, str]:
+        """Object → its key column, '' for none."""
+        value = self._settings.get("keys") or {}
+        if isinstance(value, Mapping) and all(isinstance(item, str | None) for item in value.values()):
+            return {str(name): column or "" for name, column in value.items()}
+        self.wrong(
+            "`keys` must name objects, each with a column or ''", "keys: {Account: AccountNo, Log: ''}"
+        )
+        return {}
+
     def objects(self) -> dict[str, tuple[str, ...]]:
         """Object name → globs of its files."""
         value = self._settings.get("objects") or {}
@@ -151,12 +194,18 @@ class Checker:
         return found
 
 
-FILES_SETTINGS = {
-    "path": "a file, a folder, a glob, or a zip: CSV, TSV, Excel (.xlsx), JSON Lines, Parquet",
+FORM_SETTINGS = {
     **TEXT_SETTINGS,
     "delimiter": "what parts the fields: comma, semicolon, tab, pipe or one character; default: found out",
     "quote": "what quotes a field: double, single, none or one character; default: found out",
     "header": "true: the first row names the columns; false: they are column_1, column_2, …; default: found out",
+}
+
+FILES_SETTINGS = {
+    "path": "a file, a folder, a glob, or a zip: CSV, TSV, Excel (.xlsx), JSON, JSON Lines, Parquet",
+    **FORM_SETTINGS,
+    "files": "glob → settings of the files it fits, where they are written another way: {'old*.csv': {encoding: cp1252}}",
+    "keys": "object name → its key column, '' when it has none (a record is then known by its row); default: by its name",
     "objects": "object name → glob or list of globs of its files; default: every file name is an object",
 }
 
@@ -164,6 +213,6 @@ FILES_SETTINGS = {
 def files_settings(settings: Mapping[str, Any]) -> FilesSettings:
     """Checked settings; raises `ProjectError` with all mistakes."""
     check = Checker(settings, FILES_SETTINGS)
-    found = FilesSettings(check.path(), check.text_settings(), check.dialect_settings(), check.objects())
+    found = FilesSettings(check.path(), check.form(), check.objects(), check.files(), check.keys())
     check.finish()
     return found

@@ -16,7 +16,7 @@ from connectors.files.merged import MergedFields, merge_fields, read_parts
 from connectors.files.naming import key_of
 from connectors.files.parquet import ParquetReader
 from connectors.files.part import PartReader
-from connectors.files.settings import PLACE, FilesSettings, files_settings
+from connectors.files.settings import PLACE, FileForm, FilesSettings, files_settings
 from connectors.files.text_file import TextFile
 from connectors.files.xlsx import SheetReader, sheet_names
 from migrator.core.connector import Page, SourceFacts
@@ -79,7 +79,7 @@ class FilesSource:
         files = sorted(
             (part.file.name, part.reader.place, *part.file.stamp) for part in self._object(object_name)
         )
-        settings = replace(self._settings, path="", objects={})
+        settings = replace(self._settings, path="", objects={}, keys={})
         return fingerprint(READER_VERSION, files, repr(settings))
 
     def notes(self, object_name: str) -> Sequence[str]:
@@ -116,6 +116,7 @@ class FilesSource:
                     hint=f"known extensions: {', '.join(sorted(SUFFIXES))}",
                 )
             self._refuse_unmatched(found)
+            self._refuse_unknown(found)
             self._objects = dict(sorted(found.items()))
         return self._objects
 
@@ -132,12 +133,29 @@ class FilesSource:
 
     def _schema(self, name: str) -> ObjectSchema:
         fields = self._fields(name).fields
-        key = key_of(name, [item.name for item in fields])
+        key = self._key(name, [item.name for item in fields])
         typed = (
             replace(item, type=FieldType.ID) if item.name == key and item.type is FieldType.STRING else item
             for item in fields
         )
         return ObjectSchema(name, key, tuple(typed))
+
+    def _key(self, object_name: str, columns: Sequence[str]) -> str:
+        """As set, else by the columns' names."""
+        declared = self._settings.keys.get(object_name)
+        if declared and declared not in columns:
+            hint = did_you_mean(declared, columns, noun="columns")
+            raise ProjectError.at(
+                PLACE, f"`keys.{object_name}`: {object_name} has no column {declared!r}", hint
+            )
+        return key_of(object_name, columns) if declared is None else declared
+
+    def _form(self, file: FoundFile) -> FileForm:
+        """How a file is written: as set for it, else as set for all."""
+        for glob, form in self._settings.files.items():
+            if any(fnmatch.fnmatchcase(path, glob) for path in _ways_to_name(file)):
+                return form
+        return self._settings.form
 
     def _named(self, file: FoundFile) -> str | None:
         """The object that `objects:` puts a file into."""
@@ -154,6 +172,12 @@ class FilesSource:
                     PLACE, f"`objects.{name}` matches no file", f"files here: {shown(files)}"
                 )
 
+    def _refuse_unknown(self, found: Mapping[str, Sequence[Part]]) -> None:
+        for name in self._settings.keys:
+            if name not in found:
+                hint = did_you_mean(name, found, noun="objects")
+                raise ProjectError.at(PLACE, f"`keys.{name}`: there is no object {name!r}", hint)
+
     def _open(self, file: FoundFile) -> Iterator[tuple[str, Part]]:
         """The parts in a file, with the objects they belong to; files that are no data are remembered.
 
@@ -165,7 +189,7 @@ class FilesSource:
             path = partial(self._finder.local, file)
             sheets = sheet_names(path(), file.name)
             for sheet in sheets:
-                reader = SheetReader(f"{file.name}!{sheet}", path, sheet, self._settings.dialect.header)
+                reader = SheetReader(f"{file.name}!{sheet}", path, sheet, self._form(file).dialect.header)
                 yield (name if len(sheets) == 1 else f"{name}.{sheet}"), Part(file, reader)
         elif file.suffix in SUFFIXES or named or file.path == Path(self._settings.path).expanduser():
             yield name, Part(file, self._reader(file))
@@ -175,11 +199,12 @@ class FilesSource:
     def _reader(self, file: FoundFile) -> PartReader:
         if file.suffix == ".parquet":
             return ParquetReader(file.name, partial(self._finder.local, file))
-        text = self._settings.text
+        form = self._form(file)
+        text = form.text
         content = TextFile(file.name, file.open, text.encoding, text.undecodable)
         if file.suffix in JSON_SUFFIXES:
             return JsonLinesReader(content)
-        return CsvReader(content, self._settings.dialect, file.suffix, zero_bytes=text.zero_bytes)
+        return CsvReader(content, form.dialect, file.suffix, zero_bytes=text.zero_bytes)
 
 
 def _ways_to_name(file: FoundFile) -> tuple[str, ...]:

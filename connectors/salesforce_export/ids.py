@@ -20,9 +20,46 @@ Bytes = npt.NDArray[np.uint8]
 def holds_ids(column: str) -> bool:
     """Columns whose values are ids by their name: `Id`, and standard references, which end in `Id`.
 
-    Custom look-ups end in `__c`, like every custom field, so their name does not tell: they stay as they are.
+    Custom look-ups end in `__c`, like every custom field: their name does not tell, their values do (`are_ids`).
     """
     return column.endswith("Id")
+
+
+def is_custom(column: str) -> bool:
+    """Custom fields, of managed packages too."""
+    return column.endswith("__c")
+
+
+def prefixes(ids: pa.ChunkedArray) -> frozenset[str]:
+    """The first three characters of ids: every object has its own."""
+    return frozenset(pc.unique(pc.utf8_slice_codeunits(ids.drop_null(), 0, 3)).to_pylist())
+
+
+def are_ids(column: pa.ChunkedArray, known: frozenset[str]) -> bool:
+    """Whether values are ids of objects with the prefixes `known`: all of them by their shape, and not mere digits.
+
+    A serial number of 15 digits may begin like an id; ids of one org share an instance code, which has a letter.
+    """
+    values = column.filter(pc.greater(pc.fill_null(pc.utf8_length(column), 0), 0))
+    if not len(values):
+        return False
+    shaped = pc.and_(
+        pc.match_substring_regex(values, "^[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?$"), _begins_with(values, known)
+    )
+    return bool(
+        pc.all(shaped).as_py() and pc.all(pc.match_substring_regex(values, "^...[0-9]*[A-Za-z]")).as_py()
+    )
+
+
+def canonical_known(column: pa.ChunkedArray, known: frozenset[str]) -> pa.ChunkedArray:
+    """As `canonical_ids`, only for values that begin with one of the prefixes `known`."""
+    return pc.if_else(
+        pc.fill_null(_begins_with(column, known), fill_value=False), canonical_ids(column), column
+    )
+
+
+def _begins_with(values: pa.ChunkedArray, known: frozenset[str]) -> pa.ChunkedArray:
+    return pc.is_in(pc.utf8_slice_codeunits(values, 0, 3), pa.array(sorted(known), pa.string()))
 
 
 def canonical_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -17,7 +17,14 @@ from connectors.files.merged import as_text, merge_fields, read_parts
 from connectors.files.settings import TEXT_SETTINGS, Checker, TextSettings
 from connectors.files.text_file import TextFile
 from connectors.salesforce_export.binaries import Binaries, belonging
-from connectors.salesforce_export.ids import canonical_ids, holds_ids
+from connectors.salesforce_export.ids import (
+    are_ids,
+    canonical_ids,
+    canonical_known,
+    holds_ids,
+    is_custom,
+    prefixes,
+)
 from connectors.salesforce_export.standard_fields import field_schema, label_of
 from migrator.core.connector import Page, SourceFacts
 from migrator.core.document import did_you_mean
@@ -25,7 +32,7 @@ from migrator.core.errors import FatalError
 from migrator.core.fingerprint import fingerprint
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when the same export would be read differently: extracts made before are then not taken for current."""
 
 SETTINGS = {
@@ -38,6 +45,8 @@ DIALECT = Dialect(",", '"', header=True, null_quoted=True)
 
 _SCAN_BYTES = 4 << 20
 _ENOUGH = 64 << 10
+_GLIMPSE = 1_000
+"""Records at the head of each part by which custom look-ups are told."""
 
 
 @dataclass
@@ -62,6 +71,8 @@ class SalesforceExport:
         self._found: _Contents | None = None
         self._encoding: Detection | None = None
         self._readers: dict[str, list[CsvReader]] = {}
+        self._known: frozenset[str] | None = None
+        self._lookups: dict[str, tuple[str, ...]] = {}
 
     @property
     def facts(self) -> SourceFacts:
@@ -90,7 +101,9 @@ class SalesforceExport:
         binaries = self._contents().binaries.get(object_name)
         stamps = sorted((item.name, *item.stamp) for item in self._files(object_name))
         bodies = sorted((item.name, *item.stamp) for item in binaries.files.values()) if binaries else []
-        return fingerprint(READER_VERSION, stamps, bodies, repr(self._text))
+        lookups = self._custom_lookups(object_name)
+        known = sorted(self._prefixes()) if lookups else []
+        return fingerprint(READER_VERSION, stamps, bodies, repr(self._text), lookups, known)
 
     def notes(self, object_name: str) -> Sequence[str]:
         """What was found out or changed in order to read an object, in words; '' names the export as a whole."""
@@ -105,12 +118,23 @@ class SalesforceExport:
         readers = self._parts(object_name)
         told = [f"{item.place}: {note}" for item in readers for note in item.form().layout.header.notes]
         binaries = contents.binaries.get(object_name)
+        lookups = self._custom_lookups(object_name)
+        if lookups:
+            told.append(
+                f"ids of 15 characters get their checksum in the custom look-ups {', '.join(lookups)}"
+            )
         return [*told, *merge_fields(readers).notes, *(binaries.notes() if binaries else ())]
 
     def read(self, object_name: str, *, cursor: str | None = None, page_rows: int = 50_000) -> Iterator[Page]:
         """Pages of an object over all its parts; ids canonical, every other value as it stands."""
         fields = self._schema(object_name).fields
-        finish = partial(_finish, binaries=self._contents().binaries.get(object_name), fields=fields)
+        finish = partial(
+            _finish,
+            binaries=self._contents().binaries.get(object_name),
+            fields=fields,
+            lookups=self._custom_lookups(object_name),
+            known=self._prefixes(),
+        )
         yield from read_parts(
             self._parts(object_name), as_text(fields), cursor=cursor, page_rows=page_rows, finish=finish
         )
@@ -130,6 +154,8 @@ class SalesforceExport:
         self._finder.close()
         self._found = None
         self._readers.clear()
+        self._lookups.clear()
+        self._known = None
 
     def encoding(self) -> Detection:
         """The encoding of the whole export, chosen by whoever ordered it; found out from all its objects together."""
@@ -183,6 +209,41 @@ class SalesforceExport:
             ]
         return self._readers[object_name]
 
+    def _head(self, object_name: str) -> Iterator[pa.Table]:
+        """The first records of each part of an object."""
+        for reader in self._parts(object_name):
+            page = next(iter(reader.pages(skip=0, page_rows=_GLIMPSE)), None)
+            if page is not None:
+                yield page.rows
+
+    def _prefixes(self) -> frozenset[str]:
+        """What the ids of this export's objects begin with, by the head of each object."""
+        if self._known is None:
+            self._known = frozenset().union(
+                *(
+                    prefixes(rows.column("Id"))
+                    for name in self._contents().parts
+                    for rows in self._head(name)
+                    if "Id" in rows.column_names
+                )
+            )
+        return self._known
+
+    def _custom_lookups(self, object_name: str) -> tuple[str, ...]:
+        """Custom fields that hold ids of this export's objects, by the head of each part; others stay as they are."""
+        if object_name not in self._lookups:
+            wanted = [name for name in self.columns(object_name) if is_custom(name)]
+            heads = list(self._head(object_name)) if wanted else []
+            found = []
+            for name in wanted:
+                chunks = [
+                    chunk for rows in heads if name in rows.column_names for chunk in rows.column(name).chunks
+                ]
+                if are_ids(pa.chunked_array(chunks, pa.string()), self._prefixes()):
+                    found.append(name)
+            self._lookups[object_name] = tuple(found)
+        return self._lookups[object_name]
+
     def _schema(self, object_name: str) -> ObjectSchema:
         names = self.columns(object_name)
         exported = self._contents().parts
@@ -218,11 +279,20 @@ def _sorted_out(files: Sequence[FoundFile]) -> _Contents:
     return found
 
 
-def _finish(rows: pa.Table, *, binaries: Binaries | None, fields: Sequence[FieldSchema]) -> pa.Table:
+def _finish(
+    rows: pa.Table,
+    *,
+    binaries: Binaries | None,
+    fields: Sequence[FieldSchema],
+    lookups: Sequence[str],
+    known: frozenset[str],
+) -> pa.Table:
     """Make ids canonical, and name the binary member of each record."""
     for position, item in enumerate(fields):
         if item.type is FieldType.FILE and binaries is not None and "Id" in rows.column_names:
             rows = rows.set_column(position, item.name, binaries.references(rows.column("Id")))
         elif holds_ids(item.name):
             rows = rows.set_column(position, item.name, canonical_ids(rows.column(position)))
+        elif item.name in lookups:
+            rows = rows.set_column(position, item.name, canonical_known(rows.column(position), known))
     return rows

@@ -89,13 +89,20 @@ def init(
     target: Annotated[
         str, typer.Option("--target", help="URL of the new database, such as sqlite:///new.db.")
     ] = "sqlite:///new.db",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="[SYSTEM.]SETTING=VALUE of a source, such as encoding=cp1252; a YAML value; repeatable.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Recognise exports, profile every record, and write a project that runs as it is."""
     from migrator.commands.init import init as call
 
     with watched(_stderr) as progress:
-        report = call(folder, source, target, progress=progress)
+        report = call(folder, source, target, settings=settings or (), progress=progress)
     _answer(as_json, report.to_json, lambda: show.init(report, _stdout))
 
 
@@ -156,6 +163,21 @@ def show_sql(name: Annotated[str, typer.Argument(metavar="MAPPING")]) -> None:
     from migrator.commands import steps
 
     sys.stdout.write(steps.show_sql(_project(), name).rstrip() + "\n")
+
+
+@map_app.command("test")
+def map_test(
+    mappings: Annotated[
+        list[str] | None, typer.Argument(metavar="[MAPPING]…", help="Only these. Default: all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the tests that stand in the mappings: rows in, rows out."""
+    from migrator.commands.trial import run_tests as call
+
+    report = call(_project(), mappings or ())
+    _answer(as_json, report.to_json, lambda: show.trial(report, _stdout))
+    report.raise_unless_they_hold()
 
 
 @app.command()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from migrator.commands.inspect import Life, Quarantined
     from migrator.commands.run import Run
     from migrator.commands.steps import StepLine
+    from migrator.commands.trial import TrialReport
     from migrator.commands.validate import Validated
     from migrator.extract.profile import ObjectProfile
     from migrator.load.load import LoadReport
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _WIDE = 60
 _HELD = ("quarantined", "pending")
+_MOST_NOTES = 40
 
 
 def accounting(found: Accounting, console: Console) -> None:
@@ -69,6 +71,7 @@ def init(report: InitReport, console: Console) -> None:
             _number(item.records), _number(item.fields), escape(item.key or "row number"),
         )  # fmt: skip
     console.print(table)
+    _noted(report.notes, console)
     for warning in report.warnings:
         console.print(f"[yellow]![/] {escape(warning)}")
     console.print(
@@ -94,9 +97,18 @@ def extracted(lines: Sequence[StepLine], console: Console) -> None:
         cells = (_number(detail.get(name, 0)) for name in ("read", "folded", "copies", "rejects"))
         table.add_row(escape(line.name), _number(line.rows), *cells, f"{line.seconds:.2f}")
     console.print(table)
+    _noted([f"{line.name}: {note}" for line in lines for note in line.detail.get("notes", ())], console)
     for line in lines:
         for warning in line.detail.get("warnings", ()):
             console.print(f"[yellow]![/] {escape(line.name)}: {escape(str(warning))}")
+
+
+def _noted(notes: Sequence[str], console: Console) -> None:
+    """What was found out in order to read, so that nothing detected stays unseen."""
+    for note in notes[:_MOST_NOTES]:
+        console.print(f"[dim]·[/] {escape(note)}", highlight=False)
+    if len(notes) > _MOST_NOTES:
+        console.print(f"[dim]·[/] {len(notes) - _MOST_NOTES:,} more notes on how files were read: --json")
 
 
 def mapped(lines: Sequence[StepLine], console: Console) -> None:
@@ -110,6 +122,22 @@ def mapped(lines: Sequence[StepLine], console: Console) -> None:
             f"{line.seconds:.2f}", escape(issues),
         )  # fmt: skip
     console.print(table)
+
+
+def trial(report: TrialReport, console: Console) -> None:
+    """How the tests of mappings ended; of those that fail, each difference with its place."""
+    if not report.verdicts:
+        console.print("no mapping has tests; docs/mapping.md shows how to write some")
+        return
+    for item in report.failed:
+        console.print(f"[red]✗[/] {escape(item.mapping)}: {escape(item.test)}", soft_wrap=True)
+        for found in item.differences:
+            line = f"  {found.location}: {found.message}"
+            console.print(escape(line), highlight=False, soft_wrap=True)
+    held = len(report.verdicts) - len(report.failed)
+    console.print(
+        f"[green]{held} tests hold[/]" + (f", {len(report.failed)} do not" if report.failed else "")
+    )
 
 
 def deduped(lines: Sequence[StepLine], console: Console) -> None:

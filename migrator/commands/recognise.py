@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.core.connector import Connector, Recognition, connectors
+from migrator.core.document import Document, did_you_mean
 from migrator.core.errors import ProjectError
 
 _SURE_LEAD = 0.1
@@ -46,6 +47,30 @@ def recognise(spec: str) -> Recognised:
             "--source", f"{what!r} could be read as {listed}", f"say which, for example: {best.name}:{what}"
         )
     return Recognised(name or _default_name(best.name, what), best, found.settings, found.reason)
+
+
+def with_settings(recognised: Sequence[Recognised], settings: Sequence[str]) -> list[Recognised]:
+    """The systems with '[SYSTEM.]NAME=VALUE' settings added; a VALUE is YAML.
+
+    Raises `ProjectError` for an unknown system or setting, and when no system is named but there are several.
+    """
+    found = {item.name: item for item in recognised}
+    for text in settings:
+        path, equals, raw = text.partition("=")
+        system, dot, name = path.rpartition(".")
+        if not equals or (not dot and len(found) > 1) or (dot and system not in found):
+            raise ProjectError.at(
+                "--set",
+                f"{text!r} is no setting of a source",
+                f"for example {next(iter(found))}.encoding=cp1252",
+            )
+        item = found[system or next(iter(found))]
+        if name not in item.connector.settings:
+            hint = did_you_mean(name, item.connector.settings, noun="settings")
+            raise ProjectError.at("--set", f"{item.connector.name} has no setting {name!r}", hint)
+        value = Document(raw, "--set").data
+        found[item.name] = replace(item, settings={**item.settings, name: value})
+    return list(found.values())
 
 
 def _claims(what: str, candidates: list[Connector]) -> list[tuple[Connector, Recognition]]:

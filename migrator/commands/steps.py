@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.commands.binding import (
@@ -19,7 +19,7 @@ from migrator.commands.binding import (
     source_objects,
 )
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
-from migrator.core.connector import Source
+from migrator.core.connector import NotedSource, Source
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
@@ -159,10 +159,16 @@ def extract_system(
             workspace.store, workspace.session, source, system, described[name],
             files=project.workspace / "files", progress=progress,
         )  # fmt: skip
-        lines.append(_line("extract", dataset))
+        line = _line("extract", dataset)
+        lines.append(replace(line, detail={**line.detail, "notes": notes(source, name)}))
     merged: list[ObjectSchema] = [merge_schema(saved.get(name), item) for name, item in described.items()]
     project.save_schema(system, merged)
     return lines
+
+
+def notes(source: Source, object_name: str) -> list[str]:
+    """What a source found out about an object (about itself for '') in order to read it; nothing is guessed silently."""
+    return list(source.notes(object_name)) if isinstance(source, NotedSource) else []
 
 
 def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> list[StepLine]:
