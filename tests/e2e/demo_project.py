@@ -77,6 +77,26 @@ class DemoProject:
         assert answer.code == 0, answer.err
         return answer.json()
 
+    def write_settings(self) -> None:
+        """Write `migration.yaml`; JSON is YAML."""
+        exports = self.truth.folder
+        settings: dict[str, Any] = {
+            "project": "demo",
+            "systems": {
+                "salesforce": {"connector": "salesforce-export", "path": str(exports / "salesforce")},
+                "dynamics": {
+                    "connector": "dynamics-export",
+                    "path": str(exports / "dynamics" / "export.zip"),
+                },
+                "crm": {"connector": "sql", "url": self.target},
+            },
+            "engine": {"memory_limit": "1GB", "threads": 1},
+            "batch_rows": 100,
+        }
+        if self.ledger:
+            settings["ledger"] = self.ledger
+        (self.folder / "migration.yaml").write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
@@ -126,7 +146,7 @@ def make_project(
     for name in mappings:
         shutil.copy(demo / "mappings" / f"{name}.yaml", folder / "mappings")
     here = DemoProject(folder, truth, ledger, target)
-    _write_settings(here)
+    here.write_settings()
     return here
 
 
@@ -136,26 +156,8 @@ def copy_project(
     """A copy to spoil; databases that are not files in the folder are the caller's to copy."""
     shutil.copytree(original.folder, folder)
     here = DemoProject(folder, original.truth, ledger, target)
-    _write_settings(here)
+    here.write_settings()
     return here
-
-
-def _write_settings(here: DemoProject) -> None:
-    exports = here.truth.folder
-    settings: dict[str, Any] = {
-        "project": "demo",
-        "systems": {
-            "salesforce": {"connector": "salesforce-export", "path": str(exports / "salesforce")},
-            "dynamics": {"connector": "dynamics-export", "path": str(exports / "dynamics" / "export.zip")},
-            "crm": {"connector": "sql", "url": here.target},
-        },
-        "engine": {"memory_limit": "1GB", "threads": 1},
-        "batch_rows": 100,
-    }
-    if here.ledger:
-        settings["ledger"] = here.ledger
-    # JSON is YAML
-    (here.folder / "migration.yaml").write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
 
 def dump(url: str) -> dict[str, list[dict[str, Any]]]:
@@ -189,5 +191,12 @@ def records(here: DemoProject, kind: Kind, columns: str = "*") -> dict[str, list
     return found
 
 
-SETTLED = "__id, target_key, target_id, __fp, outcome = 'refused' AS refused, code, field, message, links"
-"""Columns of the crosswalk that do not tell when, nor in how many attempts, a record came in."""
+def vouched(here: DemoProject) -> list[str]:
+    """Staged files that nobody vouches for, and datasets begun and never finished: there should be none."""
+    with open_workspace(here.project) as workspace:
+        store = workspace.store
+        names = [(kind, name) for kind in Kind for name in store.names(kind)]
+        known = {part.path for kind, name in names for part in store.need(kind, name, made_by="run").parts}
+        on_disk = set(store.root.rglob("*.parquet"))
+        begun = [f"{kind.value}/{name}" for kind, name in names if store.unfinished(kind, name)]
+    return sorted(str(path.relative_to(store.root)) for path in on_disk ^ known) + begun

@@ -1,0 +1,182 @@
+"""`migrator run` killed by SIGKILL anywhere, then the same command again: the end is that of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from migrator.testing.synthetic import Truth
+from tests.e2e.demo_project import ROOT, DemoProject, command, copy_project, dump
+from tests.postgres import TestServer
+
+EFFECTS = (
+    "staged", "rejects", "files", "mapped", "clusters", "golden", "plan", "outbound", "load", "sql", "outcomes", "crosswalk",
+    "links",
+)  # fmt: skip
+"""What the boundaries of the main job are named after; a test fails when the code passes one that is not here."""
+MOMENTS, MANY_MOMENTS = 6, 100
+
+
+class Nursery:
+    """A process of `kill_nursery`, spoken to in JSON."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin
+        assert process.stdout
+        self._in: IO[str] = process.stdin
+        self._out: IO[str] = process.stdout
+
+    def ask(self, **job: Any) -> dict[str, Any]:
+        self._in.write(json.dumps(job, default=str) + "\n")
+        self._in.flush()
+        line = self._out.readline()
+        assert line, "the nursery itself died"
+        answer: dict[str, Any] = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """One run that nobody killed."""
+
+    nursery: Nursery
+    folder: Path
+    state: dict[str, Any]
+    passed: dict[str, int]
+    """Boundary → how often it was passed, in the order of first passing."""
+    seconds: float
+
+    def killed(self, folder: Path, kills: list[dict[str, Any]], **databases: str) -> list[bool]:
+        """Play a trial, check that it ended like this run; which of the deaths came before the end."""
+        told = self.nursery.ask(exports=self.folder / "exports", folder=folder, kills=kills, **databases)
+        for what, found in self.state.items():
+            assert told["state"][what] == found, f"{what} differs after {kills}"
+        died: list[bool] = told["died"]
+        return died
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    """The nursery, its exports, and the run that every other must end like."""
+    folder = tmp_path_factory.mktemp("kill")
+    # One thread each: OpenBLAS would start its own before the fork.
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.kill_nursery"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    ) as process:  # fmt: skip
+        nursery = Nursery(process)
+        nursery.ask(prepare=folder)
+        told = nursery.ask(exports=folder / "exports", folder=folder / "whole", kills=[])
+        yield Undisturbed(nursery, folder, told["state"], told["passed"], told["seconds"])
+
+
+def test_the_undisturbed_run_meets_all_that_can_happen(whole: Undisturbed) -> None:
+    assert whole.state["status"]["closed"] is True
+    assert whole.state["nobody vouches for"] == []
+    objects = whole.state["status"]["objects"]
+    for state in ("loaded", "merged", "excluded", "quarantined", "pending"):
+        assert any(counts[state] for counts in objects.values()), state
+    assert {name.partition(".")[0] for name in whole.passed} == set(EFFECTS)
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_killed_at_every_boundary_of_an_effect_early_and_midway(
+    whole: Undisturbed, tmp_path: Path, effect: str
+) -> None:
+    names = [name for name in whole.passed if name.startswith(f"{effect}.")]
+    early = [{"name": name, "passing": 1} for name in names]
+    # Half of what is left is let through; then it dies at each boundary of the same object again.
+    middle = max(1, (whole.passed[names[0]] - 1) // 2)
+    midway = [{"name": name, "passing": 1 if number else middle} for number, name in enumerate(names)]
+    died = whole.killed(tmp_path / "killed", early + midway)
+    assert all(died[: len(early)]), [how for how, dead in zip(early, died, strict=False) if not dead]
+    assert any(died[len(early) :])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.timeout(3000)
+def test_killed_at_every_passing_of_every_boundary(
+    whole: Undisturbed, tmp_path: Path, effect: str, request: pytest.FixtureRequest
+) -> None:
+    for name in [name for name in whole.passed if name.startswith(f"{effect}.")]:
+        for passing in range(1, whole.passed[name] + 1):
+            kills = [{"name": name, "passing": passing}]
+            assert whole.killed(tmp_path / f"{name} {passing}", kills) == [True]
+
+
+@pytest.mark.parametrize("seed", range(MOMENTS))
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_killed_at_any_moment(
+    whole: Undisturbed, tmp_path: Path, kind: str, seed: int, request: pytest.FixtureRequest
+) -> None:
+    die_at_a_moment(whole, tmp_path, kind, seed, request)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(MOMENTS, MOMENTS + MANY_MOMENTS))
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_killed_at_many_moments(
+    whole: Undisturbed, tmp_path: Path, kind: str, seed: int, request: pytest.FixtureRequest
+) -> None:
+    die_at_a_moment(whole, tmp_path, kind, seed, request)
+
+
+def die_at_a_moment(
+    whole: Undisturbed, folder: Path, kind: str, seed: int, request: pytest.FixtureRequest
+) -> None:
+    """One death, uniformly anywhere in the run; drawn again, earlier, when the machine was faster this time."""
+    moment = random.Random(f"{kind} {seed}").uniform(0, whole.seconds)
+    for attempt in range(5):
+        with ExitStack() as stack:
+            databases = {}
+            if kind == "postgres":
+                server: TestServer = request.getfixturevalue("postgres_server")
+                databases = {name: stack.enter_context(server.database()) for name in ("ledger", "target")}
+            if whole.killed(folder / f"{attempt}", [{"seconds": moment}], **databases) == [True]:
+                return
+        moment *= 0.6
+    pytest.fail("every run was over before it could be killed")
+
+
+def test_killed_by_its_own_environment_and_run_again_as_a_process(whole: Undisturbed, tmp_path: Path) -> None:
+    here = fresh(whole, tmp_path / "here")
+    dead = command(f"-C{here.folder}", "run", "--skip-validate", MIGRATOR_KILL_AT="load.batch-answered#2")
+    assert dead.code == -signal.SIGKILL
+    assert command(f"-C{here.folder}", "run", "--skip-validate").code == 0
+    assert json.loads(json.dumps(dump(here.target_url), default=str)) == whole.state["target"]
+
+
+def test_of_two_runs_at_once_one_stops_and_nothing_is_doubled(whole: Undisturbed, tmp_path: Path) -> None:
+    here = fresh(whole, tmp_path / "here")
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "migrator.cli", f"-C{here.folder}", "run", "--skip-validate"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    told = [process.communicate(timeout=240)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 5], told
+    (stopped,) = (text for process, text in zip(both, told, strict=True) if process.returncode)
+    assert "run" in stopped
+    assert json.loads(json.dumps(dump(here.target_url), default=str)) == whole.state["target"]
+    assert here.asked("run", "--skip-validate")["load"]["written"] == 0
+
+
+def fresh(whole: Undisturbed, folder: Path) -> DemoProject:
+    """A project that no run has touched."""
+    truth = Truth.load(whole.folder / "exports")
+    return copy_project(folder, DemoProject(whole.folder / "pristine", truth))
