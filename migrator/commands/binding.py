@@ -14,7 +14,7 @@ from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
 from migrator.core.schema import ObjectSchema, index_schemas
 from migrator.mapping.bind import bind
-from migrator.mapping.bound import Bound
+from migrator.mapping.bound import Bound, StagedTypes
 from migrator.mapping.parse import ObjectMapping, load
 from migrator.staging.store import Kind
 
@@ -36,17 +36,21 @@ def read_mappings(project: Project) -> tuple[ObjectMapping, ...]:
     return found
 
 
-def bind_project(workspace: Workspace, mappings: Sequence[ObjectMapping] | None = None) -> Bound:
+def bind_project(
+    workspace: Workspace,
+    mappings: Sequence[ObjectMapping] | None = None,
+    staged: StagedTypes | None = None,
+) -> Bound:
     """Bind the project's mappings to what is known of its systems: saved schemas, else the systems themselves.
 
     A target's schema is used only when it was saved: a target that the load is going to create is described by the
-    mapping, before the load as after it.
+    mapping, before the load as after it. `staged` tells the types of staged data in place of what is staged.
     """
     project = workspace.project
     found = read_mappings(project) if mappings is None else mappings
     sources = {name: known_schema(project, name) for name in source_systems(found)}
     targets = {name: project.saved_schema(name) or {} for name in {item.rule.target.system for item in found}}
-    return bind(found, sources, targets, lambda name: _staged_types(workspace, name))
+    return bind(found, sources, targets, staged or (lambda name: _staged_types(workspace, name)))
 
 
 def source_systems(mappings: Iterable[ObjectMapping]) -> tuple[str, ...]:

@@ -9,15 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from migrator.core.document import did_you_mean
 from migrator.core.mapped import Normaliser, Survivorship
 from migrator.core.schema import FieldType
 from migrator.mapping.dates import check_format
+from migrator.mapping.issues import RULES
 from migrator.mapping.kinds import parse_kind
 from migrator.mapping.transforms import VERBS
 
@@ -189,6 +198,27 @@ ValueMap: TypeAlias = Annotated[
 ]
 
 
+STATUSES = ("open", "agreed", "blocked")
+
+
+def _status(value: object) -> object:
+    if value not in STATUSES:
+        raise problem(f"{value!r} is not a status", did_you_mean(str(value), STATUSES, noun="words"))
+    return value
+
+
+class Review(_Strict):
+    """What people agreed on a field; changes nothing of what the mapping does."""
+
+    status: Annotated[
+        Literal["open", "agreed", "blocked"] | None,
+        BeforeValidator(_status),
+        Field(description="open, agreed or blocked."),
+    ] = None
+    by: Annotated[str | None, Field(description="Who looked at it.")] = None
+    question: Annotated[str | None, Field(description="What is still to be answered.")] = None
+
+
 class FieldRule(_Strict):
     """How one target field gets its value."""
 
@@ -268,6 +298,11 @@ class FieldRule(_Strict):
         Field(description="Kind of personal data (name, email, phone, address, …); masked in reports."),
     ] = None
     label: Annotated[str | None, Field(description="What users of the target call the field.")] = None
+    review: Annotated[
+        Review | None,
+        Field(exclude=True, description="What people agreed on the field: {status, by, question}."),
+    ] = None
+    """Excluded from dumps: a fingerprint is of what a mapping does, and no row is mapped anew for a signature."""
 
 
 class Exclusion(_Strict):
@@ -335,6 +370,47 @@ class DedupeRule(_Strict):
     max_cluster: Annotated[int, Field(ge=2, description="Larger clusters are reported, not merged.")] = 50
 
 
+def _rule(value: str) -> str:
+    if value not in RULES:
+        raise problem(f"no issue is called {value!r}", did_you_mean(value, RULES, noun="issues"))
+    return value
+
+
+TestRow: TypeAlias = Annotated[
+    dict[str, str | None], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})
+]
+
+
+class MappingTest(_Strict):
+    """Rows in, rows out: run by `migrator map test` through the query that the mapping is compiled to."""
+
+    name: Annotated[str, Field(min_length=1, description="What the test shows, in a sentence.")]
+    rows: Annotated[
+        dict[str, tuple[TestRow, ...]],
+        Field(
+            min_length=1,
+            description="Source of this mapping, or SYSTEM/OBJECT that it links to → rows of {column: text}.",
+        ),
+    ]
+    expect: Annotated[
+        tuple[TestRow, ...] | None,
+        Field(description="The rows that move, in order; only the fields named are compared."),
+    ] = None
+    excluded: Annotated[str | None, Field(description="No row moves: each is excluded for this reason.")] = (
+        None
+    )
+    issues: Annotated[
+        tuple[Annotated[str, AfterValidator(_rule)], ...] | None,
+        Field(description="Exactly these issues are found in the rows, warnings included."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _expects(self) -> MappingTest:
+        if self.expect is None and self.excluded is None and self.issues is None:
+            raise problem("this test expects nothing", "write one of: expect, excluded, issues")
+        return self
+
+
 class MappingRule(_Strict):
     """One mapping: everything about one object of the target."""
 
@@ -352,6 +428,10 @@ class MappingRule(_Strict):
         dict[TargetField, FieldRule], Field(description="Target fields and where they come from.")
     ] = Field(default_factory=dict)
     dedupe: Annotated[DedupeRule | None, Field(description="Duplicate rules; none if left out.")] = None
+    tests: Annotated[
+        tuple[MappingTest, ...],
+        Field(exclude=True, description="Rows in, rows out; run by `migrator map test`."),
+    ] = ()
 
 
 def json_schema() -> dict[str, Any]:

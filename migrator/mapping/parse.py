@@ -12,7 +12,16 @@ from pydantic import ValidationError
 from migrator.core.document import Document, TreePath, did_you_mean
 from migrator.core.errors import Location, Problem, ProjectError, raise_errors
 from migrator.core.mapped import Normaliser, Survivorship
-from migrator.mapping.model import DedupeRule, Exclusion, FieldRule, MappingRule, SourceRule, TargetRule
+from migrator.mapping.model import (
+    DedupeRule,
+    Exclusion,
+    FieldRule,
+    MappingRule,
+    MappingTest,
+    Review,
+    SourceRule,
+    TargetRule,
+)
 
 INPUTS = ("from_", "expr", "value", "record_id")
 """Keys of a field that say where its value comes from; exactly one is given."""
@@ -236,6 +245,8 @@ _MISSING_HINTS = {
     "when": "a condition over source columns",
     "reason": "say why such rows do not move; the accounting shows it",
     "keys": "for example keys: {email: {email: email}}",
+    "name": "say what the test shows",
+    "rows": "for example rows: {salesforce: [{Id: '1', Name: Acme}]}",
 }
 
 
@@ -260,8 +271,12 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
             model = MappingRule
         case [*_, "fields", _]:
             model = FieldRule
+        case [*_, "fields", _, "review"]:
+            model = Review
         case [*_, "exclude"]:
             model = Exclusion
+        case ["tests"]:
+            model = MappingTest
         case ["sources", _]:
             model = SourceRule
         case [first] if first in _MODELS:

@@ -15,9 +15,10 @@ from migrator.mapping import bind, parse_mapping
 from migrator.mapping.dates import DIRECTIVES
 from migrator.mapping.functions import FUNCTIONS, OPERATORS
 from migrator.mapping.issues import RULES
-from migrator.mapping.model import DedupeRule, FieldRule, MappingRule, SourceRule
+from migrator.mapping.model import DedupeRule, FieldRule, MappingRule, MappingTest, Review, SourceRule
 from migrator.mapping.transforms import VERBS
-from tests.mapping_kit import make_schema
+from migrator.mapping.trial import try_mapping
+from tests.mapping_kit import engine, make_schema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
 
@@ -34,6 +35,8 @@ def table_under(heading: str) -> dict[str, str]:
         ("Keys of a source", SourceRule),
         ("Keys of a field", FieldRule),
         ("Keys of dedupe", DedupeRule),
+        ("Keys of a review", Review),
+        ("Keys of a test", MappingTest),
     ],
 )
 def test_every_key_has_its_line(heading: str, model: type[BaseModel]):
@@ -83,3 +86,31 @@ def test_the_example_at_the_top_binds():
         "dynamics": {"contact": other, "account": make_schema("account", key="accountid")},
     }
     assert [item.name for item in bind(mappings, systems).mappings] == ["account", "contact"]
+
+
+def test_the_example_tests_hold(tmp_path: Path):
+    body = PAGE.split("## Tests\n", 1)[1].split("```yaml\n", 1)[1].split("```", 1)[0]
+    contact = (
+        "mapping: contact\ntarget: {system: new, object: contact, key: k}\n"
+        "source: {system: salesforce, object: Contact, exclude: [{when: IsDeleted, reason: deleted in Salesforce}]}\n"
+        "fields:\n  last_name: {from: LastName, clean: trim, required: true}\n"
+        "  account: {from: AccountId, lookup: account}\n" + body
+    )
+    account = "mapping: account\ntarget: {system: new, object: account, key: k}\nsource: {system: salesforce, object: Account}\n"
+    mappings = [
+        parse_mapping(Document(text, name), Path())
+        for name, text in (("c.yaml", contact), ("a.yaml", account))
+    ]
+    schemas = {
+        "salesforce": {
+            "Contact": make_schema(
+                "Contact", LastName="string", AccountId="reference:Account", IsDeleted="boolean"
+            ),
+            "Account": make_schema("Account"),
+        }
+    }
+    bound = bind(mappings, schemas).mapping("contact")
+    assert bound is not None
+    with engine(tmp_path) as session:
+        found = try_mapping(session, mappings[0], bound, schemas)
+    assert [item.differences for item in found] == [()] * 3
