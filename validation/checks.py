@@ -8,16 +8,19 @@ from decimal import Decimal
 
 from migrator.core.mapped import MappedObject
 from migrator.staging.accounting import ObjectAccount
+from validation.differences import AUTOMATION, LATER_EDIT
 from validation.measures import ORPHAN, Distribution, Orphans, Totals
 from validation.privacy import Privacy, show
-from validation.reconcile import DOUBLED, EXTRA, MISSING, SUPERSEDED, Cell, FieldFacts, Reconciled
+from validation.reconcile import COPY, DOUBLED, EXTRA, MISSING, SUPERSEDED, Cell, FieldFacts, Reconciled
 from validation.relations import Family
 from validation.rules import RuleResult
 from validation.verdict import Check, Example, Section, Status, judge
 
 ACCOUNTED = frozenset({"unresolved_link"})
 """Differences that the accounting already answers for: the linked record is excluded, quarantined or waits, by name."""
-RECORD_REASONS = (MISSING, DOUBLED, SUPERSEDED, EXTRA)
+TO_ACCEPT = ACCOUNTED | {LATER_EDIT, AUTOMATION}
+"""Differences that are no fault of the migration: a person has to know and accept them."""
+RECORD_REASONS = (MISSING, DOUBLED, SUPERSEDED, COPY, EXTRA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ def _records(found: Found, _privacy: Privacy) -> Iterable[Check]:
         MISSING: facts.missing,
         DOUBLED: facts.doubled,
         SUPERSEDED: facts.superseded,
+        COPY: facts.copies,
         EXTRA: facts.extra,
     }
     for reason in RECORD_REASONS:
@@ -150,7 +154,7 @@ def _cell_checks(found: Found, item: FieldFacts, section: Section, privacy: Priv
     facts, name = found.reconciled, found.mapped.name
     reasons = {reason: n for (field, reason), n in facts.reasons.items() if field == item.name}
     for reason, count in reasons.items():
-        severity = "warning" if reason in ACCOUNTED else "critical"
+        severity = "warning" if reason in TO_ACCEPT else "critical"
         yield Check(
             section, name, f"{section.value}.{reason}", judge(count, item.compared, severity=severity),
             item.compared, count, subject=item.name, severity=severity,

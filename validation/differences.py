@@ -6,12 +6,22 @@ where to look: 'shifted_zone' in the connector's clock, 'truncated' in the targe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from migrator.staging.engine import literal
 from validation.relations import Column, Family
 
 NOT_COMPARABLE = "not_comparable"
 """The target answers something that is no value of the field's type."""
 NOT_SENT = "not_yet_sent"
 """The record's newest state was planned but not loaded: load again before judging the cell."""
+
+LATER_EDIT = "later_edit"
+"""The target says that the record was changed after it was loaded: somebody's work, or automation, and no fault of the load."""
+AUTOMATION = "target_automation"
+"""Empty on our side, and one and the same value in many records of the target: a default or a rule of its own fills it."""
+SAME_FILLED = 20
+"""So many equal values where none was sent are no coincidence."""
 
 _SPACES = r"'[\s\x{00A0}\x{3000}\x{200B}]+'"
 
@@ -22,9 +32,16 @@ def differs(column: Column) -> str:
     return f"(j.{column.e} IS DISTINCT FROM j.{column.a}{unread})"
 
 
-def reason(column: Column) -> str:
-    """SQL that names the class of a differing cell."""
-    rules = [*_unsent(column), *_nulls(column), *_by_family(column)]
+def reason(column: Column, differing: Sequence[Column] = (), modified: Column | None = None) -> str:
+    """SQL that names the class of a differing cell.
+
+    `differing`: the columns whose values are at hand, for values that changed places; `modified`: the field that tells
+    when a record was last changed, if the mapping has one.
+    """
+    later = [(LATER_EDIT, f"j.{modified.a} > j.__at AND j.{modified.a} > j.{modified.e}")] if modified else []
+    others = [o for o in differing if o.family is column.family is Family.TEXT and o is not column]
+    swapped = [("swapped_field", f"j.{column.a} = j.{o.e} AND j.{o.a} = j.{column.e}") for o in others]
+    rules = [*_unsent(column), *later, *_nulls(column), *swapped, *_by_family(column)]
     return f"CASE {' '.join(f'WHEN {test} THEN {_text(name)}' for name, test in rules)} ELSE 'different' END"
 
 
@@ -73,6 +90,10 @@ def _by_family(column: Column) -> list[tuple[str, str]]:  # noqa: PLR0911 (one l
             ]
         case Family.LINK:
             return [("wrong_link", "TRUE")]
+        case Family.FILE:
+            return [("wrong_file", "TRUE")]
+        case Family.SWITCH:
+            return [("flipped", "TRUE")]
         case Family.NUMBER:
             return _number_rules(column, e, a)
         case Family.DATE:
@@ -90,14 +111,36 @@ def _text_rules(e: str, a: str) -> list[tuple[str, str]]:
     def digits(value: str) -> str:
         return f"regexp_replace({value}, '[^0-9A-Za-z]', '', 'g')"
 
+    def lines(value: str) -> str:
+        return f"replace(replace({value}, '\r\n', '\n'), '\r', '\n')"
+
     return [
+        ("line_ends", f"{lines(e)} = {lines(a)}"),
         ("whitespace", f"{spaced(e)} = {spaced(a)}"),
         ("truncated", f"length({a}) < length({e}) AND starts_with({e}, {a}) AND {a} <> ''"),
         ("case", f"lower({e}) = lower({a})"),
         ("unicode_form", f"nfc_normalize({e}) = nfc_normalize({a})"),
+        ("width", f"{_narrow(e)} = {_narrow(a)}"),
+        ("escaped", f"{_unescaped(a)} = {e} OR {_unescaped(e)} = {a}"),
+        ("leading_zeros", f"regexp_full_match({e}, '0+[0-9]+') AND ltrim({e}, '0') = {a}"),
         ("encoding", f"{_garbled(e, a)}"),
         ("formatting", f"length({digits(e)}) > 5 AND {digits(e)} = {digits(a)} AND regexp_full_match({e}, '[^A-Za-z]*')"),
     ]  # fmt: skip
+
+
+def _narrow(value: str) -> str:
+    """Full-width letters, digits, signs and spaces as their ordinary ones."""
+    wide = "".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "\u3000"
+    plain = "".join(chr(code) for code in range(0x21, 0x7F)) + " "
+    return f"translate({value}, {literal(wide)}, {literal(plain)})"
+
+
+def _unescaped(value: str) -> str:
+    """HTML's five signs as themselves, '&' last."""
+    signs = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
+    for written, sign in signs.items():
+        value = f"replace({value}, {literal(written)}, {literal(sign)})"
+    return value
 
 
 def _garbled(e: str, a: str) -> str:
@@ -119,6 +162,7 @@ def _number_rules(column: Column, e: str, a: str) -> list[tuple[str, str]]:
     )
     return [
         ("rounding", f"{rounded} OR ({close})"),
+        ("last_digit", f"abs({e} - {a}) = CAST(1 AS DECIMAL(38, {scale})) / {10**scale}"),
         ("sign", f"{a} = -{e}"),
         ("shifted_decimal", f"{e} <> 0 AND ({powers})"),
     ]
@@ -129,6 +173,7 @@ def _date_rules(e: str, a: str) -> list[tuple[str, str]]:
         ("shifted_day", f"abs(date_diff('day', {e}, {a})) = 1"),
         ("swapped_day_month",
          f"year({e}) = year({a}) AND month({e}) = day({a}) AND day({e}) = month({a})"),
+        ("century", f"abs(year({e}) - year({a})) = 100 AND month({e}) = month({a}) AND day({e}) = day({a})"),
     ]  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def _object(item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
         },
         "records": {
             "expected": facts.expected, "found": facts.found, "missing": facts.missing, "doubled": facts.doubled,
-            "superseded": facts.superseded, "extra": facts.extra, "actual": facts.actual,
+            "superseded": facts.superseded, "copies": facts.copies, "extra": facts.extra, "actual": facts.actual,
             "percent": percent(facts.found, facts.expected),
         },
         "fields": [_field(column, found) for column in facts.fields],

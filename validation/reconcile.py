@@ -16,7 +16,7 @@ from migrator.core.mapped import MappedObject
 from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.store import Building, Dataset, Kind, Store
-from validation.differences import differs, reason, shown
+from validation.differences import AUTOMATION, SAME_FILLED, differs, reason, shown
 from validation.relations import Column, Family, Sides
 
 MISSING = "missing"
@@ -24,7 +24,9 @@ MISSING = "missing"
 DOUBLED = "doubled"
 """The target has it more than once under one external key."""
 SUPERSEDED = "superseded"
-"""This project once sent it, and it should no longer be there (merged, excluded or gone since)."""
+"""A record of this project that should not be there (any more): merged, excluded, quarantined or gone since."""
+COPY = "copy"
+"""In the target under a key that is not ours, and in every other field equal to a record of ours."""
 EXTRA = "extra"
 """In the target, and not from this project."""
 
@@ -88,6 +90,7 @@ class Reconciled:
     missing: int
     extra: int
     superseded: int
+    copies: int
     doubled: int
     """Rows of the target beyond the first under one key."""
     actual: int
@@ -104,6 +107,7 @@ class Reconciled:
         return not (
             self.missing
             or self.superseded
+            or self.copies
             or self.doubled
             or any(f.different or f.unresolved for f in self.fields)
         )
@@ -116,12 +120,12 @@ def reconcile(session: Session, store: Store, sides: Sides) -> Reconciled:
     counts["extra"] = actual - counts["compared"]
     source = session.fetch(_source_sql(sides)).to_pylist()[0]
     fields = tuple(_facts(column, counts, source) for column in sides.columns)
-    superseded = _superseded(session, sides) if counts["extra"] else 0
+    superseded, copies = _strangers(session, sides) if counts["extra"] else (0, 0)
     dataset = _keep_differences(session, store, sides, counts, fields)
     reasons, examples = _summarise(session, dataset)
     return Reconciled(
         sides.mapped, sides, source["n"], counts["expected"], counts["expected"] - counts["missing"],
-        counts["missing"], counts["extra"] - superseded, superseded, counts["doubled"], actual, fields,
+        counts["missing"], counts["extra"] - superseded - copies, superseded, copies, counts["doubled"], actual, fields,
         reasons, examples, dataset,
     )  # fmt: skip
 
@@ -137,7 +141,7 @@ def joined_sql(sides: Sides) -> str:
         values += [f"a.{column.raw}"] if column.raw else []
         values += [f"e.{column.ref}"] if column.ref else []
     return (
-        f"SELECT e.{c.ID}, e.__k AS ek, a.__n IS NOT NULL AS there, coalesce(a.__n, 1) AS n, e.__waits,"
+        f"SELECT e.{c.ID}, e.__k AS ek, a.__n IS NOT NULL AS there, coalesce(a.__n, 1) AS n, e.__waits, e.__at,"
         f" {', '.join(values)} FROM {quote(sides.expected)} e LEFT JOIN {quote(sides.actual)} a ON e.__k = a.__k"
     )
 
@@ -208,16 +212,35 @@ def _facts(column: Column, counts: Mapping[str, Any], source: Mapping[str, Any])
 
 
 def _extra_sql(sides: Sides) -> str:
-    return (
-        f"SELECT x.__k, s.__k IS NOT NULL AS ours FROM (SELECT a.__k FROM {quote(sides.actual)} a"
-        f" WHERE NOT EXISTS (FROM {quote(sides.expected)} e WHERE e.__k = a.__k)) x"
-        f" LEFT JOIN {quote(sides.sent)} s ON s.__k = x.__k"
+    """Rows of the target under no expected key: (__k, __id, class); `__id` is the record of ours it is, or is a copy of."""
+    values = [column for column in sides.columns if column.name != sides.mapped.key]
+    ours = ", ".join(_printed(f"e.{column.e}", column) for column in values)
+    theirs = ", ".join(_printed(f"a.{column.a}", column) for column in values)
+    copied = (
+        f"LEFT JOIN (SELECT md5(concat_ws(chr(31), {ours})) AS looks, min(e.{c.ID}) AS {c.ID} FROM {quote(sides.expected)} e GROUP BY 1) o"
+        " ON o.looks = x.looks"
     )
+    return f"""
+        SELECT x.__k, coalesce(s.__id, o.{c.ID}) AS {c.ID},
+               CASE WHEN s.__k IS NOT NULL THEN '{SUPERSEDED}' WHEN o.looks IS NOT NULL THEN '{COPY}' ELSE '{EXTRA}' END AS class
+        FROM (SELECT a.__k, md5(concat_ws(chr(31), {theirs})) AS looks FROM {quote(sides.actual)} a
+              WHERE NOT EXISTS (FROM {quote(sides.expected)} e WHERE e.__k = a.__k)) x
+        LEFT JOIN {quote(sides.sent)} s ON s.__k = x.__k {copied}"""
 
 
-def _superseded(session: Session, sides: Sides) -> int:
-    found = session.fetch(f"SELECT count(*) FILTER (ours) AS n FROM ({_extra_sql(sides)})")
-    return int(found.column("n")[0].as_py())
+def _printed(value: str, column: Column) -> str:
+    """A value as text that is equal for equal values of both sides; null is told from empty."""
+    if column.family is Family.NUMBER:
+        value = f"CAST({value} AS DOUBLE)"
+    return f"coalesce('=' || CAST({value} AS VARCHAR), '-')"
+
+
+def _strangers(session: Session, sides: Sides) -> tuple[int, int]:
+    found = session.fetch(
+        f"SELECT count(*) FILTER (class = '{SUPERSEDED}') AS s, count(*) FILTER (class = '{COPY}') AS c"
+        f" FROM ({_extra_sql(sides)})"
+    ).to_pylist()[0]
+    return found["s"], found["c"]
 
 
 def _keep_differences(
@@ -245,10 +268,14 @@ def _write_differences(
     session: Session, building: Building, sides: Sides, different: list[Column], *, extra: int
 ) -> None:
     cells = " OR ".join(_found(column) for column in different) or "FALSE"
+    marks = [sides.modified] if sides.modified and sides.modified not in different else []
     kept = [
-        f"j.{name}" for column in different for name in (column.e, column.a, column.raw, column.ref) if name
+        f"j.{name}"
+        for column in [*different, *marks]
+        for name in (column.e, column.a, column.raw, column.ref)
+        if name
     ]
-    columns = ", ".join([f"j.{c.ID}", "j.ek", "j.there", "j.n", "j.__waits", *kept])
+    columns = ", ".join([f"j.{c.ID}", "j.ek", "j.there", "j.n", "j.__waits", "j.__at", *kept])
     session.execute(
         f"CREATE OR REPLACE TABLE {_DIFFERING} AS SELECT {columns} FROM ({joined_sql(sides)}) j"
         f" WHERE NOT j.there OR j.n > 1 OR {cells}"
@@ -271,16 +298,25 @@ def _cells_sql(sides: Sides, different: list[Column], *, extra: int) -> str:
     ]
     if extra:
         selects.append(
-            f"SELECT NULL, {head}, x.__k, '', CASE WHEN x.ours THEN '{SUPERSEDED}' ELSE '{EXTRA}' END, NULL, NULL"
-            f" FROM ({_extra_sql(sides)}) x"
+            f"SELECT x.{c.ID}, {head}, x.__k, '', x.class, NULL, NULL FROM ({_extra_sql(sides)}) x"
         )
     for column in different:
         expected, actual = shown(column)
         selects.append(
-            f"SELECT j.{c.ID}, {head}, j.ek, {literal(column.name)}, {reason(column)}, {expected}, {actual}"
-            f" FROM {_DIFFERING} j WHERE j.there AND {_found(column)}"
+            f"SELECT j.{c.ID}, {head}, j.ek, {literal(column.name)}, {reason(column, different, sides.modified)},"
+            f" {expected}, {actual} FROM {_DIFFERING} j WHERE j.there AND {_found(column)}"
         )
-    return " UNION ALL ".join(selects)
+    return _with_automation(" UNION ALL ".join(selects))
+
+
+def _with_automation(cells: str) -> str:
+    """Values where none should be become the work of the target itself when many records share one and the same."""
+    filled = "PARTITION BY field, class"
+    return (
+        f"SELECT * REPLACE (CASE WHEN class = 'null_vs_value' AND count(*) OVER ({filled}) >= {SAME_FILLED}"
+        f" AND min(actual) OVER ({filled}) = max(actual) OVER ({filled}) THEN '{AUTOMATION}' ELSE class END AS class)"
+        f" FROM ({cells})"
+    )
 
 
 def _found(column: Column) -> str:

@@ -33,6 +33,8 @@ class Family(Enum):
     NUMBER = "number"
     DATE = "date"
     INSTANT = "instant"
+    SWITCH = "switch"
+    FILE = "file"
     OTHER = "other"
 
 
@@ -60,10 +62,11 @@ class Column:
 class Sides:
     """Names of the relations of one mapping in a session.
 
-    `expected`: __id, __k (external key as text), __waits (a newer state is planned but not sent), e0, e1, …
+    `expected`: __id, __k (external key as text), __at (when its outcome came), __waits (a newer state is planned but
+    not sent), e0, e1, …
     `actual`: __k, __n (1, 2, … for rows that share a key), a0, a1, … (r0, … before a cast).
     `source`: every mapped row, whatever became of it, with the fields' own names.
-    `sent`: __k of every record this project ever sent.
+    `sent`: __k and __id of every record this project ever sent or read, whatever became of it.
     """
 
     mapped: MappedObject
@@ -75,6 +78,14 @@ class Sides:
     refs: str
     doubled: bool
     """Whether the target has a key more than once; only then are there rows with __n above 1."""
+
+    @property
+    def modified(self) -> Column | None:
+        """The field that tells when a record was last changed, in the target as on our side."""
+        return next(
+            (item for item in self.columns if item.family is Family.INSTANT and _tells_changes(item.name)),
+            None,
+        )
 
 
 def open_sides(
@@ -102,7 +113,13 @@ def open_sides(
     _make_refs(session, store, sides, objects)
     crosswalk = relation(session, store.current(Kind.CROSSWALK, mapped.name), c.CROSSWALK)
     _define(session, sides.source, f"SELECT * FROM {relation(session, made.mapped)}")
-    _define(session, sides.sent, f"SELECT DISTINCT target_key AS __k FROM {crosswalk}")
+    _define(
+        session,
+        sides.sent,
+        f"SELECT __k, min(__id) AS __id FROM (SELECT target_key AS __k, {c.ID} AS __id FROM {crosswalk}"
+        f" UNION ALL SELECT CAST({quote(mapped.key)} AS VARCHAR), {c.ID} FROM {quote(sides.source)})"
+        " WHERE __k IS NOT NULL GROUP BY __k",
+    )
     _define(session, sides.expected, _expected_sql(session, store, sides, made, crosswalk))
     _define(session, sides.actual, _actual_sql(sides, answered, shape))
     return sides
@@ -137,7 +154,15 @@ _FAMILIES = {
     FieldType.FLOAT: Family.NUMBER,
     FieldType.DATE: Family.DATE,
     FieldType.DATETIME: Family.INSTANT,
+    FieldType.BOOLEAN: Family.SWITCH,
+    FieldType.FILE: Family.FILE,
 }
+
+_CHANGED = ("modified", "lastmodified", "updated", "修改时间", "修改時間")
+
+
+def _tells_changes(name: str) -> bool:
+    return "".join(char for char in name.casefold() if char.isalnum()).startswith(_CHANGED)
 
 
 def _columns(mapped: MappedObject, made: pa.Schema, answered: pa.Schema) -> tuple[Column, ...]:
@@ -179,7 +204,7 @@ def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, cr
     if plan:
         joins.append(f"LEFT JOIN {relation(session, plan)} p ON p.{c.ID} = s.{c.ID}")
     return f"""
-        SELECT s.{c.ID}, coalesce(x.target_key, CAST({key} AS VARCHAR)) AS __k, {waits} AS __waits,
+        SELECT s.{c.ID}, coalesce(x.target_key, CAST({key} AS VARCHAR)) AS __k, x.at AS __at, {waits} AS __waits,
                {", ".join(values)}
         FROM ({survivors(session, made, fields)}) s
         JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}

@@ -102,7 +102,7 @@ def test_one_cent_is_a_difference_in_the_cell_and_in_the_total(tmp_path: Path) -
     project = make_project(tmp_path)
     project.record("customer", "A00008")["revenue"] += Decimal("0.01")
     found = compare(project)
-    assert findings(found) == [("A00008", "revenue", "different")]
+    assert findings(found) == [("A00008", "revenue", "last_digit")]
     revenue = next(item for item in found.fields if item.name == "revenue")
     assert Decimal(revenue.actual_sum or 0) - Decimal(revenue.expected_sum or 0) == Decimal("0.01")
 
@@ -113,12 +113,14 @@ def test_a_lost_row_a_doubled_row_and_a_stranger_are_three_findings(tmp_path: Pa
     rows[:] = [row for row in rows if row["legacy_id"] != "A00011"]
     rows.append(dict(project.record("customer", "A00012")))
     rows.append({**project.record("customer", "A00013"), "legacy_id": "X1"})
-    rows.append({**project.record("customer", "A00013"), "legacy_id": None})
+    rows.append({**project.record("customer", "A00013"), "legacy_id": "X2", "name": "somebody else's"})
+    rows.append({**project.record("customer", "A00013"), "legacy_id": None, "name": "somebody else's"})
     found = compare(project)
-    assert (found.missing, found.doubled, found.extra, found.superseded) == (1, 1, 2, 0)
+    assert (found.missing, found.doubled, found.copies, found.extra, found.superseded) == (1, 1, 1, 2, 0)
+    assert ("X1", "", "copy") in findings(found)
     assert ("A00011", "", "missing") in findings(found)
     assert ("A00012", "", "doubled") in findings(found)
-    assert ("X1", "", "extra") in findings(found)
+    assert ("X2", "", "extra") in findings(found)
     assert found.found == 59
 
 

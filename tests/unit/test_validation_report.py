@@ -93,7 +93,7 @@ SEEDED: tuple[tuple[Callable[[Project, str], None], tuple[str, ...]], ...] = (
     (lose, ("account/records/records.missing", "contact/links/links.orphan/company")),
     (double, ("account/records/records.doubled", "account/rules/expect_column_values_to_be_unique/legacy_id")),
     (swap, ("contact/links/links.wrong_link/company",)),
-    (edit("revenue", lambda amount: amount + Decimal("0.01")), ("account/fields/fields.different/revenue",)),
+    (edit("revenue", lambda amount: amount + Decimal("0.01")), ("account/fields/fields.last_digit/revenue",)),
     (edit("since", lambda day: day - timedelta(days=1)), ("account/fields/fields.shifted_day/since",)),
     (edit("created at", lambda at: at + timedelta(hours=8)), ("account/fields/fields.shifted_zone/created at",)),
     (edit("name", lambda text: text[:12]), ("account/fields/fields.truncated/name",)),
