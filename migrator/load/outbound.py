@@ -77,7 +77,8 @@ def cut_batches(path: Path, size: int) -> Iterator[pa.Table]:
 
 
 def _pages(path: Path, size: int) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path) as file:
+    # With pre_buffer, Arrow's default, it keeps all of the file that was read so far: memory would grow with the data.
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for page in file.iter_batches(batch_size=size):
             yield pa.Table.from_batches([page])
 
