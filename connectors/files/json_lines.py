@@ -1,15 +1,16 @@
-"""JSON Lines of any size as Arrow pages of text columns: numbers as written, nested values as JSON text."""
+"""JSON of any size as Arrow pages of text columns, one object a line or in one array: numbers as written, nested values as JSON text."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
 from connectors.files.encoding import MARKED, show_raw
+from connectors.files.json_values import LINE_BYTES, Shape, TextLine, records
 from connectors.files.naming import Header, name_columns
 from connectors.files.part import PartPage, places
 from connectors.files.text_file import TextFile
@@ -17,7 +18,6 @@ from migrator.core.connector import Reject
 from migrator.core.errors import FatalError
 from migrator.core.schema import FieldSchema, FieldType
 
-LINE_BYTES = 64 << 20
 PAGE_BYTES = 64 << 20
 
 
@@ -78,16 +78,12 @@ def json_text(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
-class _Line(NamedTuple):
-    number: int
-    text: bytes
-
-
 @dataclass
 class JsonLinesReader:
-    """Reads one .jsonl or .ndjson file: each line that is not blank is one object."""
+    """Reads one file: each line that is not blank is one object; with `whole`, objects may span lines or be in one array."""
 
     file: TextFile
+    whole: bool = False
     _found: tuple[FieldSchema, ...] | None = field(default=None, repr=False)
     _keys: tuple[str, ...] = ()
     _header: Header = field(default_factory=lambda: Header(()))
@@ -126,7 +122,7 @@ class JsonLinesReader:
     def pages(self, *, skip: int, page_rows: int) -> Iterator[PartPage]:
         """Pages of objects; a line that is no JSON object is a reject with its line number."""
         self.fields()
-        page: list[_Line] = []
+        page: list[TextLine] = []
         size = 0
         for position, line in enumerate(self._lines()):
             if position < skip:
@@ -140,7 +136,7 @@ class JsonLinesReader:
         if page:
             yield self._page(page, skip + len(page))
 
-    def _page(self, lines: Sequence[_Line], consumed: int) -> PartPage:
+    def _page(self, lines: Sequence[TextLine], consumed: int) -> PartPage:
         rows: list[dict[str, Any]] = []
         numbers: list[int] = []
         rejects: list[Reject] = []
@@ -158,11 +154,32 @@ class JsonLinesReader:
             table, places(f"{self.file.place}:", pa.array(numbers, pa.int64())), tuple(rejects), consumed
         )
 
-    def _reject(self, line: _Line, what: str) -> Reject:
+    def _reject(self, line: TextLine, what: str) -> Reject:
         rule = "file.undecodable" if MARKED.search(line.text) else "json.line"
         return Reject(f"{self.file.place}:{line.number}", rule, what, show_raw(line.text))
 
-    def _lines(self) -> Iterator[_Line]:
+    def _lines(self) -> Iterator[TextLine]:
+        """What may be an object each, with the number of the line where it begins, from 1."""
+        shape = self._shape() if self.whole else Shape.LINES
+        return (
+            self._text_lines()
+            if shape is Shape.LINES
+            else records(self.file.blocks(), shape, self.file.place)
+        )
+
+    def _shape(self) -> Shape:
+        """An array begins with a bracket; objects stand on lines where the first line is one."""
+        first = next(self.file.blocks(), b"").lstrip()
+        line = first.split(b"\n", 1)[0]
+        if first.startswith(b"["):
+            return Shape.ARRAY
+        return (
+            Shape.LINES
+            if not first.startswith(b"{") or isinstance(_parse(TextLine(1, line)), dict)
+            else Shape.VALUES
+        )
+
+    def _text_lines(self) -> Iterator[TextLine]:
         """Lines that are not blank, with their numbers from 1."""
         rest, number = b"", 0
         for block in self.file.blocks():
@@ -175,12 +192,12 @@ class JsonLinesReader:
             for text in whole:
                 number += 1
                 if text.strip():
-                    yield _Line(number, text)
+                    yield TextLine(number, text)
         if rest.strip():
-            yield _Line(number + 1, rest)
+            yield TextLine(number + 1, rest)
 
 
-def _parse(line: _Line) -> dict[str, Any] | str:
+def _parse(line: TextLine) -> dict[str, Any] | str:
     """The object on a line, or what is wrong with the line."""
     try:
         parsed = _DECODER.decode(line.text.decode())

@@ -25,7 +25,7 @@ from migrator.core.errors import FatalError, ProjectError
 from migrator.core.fingerprint import fingerprint
 from migrator.core.schema import FieldType, ObjectSchema
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when the same file would be read differently: extracts made before are then not taken for current."""
 
 CSV_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
@@ -203,7 +203,7 @@ class FilesSource:
         text = form.text
         content = TextFile(file.name, file.open, text.encoding, text.undecodable)
         if file.suffix in JSON_SUFFIXES:
-            return JsonLinesReader(content)
+            return JsonLinesReader(content, whole=file.suffix == ".json")
         return CsvReader(content, form.dialect, file.suffix, zero_bytes=text.zero_bytes)
 
 

@@ -227,7 +227,8 @@ class _Cells:
         self._row: list[str | None] = []
         self._kind = self._reference = self._style = ""
         self._pieces: list[str] | None = None
-        self._keeping = False
+        self._formula: list[str] | None = None
+        self._keeping = self._in_formula = False
 
     def take(self) -> list[Row]:
         """Rows finished since the last call."""
@@ -239,7 +240,10 @@ class _Cells:
             self._kind = attributes.get("t", "n")
             self._reference = attributes.get("r", "")
             self._style = attributes.get("s", "0")
-            self._pieces = None
+            self._pieces = self._formula = None
+        elif name == "f":
+            self._formula = []
+            self._in_formula = True
         elif name in ("v", "is"):
             self._pieces = []
             self._keeping = name == "v"
@@ -250,15 +254,22 @@ class _Cells:
             self._row = []
 
     def text(self, piece: str) -> None:
-        if self._pieces is not None and (self._keeping or self._inside.text):
+        if self._in_formula and self._formula is not None:
+            self._formula.append(piece)
+        elif self._pieces is not None and (self._keeping or self._inside.text):
             self._pieces.append(piece)
 
     def end(self, name: str) -> None:
         if name == "v":
             self._keeping = False
+        elif name == "f":
+            self._in_formula = False
         elif name == "c":
-            if self._pieces is not None:
-                self._place(self._value("".join(self._pieces)))
+            value = self._value("".join(self._pieces)) if self._pieces is not None else None
+            # a formula that nobody ever calculated: what the cell holds is its text, not nothing
+            if value is None and self._formula is not None:
+                value = f"={''.join(self._formula)}"
+            self._place(value)
             self._pieces = None
         elif name in ("t", "rPh"):
             self._inside.end(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +17,19 @@ from connectors.files.part import PartPage, places
 from connectors.files.workbook import Row, Workbook
 from migrator.core.connector import Reject
 from migrator.core.schema import FieldSchema, FieldType
+
+_TITLES = 20
+"""Rows in which titles are looked for."""
+
+
+def _filled(row: Row) -> list[str]:
+    return [cell for cell in row.cells if cell is not None and cell.strip()]
+
+
+def _below_titles(rows: Sequence[Row]) -> tuple[Sequence[Row], Row | None]:
+    """Rows of one cell before the first row of several, and that row; no titles where no row has several."""
+    at = next((at for at, row in enumerate(rows) if len(_filled(row)) > 1), 0)
+    return (rows[:at], rows[at]) if rows else ((), None)
 
 
 @contextmanager
@@ -36,8 +49,11 @@ def sheet_names(path: Path, place: str) -> list[str]:
 class SheetReader:
     """Reads one sheet, every cell as text; an error value is its text, '#N/A', which no typed field accepts.
 
+    A formula that was saved without a value is its own text, '=A1*2'.
+
     Whole numbers have no '.0', dates and times are ISO 8601, durations H:MM:SS, booleans true and false, empty cells null.
-    Its first row that is not empty names the columns, rows without a value are no records.
+    Its first row that is not empty names the columns, rows without a value are no records. Titles, rows of one cell
+    above a row of several, are left out and told.
     """
 
     place: str
@@ -51,7 +67,7 @@ class SheetReader:
         """Field names, and the number of the last row before the records."""
         if self._layout is None:
             with self._rows() as rows:
-                first = next(rows, None)
+                titles, first = _below_titles(list(islice(rows, _TITLES + 1)))
             if first is None:
                 self._layout = Header(()), 0
             else:
@@ -59,8 +75,12 @@ class SheetReader:
                 has_header = self.header
                 if has_header is None:
                     has_header = first_row_is_header(cells, f"{self.place}:{first.number}")
-                names = cells if has_header else [""] * len(cells)
-                self._layout = name_columns(names), first.number if has_header else first.number - 1
+                header = name_columns(cells if has_header else [""] * len(cells))
+                told = tuple(
+                    f"row {row.number} is a title and not read: {_filled(row)[0]!r}" for row in titles
+                )
+                header = replace(header, notes=(*told, *header.notes))
+                self._layout = header, first.number if has_header else first.number - 1
         return self._layout
 
     @contextmanager

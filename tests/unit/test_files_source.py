@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from connectors.files import CONNECTOR, FilesSource, recognise
 from connectors.files.json_lines import _DECODER, value_text
+from connectors.files.json_values import Shape, records
 from migrator.core.connector import Page
 from migrator.core.errors import FatalError, ProjectError
 from migrator.core.schema import FieldType, ObjectSchema, index_schemas
@@ -233,7 +234,7 @@ def test_cells_are_delivered_as_they_stand(workbook: Path) -> None:
         ["1", "0.1", "2024-01-31T00:00:00", "true", '王伟\n"x"'],
         ["2", "1000000000000000000000", "2024-01-31T13:05:00", "false", "#N/A"],
         ["3", "12345678.9", "13:05:00", None, "30:02:00"],
-        ["5", None, "2024-02-01", None, None],
+        ["5", "=1+1", "2024-02-01", None, None],
     ]
     assert pages[0].places.to_pylist() == [f"Book.xlsx!Deals:{row}" for row in (3, 4, 6, 8)]
     assert rejects_of(pages) == [("Book.xlsx!Deals:7", "file.ragged")]
@@ -352,3 +353,58 @@ def test_reading_goes_on_from_every_cursor(tmp_path: Path, name: str, page_rows:
         rest = [row for later in source.read(name, cursor=page.cursor) for row in later.rows.to_pylist()]
         assert rest == whole[done:]
     assert done == len(whole)
+
+
+def test_titles_above_the_header_are_told_and_not_read(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["Sales report 2024"], [], ["region", "q1"], ["north", 1]):
+        book.active.append(row)
+    book.save(tmp_path / "Report.xlsx")
+    source = opened(tmp_path / "Report.xlsx")
+    assert rows_of(source, "Report") == [{"region": "north", "q1": "1"}]
+    assert "row 1 is a title and not read: 'Sales report 2024'" in "".join(source.notes("Report"))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('[\n {"a": "x,]}\\"", "b": [1, {}]},\n\n {"a": null}\n]\n', [2, 4]),
+        ('{"a": "x,]}\\"",\n "b": [1, {}]}\n{"a":\nnull}', [1, 3]),
+        ('{"a": "x,]}\\"", "b": [1, {}]}\n{"a": null}\n', [1, 2]),
+    ],
+    ids=["array", "over several lines", "lines"],
+)
+def test_json_is_read_however_its_objects_stand(tmp_path: Path, text: str, lines: list[int]) -> None:
+    (tmp_path / "things.json").write_text(text)
+    source = opened(tmp_path)
+    assert rows_of(source, "things") == [{"a": 'x,]}"', "b": "[1,{}]"}, {"a": None, "b": None}]
+    places = [place for page in source.read("things") for place in page.places.to_pylist()]
+    assert places == [f"things.json:{line}" for line in lines]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_records_of_json_do_not_depend_on_blocks(size: int) -> None:
+    text = '[{"a":"é\\\\\\"]"},{"b":[{}]} ,\n[1]]'.encode()
+    blocks = [text[at : at + size] for at in range(0, len(text), size)]
+    found = list(records(blocks, Shape.ARRAY, "x.json"))
+    assert found == [(1, '{"a":"é\\\\\\"]"}'.encode()), (1, b'{"b":[{}]}'), (2, b"[1]")]
+
+
+def test_an_array_cut_off_is_told_with_its_line() -> None:
+    with pytest.raises(FatalError, match=r"x.json:2: the file ends inside its array"):
+        list(records([b'[{"a":1},\n'], Shape.ARRAY, "x.json"))
+
+
+def test_one_file_may_be_written_another_way(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("id,name\n1,Łódź\n", encoding="utf-8")
+    (tmp_path / "old.csv").write_text("id;name\n1;Łódź\n", encoding="cp1250")
+    source = opened(tmp_path, files={"old*.csv": {"encoding": "cp1250"}}, keys={"new": "name", "old": ""})
+    assert [rows_of(source, name) for name in ("new", "old")] == [[{"id": "1", "name": "Łódź"}]] * 2
+    assert [item.key for item in source.describe()] == ["name", ""]
+
+
+def test_keys_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,name\n1,x\n")
+    for keys, told in (({"b": ""}, "no object 'b'"), ({"a": "nam"}, "no column 'nam'")):
+        with pytest.raises(ProjectError, match=told):
+            opened(tmp_path, keys=keys).describe()

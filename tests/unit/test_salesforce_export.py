@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -253,3 +254,22 @@ def test_what_is_no_export_is_said(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("hello")
     with pytest.raises(FatalError, match="no CSV file here"):
         SalesforceExport({"path": str(tmp_path)}).describe()
+
+
+def test_custom_look_ups_are_told_by_their_values(tmp_path: Path) -> None:
+    """Ids of 15 characters match keys of 18; what only looks like an id stays: mere digits, unknown prefixes, notes."""
+    digits = "001000000000123"
+    rows = [
+        ["Id", "Parent__c", "Serial__c", "Other__c", "Note__c", "Empty__c"],
+        [ID18, ID15, digits, "zzzxY0000001AbC", ID15, ""],
+        ["001xY0000001AbDQAU", "", digits, "zzzxY0000001AbC", "none", ""],
+        ["001xY0000001AbEQAU", ID18.lower()[:3] + ID18[3:], digits, "", "", ""],
+    ]
+    export_zip(tmp_path, 1, {"Thing__c.csv": sheet(*rows)})
+    with closing(SalesforceExport({"path": str(tmp_path)})) as source:
+        found = rows_of(source, "Thing__c")
+        assert [row["Parent__c"] for row in found] == [ID18, None, ID18]
+        assert [row["Serial__c"] for row in found] == [digits] * 3
+        assert [row["Other__c"] for row in found] == ["zzzxY0000001AbC", "zzzxY0000001AbC", None]
+        assert [row["Note__c"] for row in found] == [ID15, "none", None]
+        assert [note for note in source.notes("Thing__c") if "custom look-ups Parent__c" in note]
