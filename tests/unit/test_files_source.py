@@ -391,7 +391,7 @@ def test_records_of_json_do_not_depend_on_blocks(size: int) -> None:
 
 
 def test_an_array_cut_off_is_told_with_its_line() -> None:
-    with pytest.raises(FatalError, match=r"x.json:2: the file ends inside its array"):
+    with pytest.raises(FatalError, match=r"x.json:1: the file ends inside its array"):
         list(records([b'[{"a":1},\n'], Shape.ARRAY, "x.json"))
 
 
