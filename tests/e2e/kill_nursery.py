@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ import connectors
 import migrator
 import migrator.core.boundary as boundaries
 from migrator.staging.store import Kind
-from migrator.testing.synthetic import Truth
-from tests.e2e.demo_project import SQLITE, DemoProject, dump, make_exports, make_project, records, vouched
+from migrator.testing.synthetic import Truth, generate
+from tests.e2e.demo_project import RATES, SQLITE, DemoProject, dump, make_project, records, vouched
 
 SCALE = 300
 MAPPINGS = ("app_user", "account", "contact", "attachment")
@@ -49,7 +50,7 @@ def import_all() -> None:
 
 def prepare(folder: Path) -> None:
     """Exports, and the demo cut to what still meets every boundary: links, cycles, duplicates, binary members."""
-    truth = make_exports(folder / "exports", SCALE)
+    truth = generate(folder / "exports", scale=SCALE, seed=7, rates=replace(RATES, overlap=0.1))
     (folder / "pristine").mkdir()
     make_project(folder / "pristine", truth, mappings=MAPPINGS)
     attachment = folder / "pristine" / "mappings" / "attachment.yaml"

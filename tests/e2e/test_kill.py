@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,9 +58,13 @@ class Undisturbed:
     """Boundary → how often it was passed, in the order of first passing."""
     seconds: float
 
+    def play(self, folder: Path, kills: list[dict[str, Any]], **databases: str) -> dict[str, Any]:
+        """A trial, and what it left."""
+        return self.nursery.ask(exports=self.folder / "exports", folder=folder, kills=kills, **databases)
+
     def killed(self, folder: Path, kills: list[dict[str, Any]], **databases: str) -> list[bool]:
         """Play a trial, check that it ended like this run; which of the deaths came before the end."""
-        told = self.nursery.ask(exports=self.folder / "exports", folder=folder, kills=kills, **databases)
+        told = self.play(folder, kills, **databases)
         for what, found in self.state.items():
             assert told["state"][what] == found, f"{what} differs after {kills}"
         died: list[bool] = told["died"]
@@ -80,6 +84,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
         nursery.ask(prepare=folder)
         told = nursery.ask(exports=folder / "exports", folder=folder / "whole", kills=[])
         yield Undisturbed(nursery, folder, told["state"], told["passed"], told["seconds"])
+
+
+@pytest.fixture(scope="module")
+def whole_on_postgres(whole: Undisturbed, postgres_server: TestServer) -> Undisturbed:
+    """The same run with ledger and target on PostgreSQL, whose values look different (a boolean is no number)."""
+    with postgres_server.database() as ledger, postgres_server.database() as target:
+        told = whole.play(whole.folder / "postgres", [], ledger=ledger, target=target)
+    for what in ("status", "quarantine", "clusters"):
+        assert told["state"][what] == whole.state[what]
+    return replace(whole, state=told["state"], seconds=told["seconds"])
 
 
 def test_the_undisturbed_run_meets_all_that_can_happen(whole: Undisturbed) -> None:
@@ -108,9 +122,7 @@ def test_killed_at_every_boundary_of_an_effect_early_and_midway(
 @pytest.mark.slow
 @pytest.mark.parametrize("effect", EFFECTS)
 @pytest.mark.timeout(3000)
-def test_killed_at_every_passing_of_every_boundary(
-    whole: Undisturbed, tmp_path: Path, effect: str, request: pytest.FixtureRequest
-) -> None:
+def test_killed_at_every_passing_of_every_boundary(whole: Undisturbed, tmp_path: Path, effect: str) -> None:
     for name in [name for name in whole.passed if name.startswith(f"{effect}.")]:
         for passing in range(1, whole.passed[name] + 1):
             kills = [{"name": name, "passing": passing}]
@@ -118,33 +130,40 @@ def test_killed_at_every_passing_of_every_boundary(
 
 
 @pytest.mark.parametrize("seed", range(MOMENTS))
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_killed_at_any_moment(
-    whole: Undisturbed, tmp_path: Path, kind: str, seed: int, request: pytest.FixtureRequest
+def test_killed_at_any_moment(whole: Undisturbed, tmp_path: Path, seed: int) -> None:
+    die_at_a_moment(whole, tmp_path, seed)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("seed", range(MOMENTS))
+def test_killed_at_any_moment_on_postgres(
+    whole_on_postgres: Undisturbed, tmp_path: Path, seed: int, postgres_server: TestServer
 ) -> None:
-    die_at_a_moment(whole, tmp_path, kind, seed, request)
+    die_at_a_moment(whole_on_postgres, tmp_path, seed, postgres_server)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(MOMENTS, MOMENTS + MANY_MOMENTS))
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_killed_at_many_moments(
-    whole: Undisturbed, tmp_path: Path, kind: str, seed: int, request: pytest.FixtureRequest
-) -> None:
-    die_at_a_moment(whole, tmp_path, kind, seed, request)
+def test_killed_at_many_moments(whole: Undisturbed, tmp_path: Path, seed: int) -> None:
+    die_at_a_moment(whole, tmp_path, seed)
 
 
-def die_at_a_moment(
-    whole: Undisturbed, folder: Path, kind: str, seed: int, request: pytest.FixtureRequest
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.parametrize("seed", range(MOMENTS, MOMENTS + MANY_MOMENTS))
+def test_killed_at_many_moments_on_postgres(
+    whole_on_postgres: Undisturbed, tmp_path: Path, seed: int, postgres_server: TestServer
 ) -> None:
+    die_at_a_moment(whole_on_postgres, tmp_path, seed, postgres_server)
+
+
+def die_at_a_moment(whole: Undisturbed, folder: Path, seed: int, server: TestServer | None = None) -> None:
     """One death, uniformly anywhere in the run; drawn again, earlier, when the machine was faster this time."""
-    moment = random.Random(f"{kind} {seed}").uniform(0, whole.seconds)
+    moment = random.Random(seed).uniform(0, whole.seconds)
     for attempt in range(5):
         with ExitStack() as stack:
-            databases = {}
-            if kind == "postgres":
-                server: TestServer = request.getfixturevalue("postgres_server")
-                databases = {name: stack.enter_context(server.database()) for name in ("ledger", "target")}
+            names = ("ledger", "target") if server else ()
+            databases = {name: stack.enter_context(server.database()) for name in names if server}
             if whole.killed(folder / f"{attempt}", [{"seconds": moment}], **databases) == [True]:
                 return
         moment *= 0.6
@@ -171,7 +190,7 @@ def test_of_two_runs_at_once_one_stops_and_nothing_is_doubled(whole: Undisturbed
     told = [process.communicate(timeout=240)[1] for process in both]
     assert sorted(process.returncode for process in both) == [0, 5], told
     (stopped,) = (text for process, text in zip(both, told, strict=True) if process.returncode)
-    assert "run" in stopped
+    assert "another command works on this project" in stopped
     assert json.loads(json.dumps(dump(here.target_url), default=str)) == whole.state["target"]
     assert here.asked("run", "--skip-validate")["load"]["written"] == 0
 
