@@ -20,6 +20,8 @@ from migrator.staging.ledger import Ledger, open_ledger
 from migrator.staging.store import Store
 
 FILE = "migration.yaml"
+MOST_THREADS = 256
+"""Of the engine; a slip of the finger must not start a million."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _KEYS: Mapping[str, type] = {
     "project": str,
@@ -266,6 +268,11 @@ def _parse_engine(document: Document, raw: object, problems: list[Problem]) -> E
     if isinstance(limit, str) and not re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|MiB|GiB)", limit):
         place = document.locate(("engine", "memory_limit"))
         problems.append(Problem(place, f"{limit!r} is not an amount of memory", "for example 1GB or 512MB"))
+    threads = raw.get("threads", 0)
+    if isinstance(threads, int) and not 0 <= threads <= MOST_THREADS:
+        place = document.locate(("engine", "threads"))
+        hint = f"0 for as many as the machine has, at most {MOST_THREADS}"
+        problems.append(Problem(place, f"the engine cannot have {threads:,} threads", hint))
     return EngineSettings() if wrong else EngineSettings(**{key: raw[key] for key in kinds if key in raw})
 
 
