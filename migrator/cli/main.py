@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,9 +19,11 @@ from rich.markup import escape
 from migrator import __version__
 from migrator.cli import show
 from migrator.cli.progress import watched
-from migrator.commands.project import Project, load_project
 from migrator.core.clock import SystemClock
 from migrator.core.errors import DataError, MigratorError, ProjectError
+
+if TYPE_CHECKING:
+    from migrator.commands.project import Project
 
 app = typer.Typer(
     name="migrator",
@@ -314,6 +316,9 @@ def demo(
 
 
 def _project() -> Project:
+    # with the engine and the ledger behind it: a second that --help need not wait for
+    from migrator.commands.project import load_project
+
     return load_project(_before.folder)
 
 

@@ -9,9 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from migrator.staging.accounting import CLASSES, Accounting
-from migrator.staging.action import Action
-
 if TYPE_CHECKING:
     from migrator.commands.check import CheckReport
     from migrator.commands.demo import DemoReport
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
     from migrator.extract.profile import ObjectProfile
     from migrator.load.load import LoadReport
     from migrator.load.plan import Plan
+    from migrator.staging.accounting import Accounting
 
 _WIDE = 60
 _HELD = ("quarantined", "pending")
@@ -32,6 +30,8 @@ _MOST_NOTES = 40
 
 def accounting(found: Accounting, console: Console) -> None:
     """The equation of every object, and why records are held or left out."""
+    from migrator.staging.accounting import CLASSES
+
     table = _table("object", *(f">{name}" for name in ("extracted", *CLASSES)), "closed")
     for item in found.objects:
         cells = [_number(item.counts.get(name, 0), warn=name in _HELD) for name in CLASSES]
@@ -155,6 +155,8 @@ def deduped(lines: Sequence[StepLine], console: Console) -> None:
 
 def plan(planned: Plan, console: Console) -> None:
     """What a load would do."""
+    from migrator.staging.action import Action
+
     actions = [action.value for action in Action]
     table = _table("object", "into", *(f">{name}" for name in actions), ">batches", "second pass")
     for item in planned.objects:
