@@ -100,7 +100,7 @@ def _records(found: Found, _privacy: Privacy) -> Iterable[Check]:
         COPY: facts.copies,
         EXTRA: facts.extra,
     }
-    for reason in RECORD_REASONS:
+    for reason in (MISSING, DOUBLED) if facts.sides.partial else RECORD_REASONS:
         severity = "critical" if reason in (MISSING, DOUBLED) else "warning"
         yield Check(
             Section.RECORDS, name, f"records.{reason}",

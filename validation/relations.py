@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 import pyarrow as pa
@@ -78,6 +79,8 @@ class Sides:
     refs: str
     doubled: bool
     """Whether the target has a key more than once; only then are there rows with __n above 1."""
+    partial: bool = False
+    """Whether only some of the records are looked at; then nothing can be said of records the target has and we do not."""
 
     @property
     def modified(self) -> Column | None:
@@ -88,10 +91,36 @@ class Sides:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Which records are looked at when not all are."""
+
+    sample: int | None = None
+    """About so many of each object, drawn by the hash of the key: the same records every time, and some of every choice."""
+    since: datetime | None = None
+    """Only records whose last outcome is at least so new."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether anything is left out."""
+        return self.sample is not None or self.since is not None
+
+
+ALL = Pick()
+_OF_EACH = 3
+"""Records that a sample takes of every combination of choices, however rare."""
+_STRATA = 4
+"""Choice fields at most whose combinations are strata."""
+
+
 def open_sides(
-    session: Session, store: Store, mapped: MappedObject, objects: Mapping[str, MappedObject]
+    session: Session,
+    store: Store,
+    mapped: MappedObject,
+    objects: Mapping[str, MappedObject],
+    pick: Pick = ALL,
 ) -> Sides:
-    """Register the relations of `mapped` in the session; its READBACK must be complete.
+    """Register the relations of `mapped` in the session, cut to `pick`; its READBACK must be complete.
 
     Raises `FatalError` when a dataset that an earlier step makes is not there.
     """
@@ -109,6 +138,7 @@ def open_sides(
         sent=f"{prefix}sent",
         refs=f"{prefix}refs",
         doubled=_has_doubled(session, answered, mapped.key),
+        partial=pick.partial,
     )
     _make_refs(session, store, sides, objects)
     crosswalk = relation(session, store.current(Kind.CROSSWALK, mapped.name), c.CROSSWALK)
@@ -120,9 +150,33 @@ def open_sides(
         f" UNION ALL SELECT CAST({quote(mapped.key)} AS VARCHAR), {c.ID} FROM {quote(sides.source)})"
         " WHERE __k IS NOT NULL GROUP BY __k",
     )
-    _define(session, sides.expected, _expected_sql(session, store, sides, made, crosswalk))
-    _define(session, sides.actual, _actual_sql(sides, answered, shape))
+    expected, actual = (
+        _expected_sql(session, store, sides, made, crosswalk),
+        _actual_sql(sides, answered, shape),
+    )
+    if pick.partial:
+        picked = quote(f"{prefix}picked")
+        session.execute(f"CREATE OR REPLACE TABLE {picked} AS {_picked_sql(sides, expected, pick)}")
+        expected, actual = (
+            f"SELECT * FROM ({side}) s WHERE s.__k IN (FROM {picked})" for side in (expected, actual)
+        )
+    _define(session, sides.expected, expected)
+    _define(session, sides.actual, actual)
     return sides
+
+
+def _picked_sql(sides: Sides, expected: str, pick: Pick) -> str:
+    """Keys of the records to look at."""
+    newer = f"__at >= {literal(pick.since.isoformat())}::TIMESTAMPTZ" if pick.since is not None else "TRUE"
+    if pick.sample is None:
+        return f"SELECT __k FROM ({expected}) WHERE {newer}"
+    choices = [item.e for item in sides.columns if item.family in (Family.CHOICE, Family.SWITCH)][:_STRATA]
+    strata = f"PARTITION BY {', '.join(choices)}" if choices else ""
+    return (
+        f"SELECT __k FROM (SELECT __k, row_number() OVER (ORDER BY md5(__k), __k) AS place,"
+        f" row_number() OVER ({strata} ORDER BY md5(__k), __k) AS nth FROM ({expected}) WHERE {newer})"
+        f" WHERE place <= {pick.sample:d} OR ({'nth' if choices else 'place'} <= {_OF_EACH})"
+    )
 
 
 def duck_type(kind: pa.DataType) -> str:

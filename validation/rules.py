@@ -110,11 +110,18 @@ def start_failing(session: Session) -> None:
 
 
 def run_suite(
-    session: Session, relation: str, key: str, suite: Suite, *, now: datetime, chunk_rows: int = CHUNK_ROWS
+    session: Session,
+    relation: str,
+    key: str,
+    suite: Suite,
+    *,
+    now: datetime,
+    chunk_rows: int = CHUNK_ROWS,
+    first: int = 0,
 ) -> tuple[RuleResult, ...]:
     """Judge every row of `relation` (SQL) by the suite; `key` is the SQL of a record's key as text.
 
-    Failing records are added to the table `FAILING` of the session. Memory is bounded by one chunk of the columns needed.
+    Failing records are added to the table `FAILING` of the session, rules numbered from `first`. Memory is bounded by one chunk of the columns needed.
     """
     columns = tuple(session.fetch(f"SELECT * FROM {relation} LIMIT 0").column_names)
     rows = int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
@@ -122,7 +129,7 @@ def run_suite(
     rules = [replace(rule, kwargs=_resolve(rule.kwargs, now)) for rule in suite.expectations]
     results: dict[int, RuleResult] = {}
     by_row: dict[int, Expectation] = {}
-    for number, rule in enumerate(rules):
+    for number, rule in enumerate(rules, first):
         absent = [name for name in rule.columns if name not in columns]
         if absent:
             hint = did_you_mean(absent[0], columns, noun="fields")
@@ -134,7 +141,7 @@ def run_suite(
         else:
             results[number] = _run_whole(table, number, rule, columns)
     results |= _run_by_row(table, by_row)
-    return tuple(replace(results[n], expectation=rule) for n, rule in enumerate(suite.expectations))
+    return tuple(replace(results[n], expectation=rule) for n, rule in enumerate(suite.expectations, first))
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ FAULTS = (
     Fault("rounded to whole numbers", "amount", "rounding", round, _AMOUNT),
     Fault("rounded to two digits", "rate", "rounding", lambda value: round(value, 2), "round(rate, 2) <> rate AND rate > 0.02"),
     Fault("sign flipped", "amount", "sign", lambda value: -value, _AMOUNT),
-    Fault("decimal point shifted", "amount", "shifted_decimal", lambda value: value * 100, _AMOUNT),
+    Fault("decimal point shifted", "amount", "shifted_decimal", lambda value: round(value * 100, 2), _AMOUNT),
     Fault("amount lost", "amount", "value_vs_null", lambda _: None, _AMOUNT),
     Fault("number as text with thousands separator", "credit", "not_comparable", lambda text: f"{float(text):,.2f}"),
     Fault("digits swapped", "employees", "different", lambda value: value + 9, "employees > 100"),
