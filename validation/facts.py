@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,13 +13,18 @@ from migrator.core.schema import FieldSchema
 from migrator.staging.accounting import CLASSES, Accounting
 from validation.checks import Found
 from validation.measures import Distribution, Totals
+from validation.owners import NO_OWNERS, Owners
 from validation.privacy import Privacy, show
 from validation.reasons import Duplicates, Reason
 from validation.reconcile import FieldFacts
 from validation.rules import RuleResult
+from validation.signoff import content_digest
+from validation.trend import Earlier, trend
 from validation.verdict import Check, Decision, Example, percent
+from validation.waivers import UsedWaiver
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+NOTHING_EARLIER = Earlier()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class ObjectFacts:
     noticed: tuple[str, ...]
     warned: Mapping[tuple[str, str], int]
     suites: tuple[str, ...]
+    owners: Owners = NO_OWNERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,12 @@ def to_json(
     checks: Sequence[Check],
     facts: Sequence[ObjectFacts],
     accounting: Accounting,
+    *,
+    waivers: Sequence[UsedWaiver] = (),
+    earlier: Earlier = NOTHING_EARLIER,
 ) -> dict[str, Any]:
     """The report as JSON values; `digest` is the SHA-256 of all the rest, for a signature to be bound to."""
-    body = {
+    body: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "project": heading.project,
         "run": heading.run,
@@ -79,8 +86,9 @@ def to_json(
         "checks": [_check(check) for check in checks],
         "versions": {name: version(name) for name in ("crm-migrator", "duckdb", "great-expectations")},
     }
-    text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return {**body, "digest": hashlib.sha256(text.encode()).hexdigest()}
+    body["waivers"] = [item.to_json() for item in waivers]
+    body["trend"] = trend(body, earlier)
+    return {**body, "digest": content_digest(body)}
 
 
 def _object(item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
@@ -114,6 +122,10 @@ def _object(item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
         "noticed": list(item.noticed),
         "warned": [{"field": field, "rule": rule, "count": n} for (field, rule), n in item.warned.items()],
         "suites": list(item.suites),
+        "owners": {
+            "field": item.owners.field, "left_out": item.owners.left_out,
+            "counts": [[owner, count] for owner, count in item.owners.counts],
+        },
     }  # fmt: skip
 
 

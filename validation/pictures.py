@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 CLASSES = ("loaded", "merged", "excluded", "quarantined", "pending")
 
@@ -45,6 +46,39 @@ class Piece:
     count: int
     x: float
     width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series of the trend: its points as SVG, and the last value beside its own point."""
+
+    name: str
+    points: str
+    dots: tuple[tuple[float, float, int], ...]
+
+
+TREND = ("loaded", "quarantined", "findings")
+TREND_WIDTH, TREND_HEIGHT = 640.0, 56.0
+
+
+def lines(runs: Sequence[Mapping[str, Any]]) -> tuple[Line, ...]:
+    """A line for each of `TREND` over the runs, each on its own scale from 0: three small pictures, one under another."""
+    if len(runs) < 2:
+        return ()
+    step = (TREND_WIDTH - 12) / (len(runs) - 1)
+    made = []
+    for name in TREND:
+        top = max(1, *(run[name] for run in runs))
+        dots = tuple(
+            (
+                round(6 + step * number, 1),
+                round(6 + (TREND_HEIGHT - 12) * (1 - run[name] / top), 1),
+                run[name],
+            )
+            for number, run in enumerate(runs)
+        )
+        made.append(Line(name, " ".join(f"{x:g},{y:g}" for x, y, _ in dots), dots))
+    return tuple(made)
 
 
 def flow(counts: Mapping[str, int]) -> Flow | None:

@@ -7,6 +7,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -15,23 +16,36 @@ from markupsafe import Markup
 
 from validation import pictures
 from validation.messages import LANGUAGES, Catalogue, catalogue
+from validation.signoff import Signature
+from validation.trend import OPEN
 from validation.verdict import percent
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["LANGUAGES", "render"]
+__all__ = ["LANGUAGES", "UNSIGNED", "Signed", "cell_reason", "plain", "render", "say"]
 
 MOST = 12
 """Findings named in the verdict's list; the rest is counted."""
 
 
-def render(content: Mapping[str, Any], language: str = "en") -> str:
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The signatures on a report, and what was changed since."""
+
+    lines: tuple[Signature, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+UNSIGNED = Signed()
+
+
+def render(content: Mapping[str, Any], language: str = "en", signed: Signed = UNSIGNED) -> str:
     """The page of a report's content (`validation.facts.to_json`) in a language of `LANGUAGES`."""
     text = catalogue(language)
     checks: Sequence[Mapping[str, Any]] = content["checks"]
     by_id = {check["id"]: check for check in checks}
-    style = _resource("report.css")
+    style = _resource("report.css") + _filter_style(len(content["objects"]))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     totals = _sum_accounting(content["objects"])
     return _template(language).render(
@@ -45,8 +59,8 @@ def render(content: Mapping[str, Any], language: str = "en") -> str:
         width=pictures.WIDTH,
         classes=pictures.CLASSES,
         percent=percent,
-        say=lambda check: _say(check, text),
-        cell=lambda reason: _cell(reason, text),
+        say=lambda check: say(check, text),
+        cell=lambda reason: cell_reason(reason, text),
         rule=lambda check: _rule(check, text),
         blocking=[by_id[name] for name in content["blocking"]],
         exceptions=[by_id[name] for name in content["exceptions"]],
@@ -56,10 +70,15 @@ def render(content: Mapping[str, Any], language: str = "en") -> str:
         years=_years,
         in_section=lambda section, name: [c for c in checks if c["section"] == section and c["object"] == name],
         worst=_worst,
+        signed=signed,
+        index={item["name"]: number for number, item in enumerate(content["objects"])},
+        waived={item["check"]: item for item in content["waivers"]},
+        lines=pictures.lines(content["trend"]["runs"]),
+        findings={check["object"] for check in checks if check["status"] in OPEN},
     )  # fmt: skip
 
 
-def _say(check: Mapping[str, Any], text: Catalogue) -> str:
+def say(check: Mapping[str, Any], text: Catalogue) -> str:
     """A finding in one sentence."""
     values = {"failed": check["failed"], "checked": check["checked"], "subject": check["subject"]}
     detail = check["detail"]
@@ -71,10 +90,11 @@ def _say(check: Mapping[str, Any], text: Catalogue) -> str:
     if text.has(name):
         by = ", ".join(detail.get("by", ()))
         return text(name, **values, difference=detail.get("difference", ""), by=by)
-    return text("check.cells", **values, reason=_cell(check["rule"].partition(".")[2], text))
+    return text("check.cells", **values, reason=cell_reason(check["rule"].partition(".")[2], text))
 
 
-def _cell(reason: str, text: Catalogue) -> str:
+def cell_reason(reason: str, text: Catalogue) -> str:
+    """Why two values differ, in words."""
     return text(f"cell.{reason}") if text.has(f"cell.{reason}") else reason
 
 
@@ -87,6 +107,12 @@ def _rule(check: Mapping[str, Any], text: Catalogue) -> str:
     if text.has(name):
         return text(name, max_value=kwargs.get("max_value", ""), n=len(kwargs.get("value_set", ())))
     return str(check["rule"])
+
+
+def _filter_style(objects: int) -> str:
+    """Rules that leave only the object whose button is chosen: the filter works without a script."""
+    rule = "body:has(#only-{n}:checked) [data-o]:not([data-o='{n}']){{display:none}}"
+    return "@media screen{" + "".join(rule.format(n=number) for number in range(objects)) + "}"
 
 
 def _sum_accounting(objects: Sequence[Mapping[str, Any]]) -> Counter[str]:

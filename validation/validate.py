@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from migrator.core.clock import Clock
@@ -17,8 +17,9 @@ from migrator.staging.accounting import Accounting, ObjectAccount
 from migrator.staging.engine import Session, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind, Store
-from validation import measures, reasons
+from validation import measures, reasons, uat
 from validation.checks import Found, checks, rule_checks
+from validation.documents import REPORT, SAMPLE, write_documents, write_json
 from validation.expectations import Suite, TotalsBy
 from validation.facts import Heading, ObjectFacts, to_json
 from validation.failing import (
@@ -30,14 +31,19 @@ from validation.failing import (
     write_failing,
 )
 from validation.measures import Totals
+from validation.owners import owners
 from validation.privacy import Privacy
 from validation.readback import read_back
 from validation.reconcile import reconcile
 from validation.relations import Family, SessionFactory, Sides, open_sides
-from validation.report import LANGUAGES, render
+from validation.report import LANGUAGES
 from validation.rules import RuleResult, check_suite, run_suite, start_failing
 from validation.suitefile import read_suites, refresh_suites
+from validation.trend import read_earlier
 from validation.verdict import Check, Decision, Verdict, decide
+from validation.waivers import UsedWaiver, apply_waivers, read_waivers
+
+NO_ORIGINS: uat.Origins = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,9 @@ class ValidationReport:
     verdict: Verdict
     decision: Decision
     checks: tuple[Check, ...]
+    waivers: tuple[UsedWaiver, ...]
     html: Path
+    xlsx: Path
     json: Path
     failing: FailingFiles
     content: Mapping[str, Any] = field(repr=False)
@@ -73,10 +81,14 @@ def validate(
     project: str = "",
     language: str = "en",
     privacy: Privacy = Privacy.MASKED,
+    origins: uat.Origins = NO_ORIGINS,
+    seed: int = 7,
 ) -> ValidationReport:
-    """Prove what the target holds of `objects`; writes report.html, report.json and failing.parquet/.csv into `out`.
+    """Prove what the target holds of `objects`; writes report.html, .xlsx, .junit.xml, .json and the failing records to `out`.
 
     `suites` is the project's folder of rules: derived files there are refreshed while untouched, every file is run.
+    Waivers stand there too. Earlier validations in the folder around `out` are what this one is compared with.
+    `origins` says which source columns make a field, `seed` draws the sample for acceptance.
     Raises `ProjectError` for a suite that is wrong (before anything is read) and `ConnectorError` from the target.
     """
     if language not in LANGUAGES:
@@ -86,14 +98,17 @@ def validate(
     rules = read_suites(suites, objects)
     for suite in rules:
         check_suite(suite)
+    waivers = read_waivers(suites)
     for mapped in objects:
         read_back(store, target, mapped, progress=progress)
     session = session_factory()
     try:
         start_failing(session)
-        run = _Run(store, session, objects, accounting, privacy, progress, clock, rules)
+        run = _Run(store, session, objects, accounting, privacy, progress, clock, rules, origins, seed)
         done = [run.examine(mapped) for mapped in objects]
-        found = tuple(check for _, listed in done for check in listed)
+        found, waived = apply_waivers(
+            [check for _, listed in done for check in listed], waivers, clock.now().date()
+        )
         decision = decide(found)
         facts = [item for item, _ in done]
         _make_folder(out)
@@ -102,13 +117,24 @@ def validate(
             project, store.ledger.run, clock.now(), clock.monotonic() - started,
             ", ".join(sorted({mapped.target_system for mapped in objects})), privacy, failing.rows,
         )  # fmt: skip
-        content = to_json(heading, decision, found, facts, accounting)
+        earlier = read_earlier(out.parent, out.name, project)
+        content = to_json(heading, decision, found, facts, accounting, waivers=waived, earlier=earlier)
     finally:
         session.close()
-    html, data = out / "report.html", out / "report.json"
-    _write(data, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
-    _write(html, render(content, language))
-    return ValidationReport(decision.verdict, decision, found, html, data, failing, content)
+    write_json(out / REPORT, content)
+    write_json(out / SAMPLE, run.sampled)
+    written = write_documents(out, language)
+    return ValidationReport(
+        decision.verdict,
+        decision,
+        found,
+        waived,
+        written["html"],
+        written["xlsx"],
+        out / REPORT,
+        failing,
+        content,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +149,10 @@ class _Run:
     progress: Progress
     clock: Clock
     suites: Sequence[Suite]
+    origins: uat.Origins
+    seed: int
+    sampled: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of the sample for acceptance, object after object."""
 
     def examine(self, mapped: MappedObject) -> tuple[ObjectFacts, tuple[Check, ...]]:
         """Compare, measure and judge one object."""
@@ -152,10 +182,17 @@ class _Run:
             reasons.warnings(self.store, mapped),
             reasons.counted_warnings(self.session, self.store, mapped),
             tuple(suite.file for suite in suites),
+            owners(self.session, self.store, mapped, self.privacy),
         )  # fmt: skip
         listed = checks(found, self.privacy) + rule_checks(
             mapped, judged, lambda item: self._examples(mapped, item)
         )
+        self.sampled.extend(
+            uat.draw(
+                self.session, self.store, sides, self.origins, records=uat.records_each(self.objects),
+                seed=self.seed, privacy=self.privacy,
+            )
+        )  # fmt: skip
         self.progress.advance("validate", mapped.name, found.reconciled.actual)
         self.progress.done("validate", mapped.name, f"{sum(check.failed > 0 for check in listed)} findings")
         return facts, listed
@@ -199,15 +236,4 @@ def _make_folder(path: Path) -> None:
     except OSError as error:
         raise FatalError(
             f"cannot make the folder {path}: {error.strerror}", hint="is it writable?"
-        ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.writing")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise FatalError(
-            f"cannot write {path}: {error.strerror}", hint="is the disk full, or the folder read-only?"
         ) from error

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from migrator import __version__
 from migrator.cli import show
@@ -24,6 +25,15 @@ from migrator.core.errors import DataError, MigratorError, ProjectError
 
 if TYPE_CHECKING:
     from migrator.commands.project import Project
+
+
+class SignOffGroup(TyperGroup):
+    """`signoff RUN …` is short for `signoff sign RUN …`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command called by the first word, which may be a run."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["sign", *args])
+
 
 app = typer.Typer(
     name="migrator",
@@ -36,7 +46,11 @@ app = typer.Typer(
 )
 map_app = typer.Typer(help="Map staged records to the target's fields.", invoke_without_command=True)
 quarantine_app = typer.Typer(help="Look at refused records, and try them again.", no_args_is_help=True)
+signoff_app = typer.Typer(
+    cls=SignOffGroup, help="Sign a report, or check the signatures on it.", no_args_is_help=True
+)
 app.add_typer(map_app, name="map")
+app.add_typer(signoff_app, name="signoff")
 app.add_typer(quarantine_app, name="quarantine")
 
 
@@ -53,6 +67,10 @@ _stdout = Console(width=None if sys.stdout.isatty() else 160)
 _stderr = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Language = Annotated[
+    str,
+    typer.Option("--lang", envvar="MIGRATOR_LANG", help="Language of the report: en, zh_CN, zh_TW or ms."),
+]
 Objects = Annotated[
     list[str] | None, typer.Option("--object", "-o", help="Only this one; repeatable. Default: all.")
 ]
@@ -214,12 +232,21 @@ def load(as_json: Json = False) -> None:
 
 
 @app.command()
-def validate(as_json: Json = False) -> None:
+def validate(
+    lang: Language = "en",
+    show_pii: Annotated[
+        bool, typer.Option("--show-pii", help="Show personal values and free text as they are.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Draws the acceptance sample: same seed, same records.")
+    ] = 7,
+    as_json: Json = False,
+) -> None:
     """Read the target back, run the expectations, compare every row, and write the report."""
     from migrator.commands.validate import validate as call
 
     with watched(_stderr) as progress:
-        report = call(_project(), progress=progress)
+        report = call(_project(), progress=progress, language=lang, show_pii=show_pii, seed=seed)
     _answer(as_json, report.to_json, lambda: show.validation(report, _stdout))
     if not report.holds:
         raise DataError("the migration does not hold yet", hint=f"read {report.html}")
@@ -250,6 +277,57 @@ def status(as_json: Json = False) -> None:
 
     found = call(_project())
     _answer(as_json, found.to_json, lambda: show.accounting(found, _stdout))
+@app.command()
+def report(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A folder in reports/; default: the newest.")
+    ] = "",
+    lang: Language = "en",
+    formats: Annotated[
+        str, typer.Option("--format", help="Some of html, xlsx, junit, with commas between. Default: all.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Draw the documents of a validation again, in another language or with the signatures on it."""
+    from migrator.commands.report import report as call
+
+    wanted = [name.strip() for name in formats.split(",") if name.strip()]
+    drawn = call(_project(), run, language=lang, formats=wanted)
+    _answer(as_json, drawn.to_json, lambda: show.drawn(drawn, _stdout))
+
+
+@signoff_app.command("sign")
+def signoff_sign(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A folder in reports/.")],
+    *,
+    role: Annotated[str, typer.Option("--role", help="For example: data owner.")],
+    name: Annotated[str, typer.Option("--name", help="Who signs.")],
+    decision: Annotated[str, typer.Option("--decision", help="accept, accept-with-exceptions or reject.")],
+    comment: Annotated[str, typer.Option("--comment", help="What is to be known of it.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Sign a report: `migrator signoff RUN --role … --name … --decision …` does the same."""
+    from migrator.commands.report import sign as call
+
+    found = call(_project(), run, role=role, name=name, decision=decision, comment=comment)
+    _answer(as_json, found.to_json, lambda: show.signoff(found, _stdout))
+
+
+@signoff_app.command("verify")
+def signoff_verify(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A folder in reports/; default: the newest.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Check that a report and the signatures on it are as they were signed."""
+    from migrator.commands.report import verify as call
+
+    found = call(_project(), run)
+    _answer(as_json, found.to_json, lambda: show.signoff(found, _stdout))
+    found.raise_unless_it_holds()
+
+
 
 
 @app.command()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from migrator.commands.demo import DemoReport
     from migrator.commands.init import InitReport
     from migrator.commands.inspect import Life, Quarantined
+    from migrator.commands.report import Drawn, SignOff
     from migrator.commands.run import Run
     from migrator.commands.steps import StepLine
     from migrator.commands.trial import TrialReport
@@ -219,6 +220,26 @@ def demo(report: DemoReport, console: Console) -> None:
 
 
 def quarantine(found: Quarantined, console: Console) -> None:
+    for warning in report.warnings:
+        console.print(f"  [yellow]![/] {escape(warning)}", soft_wrap=True)
+
+
+def drawn(found: Drawn, console: Console) -> None:
+    """Where each document was written."""
+    for path in found.files.values():
+        console.print(escape(str(path)), soft_wrap=True, highlight=False)
+
+
+def signoff(found: SignOff, console: Console) -> None:
+    """Each signature, and whether all still hold."""
+    console.print(f"report: {escape(str(found.folder))}", soft_wrap=True, highlight=False)
+    for item in found.signatures:
+        line = f"  {item['at'][:16]}  {item['decision']}  {item['name']} ({item['role']})  {item['comment']}"
+        console.print(escape(line.rstrip()), soft_wrap=True, highlight=False)
+    for problem in found.problems:
+        console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
+    if not found.problems:
+        console.print("[green]holds[/]" if found.signatures else "not signed yet")
     """Refused records with their reasons."""
     if not found.rows:
         console.print("[green]nothing is in quarantine[/]")

@@ -5,14 +5,19 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator.commands.binding import bind_project
+from migrator.commands.origins import origins
 from migrator.commands.project import Project, work_on
+from migrator.commands.report import check_language
 from migrator.commands.steps import flat, target_system
 from migrator.core.clock import SystemClock
 from migrator.core.progress import Progress, Quiet
 from migrator.staging.accounting import account
+
+if TYPE_CHECKING:
+    from validation.waivers import UsedWaiver
 
 QUIET = Quiet()
 
@@ -28,6 +33,9 @@ class Validated:
     html: Path
     json: Path
     failing: Path
+    xlsx: Path
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the waivers, in words."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -38,16 +46,28 @@ class Validated:
             "report": str(self.html),
             "json": str(self.json),
             "failing": str(self.failing),
+            "xlsx": str(self.xlsx),
+            "warnings": list(self.warnings),
         }
 
 
-def validate(project: Project, *, progress: Progress = QUIET) -> Validated:
+def validate(
+    project: Project,
+    *,
+    progress: Progress = QUIET,
+    language: str = "en",
+    show_pii: bool = False,
+    seed: int = 7,
+) -> Validated:
     """Prove what the target holds; the report goes to `reports/` in the project, a folder a run."""
     # Great Expectations comes with it: three seconds that no other command should wait for
+    from validation.privacy import Privacy
     from validation.validate import validate as prove
 
+    spoken = check_language(language)
     with work_on(project, "validate") as workspace:
-        groups = bind_project(workspace).groups
+        bound = bind_project(workspace)
+        groups = bound.groups
         objects = flat(groups)
         with closing(workspace.session()) as session:
             accounting = account(workspace.store, session, objects)
@@ -55,7 +75,8 @@ def validate(project: Project, *, progress: Progress = QUIET) -> Validated:
             found = prove(
                 workspace.store, workspace.session, target, objects, accounting,
                 out=project.folder / "reports" / workspace.ledger.run, progress=progress, clock=SystemClock(),
-                suites=project.folder / "validation", project=project.name,
+                suites=project.folder / "validation", project=project.name, language=spoken,
+                privacy=Privacy.OPEN if show_pii else Privacy.MASKED, origins=origins(bound), seed=seed,
             )  # fmt: skip
     return Validated(
         found.verdict.value,
@@ -64,4 +85,24 @@ def validate(project: Project, *, progress: Progress = QUIET) -> Validated:
         found.html,
         found.json,
         found.failing.csv,
+        found.xlsx,
+        tuple(warning for item in found.waivers if (warning := _told(item))),
     )
+
+
+def _told(used: UsedWaiver) -> str:
+    """What a person should know of a waiver that does not do what it was written for; '' when it does."""
+    from validation.waivers import WaiverState
+
+    item = used.waiver
+    match used.state:
+        case WaiverState.ACTIVE:
+            return ""
+        case WaiverState.EXPIRED:
+            return f"{item.place}: the waiver of {item.check} expired on {item.expires}"
+        case WaiverState.EXCEEDED:
+            return f"{item.place}: {item.check} fails more often than the {item.at_most} waived"
+        case WaiverState.UNUSED:
+            return f"{item.place}: {item.check} does not fail; the waiver can go"
+        case WaiverState.UNKNOWN:
+            return f"{item.place}: there is no check {item.check}{f' ({used.hint})' if used.hint else ''}"

@@ -318,6 +318,7 @@ def test_report_json_is_as_agreed(tmp_path: Path) -> None:
     lose(project, "A00011")
     content = json.loads(run(project).json.read_text())
     content |= {"versions": {}, "digest": len(content["digest"]), "run": ""}
+    content["trend"]["runs"][0]["run"] = ""
     actual = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     expected = GOLDEN / "report.json"
     (tmp_path / "report.json").write_text(actual)
