@@ -200,6 +200,31 @@ def map_test(
     report.raise_unless_they_hold()
 
 
+@map_app.command("to-xlsx")
+def map_to_xlsx(
+    out: Annotated[Path, typer.Option("--out", help="The workbook to write.")] = Path("mapping.xlsx"),
+    as_json: Json = False,
+) -> None:
+    """Write all mappings into one workbook: a sheet for each, to read, discuss and edit."""
+    from migrator.commands.workbook import to_xlsx as call
+
+    report = call(_project(), out)
+    _answer(as_json, report.to_json, lambda: show.exported(report, _stdout))
+
+
+@map_app.command("from-xlsx")
+def map_from_xlsx(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A workbook that to-xlsx wrote, edited.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the changes of a workbook into the YAML, and show them; what did not change stays as it is written."""
+    from migrator.commands.workbook import from_xlsx as call
+
+    report = call(_project(), file, dry_run=dry_run)
+    _answer(as_json, report.to_json, lambda: show.imported(report, _stdout))
+
+
 @app.command()
 def dedupe(objects: Objects = None, as_json: Json = False) -> None:
     """Find duplicates among mapped records, and what survives."""
@@ -253,31 +278,6 @@ def validate(
 
 
 @app.command()
-def run(
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Quarantined or waiting records end with exit code 1 too.")
-    ] = False,
-    skip_validate: Annotated[bool, typer.Option("--skip-validate", help="End after the load.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Do everything: extract, map, dedupe, plan, load and validate; what is already done is not done again."""
-    from migrator.commands.run import run as call
-
-    project = _project()
-    with watched(_stderr) as progress:
-        report = call(project, progress=progress, with_validation=not skip_validate)
-    _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
-    report.raise_unless_it_holds(strict=strict)
-
-
-@app.command()
-def status(as_json: Json = False) -> None:
-    """Show per object what became of every record, and whether the equation closes."""
-    from migrator.commands.inspect import status as call
-
-    found = call(_project())
-    _answer(as_json, found.to_json, lambda: show.accounting(found, _stdout))
-@app.command()
 def report(
     run: Annotated[
         str, typer.Argument(metavar="[RUN]", help="A folder in reports/; default: the newest.")
@@ -328,6 +328,31 @@ def signoff_verify(
     found.raise_unless_it_holds()
 
 
+@app.command()
+def run(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Quarantined or waiting records end with exit code 1 too.")
+    ] = False,
+    skip_validate: Annotated[bool, typer.Option("--skip-validate", help="End after the load.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Do everything: extract, map, dedupe, plan, load and validate; what is already done is not done again."""
+    from migrator.commands.run import run as call
+
+    project = _project()
+    with watched(_stderr) as progress:
+        report = call(project, progress=progress, with_validation=not skip_validate)
+    _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
+    report.raise_unless_it_holds(strict=strict)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show per object what became of every record, and whether the equation closes."""
+    from migrator.commands.inspect import status as call
+
+    found = call(_project())
+    _answer(as_json, found.to_json, lambda: show.accounting(found, _stdout))
 
 
 @app.command()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from migrator.commands.steps import StepLine
     from migrator.commands.trial import TrialReport
     from migrator.commands.validate import Validated
+    from migrator.commands.workbook import Exported, Imported
     from migrator.extract.profile import ObjectProfile
     from migrator.load.load import LoadReport
     from migrator.load.plan import Plan
@@ -141,6 +142,30 @@ def trial(report: TrialReport, console: Console) -> None:
     )
 
 
+def exported(report: Exported, console: Console) -> None:
+    """Where the workbook is."""
+    words = f"{report.fields:,} fields of {len(report.mappings)} mappings"
+    console.print(f"[green]✓[/] {words} in {escape(str(report.path))}", soft_wrap=True)
+    console.print(
+        f"edit it, then: [bold]migrator map from-xlsx {escape(str(report.path))}[/]", soft_wrap=True
+    )
+
+
+def imported(report: Imported, console: Console) -> None:
+    """What a workbook changes, as a diff."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for _, diff in report.diffs:
+        for line in diff.splitlines():
+            console.print(escape(line), style=colours.get(line[:1], ""), highlight=False, soft_wrap=True)
+    if report.left:
+        console.print(f"without a sheet, left as they are: {escape(', '.join(report.left))}", soft_wrap=True)
+    files = f"{len(report.diffs)} mapping files"
+    if not report.diffs:
+        console.print("nothing to change: the workbook says what the mappings say")
+    else:
+        console.print(f"[green]{files} changed[/]" if report.written else f"{files} would change")
+
+
 def deduped(lines: Sequence[StepLine], console: Console) -> None:
     """Clusters by mapping, and what was too common to be a key."""
     table = _table("mapping", ">clusters", ">merged", ">seconds", "by rule")
@@ -195,6 +220,26 @@ def validation(report: Validated, console: Console) -> None:
     )
     for reason in report.reasons[:10]:
         console.print(f"  [red]✗[/] {escape(reason)}")
+    for warning in report.warnings:
+        console.print(f"  [yellow]![/] {escape(warning)}", soft_wrap=True)
+
+
+def drawn(found: Drawn, console: Console) -> None:
+    """Where each document was written."""
+    for path in found.files.values():
+        console.print(escape(str(path)), soft_wrap=True, highlight=False)
+
+
+def signoff(found: SignOff, console: Console) -> None:
+    """Each signature, and whether all still hold."""
+    console.print(f"report: {escape(str(found.folder))}", soft_wrap=True, highlight=False)
+    for item in found.signatures:
+        line = f"  {item['at'][:16]}  {item['decision']}  {item['name']} ({item['role']})  {item['comment']}"
+        console.print(escape(line.rstrip()), soft_wrap=True, highlight=False)
+    for problem in found.problems:
+        console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
+    if not found.problems:
+        console.print("[green]holds[/]" if found.signatures else "not signed yet")
 
 
 def run(report: Run, console: Console) -> None:
@@ -220,26 +265,6 @@ def demo(report: DemoReport, console: Console) -> None:
 
 
 def quarantine(found: Quarantined, console: Console) -> None:
-    for warning in report.warnings:
-        console.print(f"  [yellow]![/] {escape(warning)}", soft_wrap=True)
-
-
-def drawn(found: Drawn, console: Console) -> None:
-    """Where each document was written."""
-    for path in found.files.values():
-        console.print(escape(str(path)), soft_wrap=True, highlight=False)
-
-
-def signoff(found: SignOff, console: Console) -> None:
-    """Each signature, and whether all still hold."""
-    console.print(f"report: {escape(str(found.folder))}", soft_wrap=True, highlight=False)
-    for item in found.signatures:
-        line = f"  {item['at'][:16]}  {item['decision']}  {item['name']} ({item['role']})  {item['comment']}"
-        console.print(escape(line.rstrip()), soft_wrap=True, highlight=False)
-    for problem in found.problems:
-        console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
-    if not found.problems:
-        console.print("[green]holds[/]" if found.signatures else "not signed yet")
     """Refused records with their reasons."""
     if not found.rows:
         console.print("[green]nothing is in quarantine[/]")
