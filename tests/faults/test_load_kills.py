@@ -43,6 +43,7 @@ def test_killed_at_one_boundary_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_every_passing_of_every_boundary_nothing_on_record_is_sent_again(tmp_path: Path) -> None:
     for trial in same_end(trials(tmp_path, "all")):
         twice = {batch: n for batch, n in trial["sent"].items() if n > 1}

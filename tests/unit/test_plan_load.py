@@ -97,6 +97,25 @@ def test_children_of_a_row_refused_in_this_load_wait_for_it(here: World) -> None
     assert records(target, "T contact")["ka"]["account"] == "k1"
 
 
+def test_a_refused_update_forgets_nothing_of_the_record_that_is_there(here: World) -> None:
+    target = MemoryTarget(
+        target_schemas([replace(ACCOUNT, links=(), schema=required(ACCOUNT, "name")), CONTACT])
+    )
+    put(here, ACCOUNT, Rows({"1": {"name": "A"}}))
+    put(here, CONTACT, Rows())
+    here.run(target, GROUPS)
+    put(here, ACCOUNT, Rows({"1": {"name": None}}))
+    put(here, CONTACT, Rows({"a": {"account": "account/s:1"}}))
+    report = here.run(target, GROUPS)
+    assert (report.refused, report.objects[1].outcomes) == (1, {"created": 1})
+    assert here.actions("account") == {"s:1": "refused"}
+    (row,) = here.query(Kind.CROSSWALK, "account")
+    assert (row["outcome"], row["target_key"], row["target_id"]) == ("refused", "k1", "k1")
+    assert records(target, "T contact")["ka"]["account"] == "k1"
+    put(here, ACCOUNT, Rows({"1": {"name": "B"}}))
+    assert here.run(target, GROUPS).objects[0].outcomes == {"updated": 1}
+
+
 def required(obj: MappedObject, name: str) -> ObjectSchema:
     fields = tuple(replace(item, required=item.required or item.name == name) for item in obj.fields)
     return replace(obj.schema, fields=fields)
