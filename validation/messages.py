@@ -6,6 +6,7 @@ import gettext
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import localcontext
 from functools import cache
 from importlib import resources
 from io import StringIO
@@ -42,7 +43,9 @@ class Catalogue:
         """A whole number as the language writes it."""
         from babel.numbers import format_decimal
 
-        return str(format_decimal(value, locale=self.language))
+        # Babel rounds in the context, whose 28 digits are fewer than a decimal(38) has.
+        with localcontext(prec=len(str(value)) + 3):
+            return str(format_decimal(value, locale=self.language))
 
     def amount(self, value: str) -> str:
         """An exact decimal as the language writes it, not a digit changed."""

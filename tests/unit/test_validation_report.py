@@ -283,6 +283,17 @@ def test_masking_in_sql_is_masking_in_python(tmp_path: Path) -> None:
     assert show("Maria", None, Privacy.MASKED) == mask("Maria")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_numbers_of_any_size_are_written_to_the_last_digit(language: str) -> None:
+    text = catalogue(language)
+    for number in (0, 7, 12_345, -12_345, 10**38 - 1):
+        assert text.number(number) == f"{number:,}"
+    assert (
+        text.amount("123456789012345678901234567890123456.05")
+        == f"{123456789012345678901234567890123456:,}.05"
+    )
+
+
 def test_every_language_has_every_text_with_the_same_places() -> None:
     def places(text: str | tuple[str, ...]) -> set[str]:
         forms = [text] if isinstance(text, str) else text
