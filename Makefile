@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup demo test lint test-long bench clean
+.PHONY: setup chromium demo test lint test-long bench clean
 
 setup: .venv/.ready
 
@@ -23,10 +23,18 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-test: setup lint
+# The browser tests drive Debian's Chromium. What is there is not asked for again, so a second run needs no network.
+chromium:
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) \
+	  || echo "WARNING: chromium could not be installed; the browser tests will be skipped" >&2; \
+	else echo "WARNING: chromium is missing and only root with apt-get can install it; the browser tests will be skipped" >&2; fi
+
+test: setup chromium lint
 	$(BIN)/pytest -n $(JOBS) -m "not slow"
 
-test-long: setup
+test-long: setup chromium
 	$(BIN)/pytest -n $(JOBS) --timeout 3600
 
 bench: setup
