@@ -87,6 +87,7 @@ def relations(database: Database, *, every: bool = False) -> dict[str, Relation]
         # "Did not recognize type": such a column is read as text, which the module says
         warnings.simplefilter("ignore", sa.exc.SAWarning)
         inspector = sa.inspect(connection)
+        pieces = _partitions(connection, namespace) if database.kind == "postgresql" else frozenset[str]()
         views = {*inspector.get_view_names(namespace), *_materialized(inspector, namespace)}
         scope: dict[str, Any] = {"schema": namespace, "kind": ObjectKind.ANY}
         columns = inspector.get_multi_columns(**scope)
@@ -105,9 +106,31 @@ def relations(database: Database, *, every: bool = False) -> dict[str, Relation]
                 foreign_keys=_foreign_keys(foreign.get((space, name)) or [], namespace),
             )
             for (space, name), items in sorted(columns.items(), key=lambda item: item[0][1])
-            if items and (every or database.settings.wants(name))
+            if items and (every or (database.settings.wants(name) and name not in pieces))
         }
     return {name: _with_roles(item) for name, item in found.items()}
+
+
+def elsewhere(database: Database) -> dict[str, int]:
+    """Other schemas of a PostgreSQL database that hold tables or views → how many."""
+    if database.kind != "postgresql":
+        return {}
+    query = sa.text(
+        "SELECT table_schema, count(*) FROM information_schema.tables WHERE table_schema !~ '^pg_'"
+        " AND table_schema NOT IN ('information_schema', coalesce(:own, current_schema())) GROUP BY 1 ORDER BY 1"
+    )
+    with database.begin() as connection:
+        found = connection.execute(query, {"own": database.settings.schema}).all()
+    return {str(row[0]): int(row[1]) for row in found}
+
+
+def _partitions(connection: sa.Connection, namespace: str | None) -> frozenset[str]:
+    """Tables that are parts of another one, whose rows are read there."""
+    query = sa.text(
+        "SELECT relname FROM pg_class JOIN pg_namespace AS space ON space.oid = relnamespace"
+        " WHERE relispartition AND space.nspname = coalesce(:own, current_schema())"
+    )
+    return frozenset(connection.execute(query, {"own": namespace}).scalars())
 
 
 def describe(relation: Relation, keys: Mapping[str, str]) -> ObjectSchema:
@@ -227,6 +250,9 @@ def _typed_field(name: str, type_: sa.types.TypeEngine[Any]) -> FieldSchema:
             return _decimal_field(name, type_)
         case sa.String():
             return _text_field(name, type_)
+        case sa.Time() if type_.timezone:
+            # a time of day with an offset has no word here: its text keeps both
+            return FieldSchema(name, FieldType.TEXT)
         case _:
             return FieldSchema(name, _simple_type(type_), length=36 if isinstance(type_, sa.Uuid) else None)
 

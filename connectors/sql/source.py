@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from connectors.sql.catalog import Relation, describe, key_column, key_parts, pk_name, relations
+from connectors.sql.catalog import Relation, describe, elsewhere, key_column, key_parts, pk_name, relations
 from connectors.sql.database import Database, driver
 from connectors.sql.delivery import (
     Delivery,
@@ -71,6 +71,17 @@ class SqlSource:
         """All tables and views that the settings let through."""
         self._relations = relations(self._database)
         return [describe(self._shown(item), self._settings.keys) for item in self._relations.values()]
+
+    def notes(self, object_name: str) -> Sequence[str]:
+        """Schemas that are not read; and which objects are views, whose rows may stand in tables too."""
+        if object_name:
+            is_view = self._relation(object_name).is_view
+            return ["a view: its rows may come from tables that are read too"] if is_view else []
+        own = self._settings.schema or "the default schema"
+        return [
+            f"only {own} is read; schema {name} holds {count} tables and views more: set `schema: {name}` to read it"
+            for name, count in elsewhere(self._database).items()
+        ]
 
     def count(self, object_name: str) -> int | None:
         """Rows of a table; None for views, whose query may be dear."""

@@ -213,7 +213,7 @@ def _finish(task: _Task, attempt: _Attempt, session: Session) -> Dataset:
         "superseded": folded.superseded,
         "superseded_keys": [storable(key) for key in folded.superseded_keys],
         "copies": folded.copies,
-        "warnings": [storable(text) for text in (*missing.warnings(), *_warnings(folded, schema))],
+        "warnings": [storable(text) for text in (*missing.warnings(), *_warnings(folded, task))],
     }
     return task.store.complete_all([Finished(staged, detail, content), Finished(rejects, {}, content)])[0]
 
@@ -247,8 +247,12 @@ def _digest(session: Session, view: str, building: Building, names: Sequence[str
     return [digest.column("n")[0].as_py(), digest.column("digest")[0].as_py()]
 
 
-def _warnings(folded: Folded, schema: ObjectSchema) -> list[str]:
-    found = []
+def _warnings(folded: Folded, task: _Task) -> list[str]:
+    schema, found = task.schema, []
+    if folded.identical and not task.source.facts.copies_overlap:
+        found.append(
+            f"{folded.identical} rows say in every column what a row before them says: each record moves once"
+        )
     if folded.superseded:
         found.append(
             f"{folded.superseded} older copies of records were left for the newest one; the first keys are listed"
