@@ -41,7 +41,7 @@ class ParquetReader:
     @contextmanager
     def _file(self) -> Iterator[pq.ParquetFile]:
         try:
-            with pq.ParquetFile(self.path()) as file:
+            with pq.ParquetFile(self.path(), pre_buffer=False) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
             raise FatalError(

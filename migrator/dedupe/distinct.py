@@ -30,7 +30,7 @@ def translate_distinct(
 
 
 def _pages(scratch: Path, translate: Callable[[pa.Array], pa.Array]) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(scratch) as file:
+    with pq.ParquetFile(scratch, pre_buffer=False) as file:
         for batch in file.iter_batches(PAGE_ROWS):
             raw = batch.column(0).cast(pa.string())
             yield pa.record_batch([raw, translate(raw).cast(pa.string())], schema=_PAIRS)
