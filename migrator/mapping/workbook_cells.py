@@ -117,14 +117,14 @@ def _cells(layer: Layer, rule: Rule, maps: dict[str, Entries], known_as: str, fi
             cells[layer.column("values")] = quoted(file) if file.startswith(MAP) else written(file)
         case _:
             pass
-    match rest.get("review"):
-        case dict() as review if first and review and None not in review.values():
-            del rest["review"]
-            cells |= {key: written(cast("str", value)) for key, value in review.items()}
-        case _:
-            pass
+    review = rest.get("review")
+    told = first and isinstance(review, dict) and review and None not in review.values()
+    if told:
+        del rest["review"]
     lines = [pair(key, value) for key, value in rest.items()]
     cells[layer.column("transform")] = "\n".join(lines) if lines or cells else "{}"
+    if told and isinstance(review, dict):
+        cells |= {key: written(cast("str", value)) for key, value in review.items()}
     return cells
 
 

@@ -24,7 +24,6 @@ from migrator.mapping.workbook_cells import (
     Row,
     Rule,
     layers,
-    primary,
     read,
     rows_of,
     rules_from,
@@ -296,9 +295,7 @@ class _Page:
         return new
 
     def _first(self, line: _Line) -> str:
-        """The layer that carries the review of a row."""
-        if line.id in self.now:
-            return primary(self.rules, self.now[line.id].name)
+        """The layer that carries the review of a row: the first that says anything of the field."""
         filled = (
             layer.name
             for layer in self.layers

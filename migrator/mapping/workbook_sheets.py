@@ -172,19 +172,29 @@ _BROKEN = (
 def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            _check_members(archive, str(path))
     except FileNotFoundError as error:
         raise ProjectError.at(str(path), "no such file", "make one with: migrator map to-xlsx") from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
+        # RuntimeError: a member that is encrypted, or packed in a way that is not known
         raise ProjectError.at(str(path), f"this is no workbook: {error}", _ANEW) from error
+
+
+def _check_members(archive: zipfile.ZipFile, path: str) -> None:
+    members = archive.infolist()
     size = sum(item.file_size for item in members)
     if len(members) > MAX_MEMBERS or size > MAX_BYTES:
         words = f"{len(members):,} parts of {size:,} bytes: more than a workbook of mappings holds"
-        raise ProjectError.at(str(path), words, f"at most {MAX_MEMBERS:,} and {MAX_BYTES:,}")
+        raise ProjectError.at(path, words, f"at most {MAX_MEMBERS:,} and {MAX_BYTES:,}")
     foreign = [item.filename for item in members if item.filename.lower().startswith(_FOREIGN)]
     if foreign:
         words = f"this workbook holds macros, objects or links to other files: {foreign[0]}"
-        raise ProjectError.at(str(path), words, "take them out; nothing of them was read")
+        raise ProjectError.at(path, words, "take them out; nothing of them was read")
+    for item in members:
+        # in a cell it would stand as &lt;!DOCTYPE; without the zeros UTF-16 looks like ASCII
+        if b"<!DOCTYPE" in archive.read(item).replace(b"\0", b""):
+            words = f"{item.filename} declares a document type, which no workbook needs"
+            raise ProjectError.at(path, words, _ANEW)
 
 
 def _read(page: Any, file: str) -> Sheet:
