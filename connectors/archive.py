@@ -130,21 +130,24 @@ def _open(path: Path) -> zipfile.ZipFile:
     except OSError as error:
         raise FatalError(f"{path}: cannot read this file: {error.strerror or error}") from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError, RecursionError) as error:
-        raise FatalError(
-            f"{path}: this is not a whole zip file: {_begins(path)}: {error}", hint=_AGAIN
-        ) from error
+        raise FatalError(f"{path}: this is not a whole zip file: {_begins(path)}", hint=_AGAIN) from error
 
 
 def _begins(path: Path) -> str:
     with path.open("rb") as stream:
-        head = stream.read(4)
+        head = stream.read(64)
     if not head:
         return "the file is empty"
-    return (
-        "it begins as one, but its directory at the end is missing or damaged"
-        if head[:2] == b"PK"
-        else f"it begins with {head!r}"
-    )
+    if is_web_page(head):
+        return "it is a web page, such as a sign-in page saved in its place"
+    if head[:2] == b"PK":
+        return "it begins as one, but its directory at the end is missing or damaged"
+    return f"it begins with {head[:4]!r}"
+
+
+def is_web_page(head: bytes) -> bool:
+    """Whether a file that should be data begins as HTML: what a browser saves when the sign-in has run out."""
+    return head.lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _members(archive: zipfile.ZipFile, shown: str, limits: ArchiveLimits) -> Iterator[Member]:

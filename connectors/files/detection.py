@@ -265,13 +265,17 @@ CLEAR_LEAD = 0.2
 def _by_plausibility(telling: bytes, place: str) -> Detection:
     ranked = candidates(telling)
     if not ranked:
-        raise ProjectError.at(place, "the text is in no encoding that we can tell", _hint(ENCODINGS))
+        raise ProjectError.at(
+            place, f"the text is in no encoding that we can tell{_not_utf8(telling)}", _hint(ENCODINGS)
+        )
     best = ranked[0]
     lead = best.score - (ranked[1].score if len(ranked) > 1 else 0.0)
     if best.score < CLEAR_SCORE or lead < CLEAR_LEAD:
         shown = "; ".join(f"{item.name} reads {_excerpt(item.text)!r}" for item in ranked[:3])
         raise ProjectError.at(
-            place, f"the encoding is not clear: {shown}", _hint([item.name for item in ranked[:3]]) + _OTHERS
+            place,
+            f"the encoding is not clear: {shown}{_not_utf8(telling)}",
+            _hint([item.name for item in ranked[:3]]) + _OTHERS,
         )
     confidence = round(min(0.5 + lead / 2 + best.score / 4, 0.98), 2)
     return Detection(
@@ -279,6 +283,16 @@ def _by_plausibility(telling: bytes, place: str) -> Detection:
         confidence,
         f"not UTF-8; of {_names(ranked)} this reads most plausibly: {_excerpt(best.text)!r}",
     )
+
+
+def _not_utf8(telling: bytes) -> str:
+    """Which line keeps a text from being UTF-8, when others beyond ASCII are: damage more likely than a choice."""
+    lines = telling.split(b"\n")
+    bad = [line for line in lines if not _decodes(line, "utf-8")]
+    if len(bad) == len(lines):
+        return ""
+    shown = "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02X}" for byte in bad[0][:60])
+    return f"; {len(lines) - len(bad)} of {len(lines)} lines looked at are UTF-8, but not: {shown}"
 
 
 _OTHERS = ", or to another one, such as cp1250 (Central Europe), cp1251 (Cyrillic), cp1253 (Greek), cp1254 (Turkish)"

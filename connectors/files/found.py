@@ -74,7 +74,8 @@ class Finder:
             base = _fixed_part(root)
         if not found:
             raise FatalError(
-                f"{path}: there is no such file or folder, or nothing in it", hint="check `path:`"
+                f"{path}: there is no such file or folder, or nothing in it",
+                hint="check `path` of this system in migration.yaml",
             )
         files = [item for each in found for item in self._files(each, base)]
         return sorted(files, key=lambda item: _natural(item.name))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from connectors.archive import is_web_page
 from connectors.files.detection import Detection, detect, take_sample
 from connectors.files.encoding import BLOCK_BYTES, Undecodable, transcode
 from connectors.files.part import Opener
+from migrator.core.errors import FatalError
 
 
 @dataclass
@@ -34,6 +36,13 @@ class TextFile:
         """The file from its start as UTF-8 (see `transcode`)."""
         encoding = self.detection().encoding
         with self.open() as stream:
-            yield from transcode(
+            blocks = transcode(
                 stream, encoding, place=self.place, undecodable=self.undecodable, block_bytes=block_bytes
             )
+            for number, block in enumerate(blocks):
+                if number == 0 and is_web_page(block[:64]):
+                    raise FatalError(
+                        f"{self.place}:1: this is a web page, not data",
+                        hint="a sign-in or error page was saved in its place: sign in and download the export again",
+                    )
+                yield block

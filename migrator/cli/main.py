@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -21,7 +22,7 @@ from migrator import __version__
 from migrator.cli import show
 from migrator.cli.progress import watched
 from migrator.core.clock import SystemClock
-from migrator.core.errors import DataError, MigratorError, ProjectError
+from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
 
 if TYPE_CHECKING:
     from migrator.commands.project import Project
@@ -433,6 +434,12 @@ def _answer(as_json: bool, document: Callable[[], Any], table: Callable[[], None
         table()
 
 
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
+}  # fmt: skip
+"""What disks answer when they are full, read-only, broken, or not ours: no bug."""
+
+
 def run_app(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the only place that catches everything."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -452,7 +459,7 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.close()
         return 0
     except Exception as error:  # noqa: BLE001 - the one place that turns a bug into a crash file
-        return _crash(error)
+        return _unexpected(error)
     return 0
 
 
@@ -473,6 +480,15 @@ def _tell(error: MigratorError) -> None:
             )
         return
     _stderr.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+
+
+def _unexpected(error: Exception) -> int:
+    """What the disk refused is told as that, wherever it struck; all else is a bug."""
+    if not isinstance(error, OSError) or error.errno not in _DISK:
+        return _crash(error)
+    where = f"{error.filename}: " if error.filename else ""
+    _tell(FatalError(f"{where}{error.strerror}", hint="free space or grant access, then run it again"))
+    return FatalError.exit_code
 
 
 def _crash(error: Exception) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 import pyarrow as pa
 
-from migrator.commands.project import Project, Workspace
+from migrator.commands.project import FILE, Project, Workspace
+from migrator.core.connector import Source
 from migrator.core.document import did_you_mean
-from migrator.core.errors import ProjectError
+from migrator.core.errors import Problem, ProjectError, raise_errors
 from migrator.core.mapped import MappedObject
 from migrator.core.schema import ObjectSchema, index_schemas
 from migrator.mapping.bind import bind
@@ -29,11 +30,19 @@ def read_mappings(project: Project) -> tuple[ObjectMapping, ...]:
             "there is no mapping here",
             "write one YAML file per target object, or use: migrator init",
         )
-    for mapping in found:
-        project.system(mapping.rule.target.system)
-        for source in mapping.sources:
-            project.system(source.system)
+    raise_errors(problem for mapping in found for problem in _unknown_systems(project, mapping))
     return found
+
+
+def _unknown_systems(project: Project, mapping: ObjectMapping) -> Iterator[Problem]:
+    used = [(mapping.rule.target.system, mapping.at("target", "system"))]
+    for source in mapping.sources:
+        place = mapping.document.locate_key(source.path)
+        used.append((source.system, mapping.at(*source.path, "system") if source.rule.system else place))
+    for name, place in used:
+        if name not in project.systems:
+            hint = did_you_mean(name, project.systems, noun="systems")
+            yield Problem(place, f"there is no system {name!r} in {FILE}", hint)
 
 
 def bind_project(
@@ -49,8 +58,20 @@ def bind_project(
     project = workspace.project
     found = read_mappings(project) if mappings is None else mappings
     sources = {name: known_schema(project, name) for name in source_systems(found)}
-    targets = {name: project.saved_schema(name) or {} for name in {item.rule.target.system for item in found}}
-    return bind(found, sources, targets, staged or (lambda name: _staged_types(workspace, name)))
+    return bind(
+        found, sources, _targets(project, found), staged or (lambda name: _staged_types(workspace, name))
+    )
+
+
+def bind_sources(project: Project, opened: Mapping[str, Source]) -> Bound:
+    """Bind the project's mappings to open sources as extract will find them, so that no hours of reading come before an error."""
+    found = read_mappings(project)
+    sources = {name: index_schemas(merged_schemas(project, name, source)) for name, source in opened.items()}
+    return bind(found, sources, _targets(project, found))
+
+
+def _targets(project: Project, found: Iterable[ObjectMapping]) -> dict[str, Mapping[str, ObjectSchema]]:
+    return {name: project.saved_schema(name) or {} for name in {item.rule.target.system for item in found}}
 
 
 def source_systems(mappings: Iterable[ObjectMapping]) -> tuple[str, ...]:
@@ -74,6 +95,12 @@ def known_schema(project: Project, system: str) -> Mapping[str, ObjectSchema]:
         return saved
     with closing(project.open_source(system)) as source:
         return index_schemas(source.describe())
+
+
+def merged_schemas(project: Project, system: str, source: Source) -> list[ObjectSchema]:
+    """What a source has now, with the types its saved schema knows."""
+    saved = project.saved_schema(system) or {}
+    return [merge_schema(saved.get(item.name), item) for item in source.describe()]
 
 
 def merge_schema(saved: ObjectSchema | None, described: ObjectSchema) -> ObjectSchema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,20 @@ from typing import Any
 from migrator import __version__
 from migrator.core.connector import Connector, Source, Target, connector
 from migrator.core.document import Document, TreePath, did_you_mean
-from migrator.core.errors import FatalError, Location, MigratorError, Problem, ProjectError, raise_errors
+from migrator.core.errors import (
+    ConnectorError,
+    FatalError,
+    Location,
+    MigratorError,
+    Problem,
+    ProjectError,
+    raise_errors,
+)
 from migrator.core.schema import ObjectSchema, index_schemas, schemas_from_json, schemas_to_json
 from migrator.core.secrets import resolve
-from migrator.staging.engine import DuckSession, EngineSettings, open_engine
-from migrator.staging.ledger import Ledger, open_ledger
-from migrator.staging.store import Store
+from migrator.staging.engine import DuckSession, EngineSettings, flush_and_rename, open_engine
+from migrator.staging.ledger import PLACE, Ledger, open_ledger
+from migrator.staging.store import Store, writing
 
 FILE = "migration.yaml"
 MOST_THREADS = 256
@@ -54,6 +62,7 @@ class Project:
     engine: EngineSettings = field(default_factory=EngineSettings)
     batch_rows: int = 10_000
     mappings: str = "mappings"
+    ledger_place: Location = PLACE
 
     @property
     def workspace(self) -> Path:
@@ -71,8 +80,13 @@ class Project:
         """Open a system for reading."""
         system, found = self._connector(name)
         if found.open_source is None:
-            raise ProjectError.at(system.place, f"the connector {system.connector!r} cannot be read from")
-        return found.open_source(self._settings(system))
+            raise ProjectError.at(
+                system.place,
+                f"the connector {system.connector!r} cannot be read from",
+                "read from another system, or choose a connector that reads",
+            )
+        with _placed(system.place):
+            return found.open_source(self._settings(system))
 
     def open_target(self, name: str) -> Target:
         """Open a system for writing."""
@@ -83,7 +97,8 @@ class Project:
                 f"the connector {system.connector!r} cannot be written to",
                 "choose a target such as connector: sql",
             )
-        return found.open_target(self._settings(system))
+        with _placed(system.place):
+            return found.open_target(self._settings(system))
 
     def _connector(self, name: str) -> tuple[System, Connector]:
         system = self.system(name)
@@ -108,6 +123,10 @@ class Project:
             return index_schemas(schemas_from_json(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise ProjectError.at(
+                str(path), f"cannot read this file: {error.strerror}", "it must be a file that you may read"
+            ) from error
         except ValueError as error:
             raise ProjectError.at(
                 str(path), str(error), "delete it; `migrator extract` writes it anew"
@@ -118,8 +137,11 @@ class Project:
         path, text = self.schema_file(system), schemas_to_json(schemas)
         if path.exists() and path.read_text(encoding="utf-8") == text:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        temporary = path.with_name(f".{path.name}.writing")
+        with writing(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            flush_and_rename(temporary, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +169,7 @@ def open_workspace(project: Project) -> Iterator[Workspace]:
             f"cannot write in {project.folder}: {error.strerror}",
             hint="the project folder must be writable: staging and ledger live in its .migrator folder",
         ) from error
-    ledger = open_ledger(project.ledger_url, project=project.name)
+    ledger = open_ledger(project.ledger_url, project=project.name, place=project.ledger_place)
     try:
         yield Workspace(project, ledger, Store(project.workspace / "staging", ledger))
     finally:
@@ -164,7 +186,9 @@ def work_on(project: Project, command: str) -> Iterator[Workspace]:
         try:
             yield workspace
         except MigratorError as error:
-            workspace.ledger.finish_run("failed", error.message[:2000])
+            # a ledger that fails too (its disk is full) must not hide what happened first
+            with suppress(ConnectorError):
+                workspace.ledger.finish_run("failed", error.message[:2000])
             raise
         workspace.ledger.finish_run("done")
 
@@ -185,13 +209,17 @@ def parse_project(document: Document, folder: Path) -> Project:
     """A `Project` from its document; all problems at once, each with its place."""
     data = document.data
     if not isinstance(data, dict):
-        raise ProjectError.at(document.locate(()), "migration.yaml must be a mapping of settings")
+        raise ProjectError.at(
+            document.locate(()),
+            "migration.yaml must be a mapping of settings",
+            f"its keys are: {', '.join(_KEYS)}",
+        )
     problems = [
         *_unknown_keys(document, (), data, _KEYS),
         *_wrong_types(document, (), data, _KEYS),
     ]
     raw_systems = data.get("systems")
-    if raw_systems is None:
+    if "systems" not in data:
         problems.append(
             Problem(document.locate(()), "systems is missing", "name the systems you read and write")
         )
@@ -200,9 +228,15 @@ def parse_project(document: Document, folder: Path) -> Project:
         found = _parse_system(document, str(name), raw, problems)
         if found is not None:
             systems[found.name] = found
-    engine = _parse_engine(document, data.get("engine"), problems)
+    engine = _parse_engine(document, data.get("engine"), folder, problems)
     if isinstance(data.get("batch_rows"), int) and data["batch_rows"] < 1:
-        problems.append(Problem(document.locate(("batch_rows",)), "batch_rows must be at least 1"))
+        problems.append(
+            Problem(document.locate(("batch_rows",)), "batch_rows must be at least 1", "for example 10000")
+        )
+    if data.get("project") == "":
+        problems.append(
+            Problem(document.locate(("project",)), "project is empty", "name it, or leave the key out")
+        )
     raise_errors(problems)
     return Project(
         folder=folder,
@@ -212,7 +246,19 @@ def parse_project(document: Document, folder: Path) -> Project:
         engine=engine,
         batch_rows=int(data.get("batch_rows", 10_000)),
         mappings=str(data.get("mappings", "mappings")),
+        ledger_place=document.locate(("ledger",)) if "ledger" in data else Location(document.file),
     )
+
+
+@contextmanager
+def _placed(place: Location) -> Iterator[None]:
+    """Give what a connector says of its settings the place of its system; a connector knows the file only."""
+    try:
+        yield
+    except ProjectError as error:
+        raise ProjectError(
+            [replace(item, location=place) if item.location == PLACE else item for item in error.problems]
+        ) from error
 
 
 def anchor_sqlite(url: str, folder: Path) -> str:
@@ -257,7 +303,7 @@ def _parse_system(document: Document, name: str, raw: object, problems: list[Pro
     return System(name, raw["connector"], settings, place)
 
 
-def _parse_engine(document: Document, raw: object, problems: list[Problem]) -> EngineSettings:
+def _parse_engine(document: Document, raw: object, folder: Path, problems: list[Problem]) -> EngineSettings:
     if not isinstance(raw, dict):
         return EngineSettings()
     kinds: Mapping[str, type] = {"memory_limit": str, "threads": int, "temp_directory": str}
@@ -268,12 +314,31 @@ def _parse_engine(document: Document, raw: object, problems: list[Problem]) -> E
     if isinstance(limit, str) and not re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|MiB|GiB)", limit):
         place = document.locate(("engine", "memory_limit"))
         problems.append(Problem(place, f"{limit!r} is not an amount of memory", "for example 1GB or 512MB"))
+    elif isinstance(limit, str) and _bytes(limit) < LEAST_MEMORY:
+        place = document.locate(("engine", "memory_limit"))
+        problems.append(
+            Problem(place, f"{limit} is too little to work with", "at least 64MB; 1GB is a good start")
+        )
     threads = raw.get("threads", 0)
     if isinstance(threads, int) and not 0 <= threads <= MOST_THREADS:
         place = document.locate(("engine", "threads"))
         hint = f"0 for as many as the machine has, at most {MOST_THREADS}"
         problems.append(Problem(place, f"the engine cannot have {threads:,} threads", hint))
-    return EngineSettings() if wrong else EngineSettings(**{key: raw[key] for key in kinds if key in raw})
+    if wrong:
+        return EngineSettings()
+    settings = {key: raw[key] for key in kinds if key in raw}
+    if settings.get("temp_directory"):
+        settings["temp_directory"] = str(folder / Path(settings["temp_directory"]).expanduser())
+    return EngineSettings(**settings)
+
+
+LEAST_MEMORY = 64e6
+"""Bytes below which the engine cannot even begin."""
+
+
+def _bytes(limit: str) -> float:
+    number, unit = re.split(r"(?=[MG])", limit)
+    return float(number) * (1e6 if unit.startswith("M") else 1e9)
 
 
 def _unknown_keys(
@@ -294,12 +359,27 @@ def _wrong_types(
     document: Document, path: TreePath, data: Mapping[Any, Any], known: Mapping[str, type]
 ) -> list[Problem]:
     return [
-        Problem(document.locate((*path, key)), f"{key} must be a {_WORDS[known[key]]}, not {value!r}")
+        Problem(
+            document.locate((*path, key)),
+            f"{key} must be a {_WORDS[known[key]]}, not {value!r}",
+            f"for example: {key}: {_EXAMPLES.get(key, '…')}",
+        )
         for key, value in data.items()
         if key in known and (not isinstance(value, known[key]) or isinstance(value, bool))
     ]
 
 
+_EXAMPLES: Mapping[str, str] = {
+    "project": "acme",
+    "systems": "{crm: {connector: sql, url: 'sqlite:///new.db'}}",
+    "mappings": "mappings",
+    "ledger": "sqlite:///.migrator/ledger.db",
+    "engine": "{memory_limit: 1GB}",
+    "batch_rows": "10000",
+    "memory_limit": "1GB",
+    "threads": "2",
+    "temp_directory": "/mnt/large/spill",
+}
 _WORDS: Mapping[type, str] = {str: "text", int: "whole number", dict: "mapping"}
 
 SessionFactory = Callable[[], DuckSession]

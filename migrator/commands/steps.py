@@ -6,14 +6,15 @@ step before left in staging, so any of them may be killed and called again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.commands.binding import (
     bind_project,
-    merge_schema,
+    bind_sources,
+    merged_schemas,
     read_mappings,
     selected,
     source_objects,
@@ -24,7 +25,7 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress, Quiet
-from migrator.core.schema import ObjectSchema, index_schemas
+from migrator.core.schema import index_schemas
 from migrator.dedupe.run import dedupe as dedupe_object
 from migrator.extract.extract import extract_object
 from migrator.load.load import LoadReport
@@ -73,8 +74,8 @@ class RunReport:
 
 def extract(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
     """Read every source object that a mapping uses into staging; objects are named 'system/object'."""
-    with work_on(project, "extract") as workspace:
-        return _extract(workspace, objects, progress)
+    with work_on(project, "extract") as workspace, ExitStack() as opened:
+        return _extract(workspace, objects, progress, _open_sources(project, opened, objects))
 
 
 def map_records(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
@@ -115,7 +116,10 @@ def load(project: Project, progress: Progress = QUIET, retry: Retry | None = Non
 def run(project: Project, progress: Progress = QUIET, retry: Retry | None = None) -> RunReport:
     """Extract, map, dedupe, plan and load everything, as one run; `validate` is a command of its own."""
     with work_on(project, "run") as workspace:
-        _extract(workspace, (), progress)
+        with ExitStack() as opened:
+            sources = _open_sources(project, opened)
+            bind_sources(project, sources)
+            _extract(workspace, (), progress, sources)
         _map(workspace, (), progress)
         groups = bind_project(workspace).groups
         _dedupe(workspace, groups, progress)
@@ -126,7 +130,20 @@ def run(project: Project, progress: Progress = QUIET, retry: Retry | None = None
         return RunReport(planned, loaded, accounting)
 
 
-def _extract(workspace: Workspace, objects: Sequence[str], progress: Progress) -> list[StepLine]:
+def _open_sources(project: Project, opened: ExitStack, objects: Sequence[str] = ()) -> dict[str, Source]:
+    """The systems that mappings read (`objects`: the objects named) by name, open until `opened` ends."""
+    wanted = source_objects(read_mappings(project))
+    named = {name.partition("/")[0] for name in objects} or set(wanted)
+    return {
+        system: opened.enter_context(closing(project.open_source(system)))
+        for system in wanted
+        if system in named
+    }
+
+
+def _extract(
+    workspace: Workspace, objects: Sequence[str], progress: Progress, sources: Mapping[str, Source]
+) -> list[StepLine]:
     wanted = source_objects(read_mappings(workspace.project))
     known = [f"{system}/{name}" for system, names in wanted.items() for name in names]
     for name in objects:
@@ -137,8 +154,7 @@ def _extract(workspace: Workspace, objects: Sequence[str], progress: Progress) -
     for system, names in wanted.items():
         chosen = [name for name in names if not objects or f"{system}/{name}" in objects]
         if chosen:
-            with closing(workspace.project.open_source(system)) as source:
-                lines += extract_system(workspace, source, system, chosen, progress)
+            lines += extract_system(workspace, sources[system], system, chosen, progress)
     return lines
 
 
@@ -148,7 +164,6 @@ def extract_system(
     """Stage the named objects of one open source; what the source has now is merged into its saved schema."""
     project = workspace.project
     described = index_schemas(source.describe())
-    saved = project.saved_schema(system) or {}
     for name in names:
         if name not in described:
             hint = did_you_mean(name, described, noun="objects")
@@ -161,8 +176,7 @@ def extract_system(
         )  # fmt: skip
         line = _line("extract", dataset)
         lines.append(replace(line, detail={**line.detail, "notes": notes(source, name)}))
-    merged: list[ObjectSchema] = [merge_schema(saved.get(name), item) for name, item in described.items()]
-    project.save_schema(system, merged)
+    project.save_schema(system, merged_schemas(project, system, source))
     return lines
 
 

@@ -30,26 +30,46 @@ class Document:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+            hint = _TAB if _is_tab(text, place) else "check indentation, quotes and colons here"
             raise ProjectError.at(
-                place,
-                f"this is not valid YAML: {error.problem or error.context}",
-                "check indentation, quotes and colons here",
+                place, f"this is not valid YAML: {error.problem or error.context}", hint
+            ) from error
+        except yaml.reader.ReaderError as error:
+            before = text.encode(errors="replace")[: error.position]  # the loader counts bytes
+            raise ProjectError.at(
+                Location(file, before.count(b"\n") + 1),
+                f"this is not valid YAML: {error.reason}",
+                "remove that character, or write it as an escape in double quotes",
+            ) from error
+        except RecursionError as error:
+            raise ProjectError.at(
+                file, "lists and mappings stand too deep inside one another", "no file of ours needs that"
             ) from error
         except (yaml.YAMLError, ValueError) as error:
-            raise ProjectError.at(file, f"this is not valid YAML: {error}") from error
+            raise ProjectError.at(
+                file, f"this is not valid YAML: {error}", "check dates and numbers"
+            ) from error
 
     @classmethod
     def read(cls, path: Path, *, shown_as: str | None = None) -> Document:
         """Read a UTF-8 YAML file; raises `ProjectError` with the place when it is missing or not YAML."""
         name = shown_as or str(path)
         try:
-            return cls(path.read_text(encoding="utf-8-sig"), name)
+            content = path.read_bytes()
         except FileNotFoundError as error:
-            raise ProjectError.at(name, "no such file") from error
-        except (OSError, UnicodeDecodeError) as error:
+            raise ProjectError.at(name, "no such file", "check its name, or where a link leads") from error
+        except OSError as error:
             raise ProjectError.at(
-                name, f"cannot read this file: {error}", "YAML files are UTF-8 text"
+                name, f"cannot read this file: {error.strerror}", "it must be a file that you may read"
             ) from error
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            place = Location(name, content.count(b"\n", 0, error.start) + 1)
+            raise ProjectError.at(
+                place, f"byte 0x{content[error.start]:02X} is not UTF-8", "save the file as UTF-8"
+            ) from error
+        return cls(text.replace("\r\n", "\n").replace("\r", "\n"), name)
 
     def texts(self) -> object:
         """The data once more, every scalar as the text it is written in: `NO` stays 'NO' and `01` stays '01'.
@@ -77,6 +97,14 @@ class Document:
             last = position == len(path) - 1
             mark = key_node.start_mark if key and last and key_node is not None else node.start_mark
         return Location(self.file, mark.line + 1, mark.column + 1) if mark else Location(self.file, 1, 1)
+
+
+_TAB = "a tab stands here: indent with spaces"
+
+
+def _is_tab(text: str, place: Location) -> bool:
+    lines = text.splitlines()
+    return 0 < place.line <= len(lines) and lines[place.line - 1][: place.column].endswith("\t")
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -75,7 +75,7 @@ class ProjectError(MigratorError):
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(dict.fromkeys(problems))  # one place may be read for several sources
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     @classmethod

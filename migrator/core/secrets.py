@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, ProjectError
 
-_REFERENCE = re.compile(r"\$\{(env|file|keyring):([^}]+)\}")
+_REFERENCE = re.compile(r"\$\{(\w+):([^}]+)\}")
+_KINDS = ("env", "file", "keyring")
 
 
 def resolve(settings: Mapping[str, Any], place: Location) -> dict[str, Any]:
@@ -43,12 +45,19 @@ def _look_up(kind: str, name: str, place: Location) -> str:
         case "file":
             try:
                 return Path(name).read_text(encoding="utf-8").rstrip("\n")
-            except OSError as error:
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise ProjectError.at(
-                    place, f"cannot read the secret file {name}: {error.strerror}"
+                    place,
+                    f"cannot read the secret file {name}: {why}",
+                    "it must hold the secret and nothing else, and be readable for this user",
                 ) from error
-        case _:
+        case "keyring":
             return _from_keyring(name, place)
+        case _:
+            raise ProjectError.at(
+                place, f"secrets are not looked up in {kind!r}", did_you_mean(kind, _KINDS, noun="places")
+            )
 
 
 def _from_keyring(name: str, place: Location) -> str:

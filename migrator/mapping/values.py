@@ -50,7 +50,7 @@ def read_values(file: str, project: Path, place: Location) -> ValueMap:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError.at(
-            place, f"cannot read the value map {file!r}: {why}", "paths are relative to the project folder"
+            place, f"cannot read the value map {file!r}: {why}", _READABLE[isinstance(error, OSError)]
         ) from error
     return ValueMap(file, _parse(text, file), file)
 
@@ -83,7 +83,12 @@ def _parse(text: str, file: str) -> tuple[tuple[str, str | None], ...]:
             )
         return _entries(rows, header, file)
     except csv.Error as error:
-        raise ProjectError.at(Location(file, rows.line_num), f"this is not valid CSV: {error}") from error
+        raise ProjectError.at(
+            Location(file, rows.line_num), f"this is not valid CSV: {error}", "is a quote not closed?"
+        ) from error
+
+
+_READABLE = {True: "paths are relative to the project folder", False: "save it as CSV UTF-8"}
 
 
 class _Rows(Protocol):

@@ -195,10 +195,15 @@ def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
     Raises `FatalError` when there is no room to work in and `ProjectError` when a setting is wrong.
     """
     spills = Path(settings.temp_directory) if settings.temp_directory else workspace / "spill"
-    with _translated():
+    try:
         _remove_orphans(spills)
         spill = spills / f"{_host_tag()}-{os.getpid()}-{new_id()}"
         spill.mkdir(parents=True)
+    except OSError as error:
+        raise FatalError(
+            f"the engine has no room to spill to: cannot make a folder in {spills}: {error.strerror}",
+            hint="is the disk full? engine.temp_directory in migration.yaml names another folder",
+        ) from error
     try:
         connection = duckdb.connect(
             ":memory:",
@@ -254,18 +259,32 @@ def _translated() -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise FatalError(
-            f"the engine ran out of memory, or of room to spill to: {error}",
+            f"the engine ran out of memory, or of room to spill to: {_first_line(error)}",
             hint="raise engine.memory_limit in migration.yaml, or give engine.temp_directory a larger disk",
         ) from error
     except duckdb.InvalidInputException as error:
         if "parquet" not in str(error).lower():
             raise
-        raise FatalError(
-            f"a staged file is damaged: {error}",
-            hint="was the disk full or the file changed by hand? delete it and run the step again",
-        ) from error
+        raise _damaged(error) from error
     except (duckdb.IOException, OSError) as error:
         raise FatalError(
             f"the engine cannot read or write its files: {error}",
             hint="is the disk full, or the project folder read-only?",
         ) from error
+    except duckdb.Error as error:
+        # what the Parquet reader trips over in damaged bytes (Thrift, Zstandard) comes without a class of its own
+        if type(error) is not duckdb.Error:
+            raise
+        raise _damaged(error) from error
+
+
+def _damaged(error: duckdb.Error) -> FatalError:
+    return FatalError(
+        f"a staged file is damaged: {_first_line(error)}",
+        hint="was it changed by hand? delete it (below .migrator/staging) and run again",
+    )
+
+
+def _first_line(error: duckdb.Error) -> str:
+    """Without the engine's own advice, which speaks of settings that a project does not have."""
+    return str(error).partition("\n")[0]

@@ -25,6 +25,7 @@ from migrator.core.clock import Clock, SystemClock, new_id
 from migrator.core.errors import (
     ConnectorError,
     FatalError,
+    Location,
     MigratorError,
     ProjectError,
     RetryableError,
@@ -280,24 +281,29 @@ class Ledger:
             raise _lost()
 
 
-def open_ledger(url: str, clock: Clock | None = None, *, project: str = "") -> Ledger:
+PLACE = Location("migration.yaml")
+
+
+def open_ledger(
+    url: str, clock: Clock | None = None, *, project: str = "", place: Location = PLACE
+) -> Ledger:
     """Open (and if need be create) the ledger at an SQLAlchemy URL.
 
     On PostgreSQL `project` names the schema that holds the tables ('migrator_PROJECT'), so that many projects share
-    one database; on SQLite each project has a file of its own. Raises `FatalError` when it cannot be reached and
-    `ProjectError` when the URL is none or the ledger belongs to another project.
+    one database; on SQLite each project has a file of its own. `place` is where the URL is written. Raises `FatalError`
+    when it cannot be used, `RetryableError` when it may answer later, and `ProjectError` when the URL is none or the
+    ledger belongs to another project.
     """
-    try:
-        engine = sa.create_engine(url)
-    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
-        raise ProjectError.at(
-            "migration.yaml",
-            f"ledger is not a database URL: {error}",
-            "for example sqlite:///.migrator/ledger.db",
-        ) from error
+    engine = _engine(url, place)
     schema = None
     match engine.dialect.name:
         case "sqlite":
+            if not engine.url.database or engine.url.database == ":memory:":
+                raise ProjectError.at(
+                    place,
+                    "a ledger in memory would be forgotten",
+                    "give it a file: sqlite:///.migrator/ledger.db",
+                )
             _make_folder(engine)
             sa.event.listen(engine, "connect", _tune_sqlite)
             sa.event.listen(engine, "begin", _begin_sqlite)
@@ -305,23 +311,66 @@ def open_ledger(url: str, clock: Clock | None = None, *, project: str = "") -> L
             schema = schema_name(project) if project else None
             engine = engine.execution_options(schema_translate_map={None: schema})
         case other:
-            raise ProjectError.at(
-                "migration.yaml", f"the ledger cannot live in {other}", "use SQLite or PostgreSQL"
-            )
+            raise ProjectError.at(place, f"the ledger cannot live in {other}", "use SQLite or PostgreSQL")
     try:
         with engine.begin() as connection:
             _create(connection, schema)
-            _check_identity(connection, project)
+            _check_identity(connection, project, place)
     except sa.exc.DBAPIError as error:
         engine.dispose()
-        raise FatalError(
-            f"cannot open the ledger {engine.url.render_as_string(hide_password=True)}: {error.orig}",
-            hint="check the URL, the server and that the folder or database can be written",
-        ) from error
+        raise _unopened(engine.url, error) from error
     except MigratorError:
         engine.dispose()
         raise
     return Ledger(engine, clock)
+
+
+def _engine(url: str, place: Location) -> sa.Engine:
+    try:
+        return sa.create_engine(url)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ValueError) as error:
+        raise ProjectError.at(
+            place,
+            "ledger is not a database URL (not shown: it may hold a password)",
+            "for example sqlite:///.migrator/ledger.db, or postgresql+psycopg://USER@HOST/DATABASE",
+        ) from error
+    except ImportError as error:
+        raise ProjectError.at(
+            place, f"the ledger's driver is not installed: {error.name}", "use SQLite or PostgreSQL"
+        ) from error
+
+
+def _unopened(url: sa.URL, error: sa.exc.DBAPIError) -> ConnectorError:
+    """What keeps the ledger from opening: a lock or a server that is away passes, everything else does not."""
+    shown = url.render_as_string(hide_password=True)
+    words = " ".join(str(error.orig).split())
+    if _passes(error):
+        return RetryableError(
+            f"the ledger {shown} does not answer: {words}",
+            hint="check that the server runs and that nobody else keeps the database busy; then run again",
+        )
+    return FatalError(
+        f"cannot open the ledger {shown}: {words}",
+        hint="check the URL, user and password, and that the folder or database can be written",
+    )
+
+
+_SIGN_IN = (
+    "authentication failed",
+    "password",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied",
+)
+
+
+def _passes(error: sa.exc.DBAPIError) -> bool:
+    text = str(error.orig).lower()
+    if _sqlstate(error):
+        return not _will_fail_again(error) and isinstance(error, sa.exc.OperationalError)
+    if any(word in text for word in _SIGN_IN):
+        return False
+    return isinstance(error, sa.exc.OperationalError) and not _will_fail_again(error)
 
 
 def schema_name(project: str) -> str:
@@ -338,9 +387,7 @@ def storable(text: str) -> str:
 
 
 def _make_folder(engine: sa.Engine) -> None:
-    if not engine.url.database or engine.url.database == ":memory:":
-        return
-    folder = Path(engine.url.database).parent
+    folder = Path(engine.url.database or "").parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -359,7 +406,7 @@ def _create(connection: Connection, schema: str | None) -> None:
     metadata.create_all(connection)
 
 
-def _check_identity(connection: Connection, project: str) -> None:
+def _check_identity(connection: Connection, project: str, place: Location) -> None:
     known = {row.name: row.value for row in connection.execute(sa.select(meta))}
     if not known:
         made = {"version": str(LEDGER_VERSION), "identity": new_id(), "project": project}
@@ -369,12 +416,12 @@ def _check_identity(connection: Connection, project: str) -> None:
         return
     if known.get("version") != str(LEDGER_VERSION):
         raise ProjectError.at(
-            "ledger", f"this ledger has version {known.get('version')}, this migrator writes version {LEDGER_VERSION}",
+            place, f"this ledger has version {known.get('version')}, this migrator writes version {LEDGER_VERSION}",
             "use the migrator that made it, or start a new project folder",
         )  # fmt: skip
     if project and known.get("project") and known["project"] != storable(project):
         raise ProjectError.at(
-            "migration.yaml", f"this ledger belongs to the project {known['project']!r}, not to {project!r}",
+            place, f"this ledger belongs to the project {known['project']!r}, not to {project!r}",
             "give this project a ledger of its own, or its old name back",
         )  # fmt: skip
 

@@ -107,9 +107,18 @@ class Dataset:
             return pq.read_schema(self.parts[0].path)
         except (OSError, pa.ArrowInvalid) as error:
             raise FatalError(
-                f"the staged {self.kind.value} data of {self.name!r} cannot be read: {error}",
-                hint="run the step that makes it again",
+                f"the {self.kind.value} data of {self.name!r} cannot be read: {error}", hint=self._mend
             ) from error
+
+    @property
+    def _mend(self) -> str:
+        path = self.parts[0].path
+        if self.kind is Kind.CROSSWALK:
+            return (
+                f"it remembers what was loaded: put {path} back from a backup; without one, move .migrator away and"
+                " run everything again: records are matched by their external keys"
+            )
+        return f"delete {path} and run again: it is then made anew"
 
     @property
     def intact(self) -> bool:
@@ -460,7 +469,7 @@ class Store:
                 temporary = mark.with_name(f".ledger.{new_id()}")
                 temporary.write_text(identity, encoding="ascii")
                 flush_and_rename(temporary, mark)
-            owner = mark.read_text(encoding="ascii").strip()
+            owner = mark.read_text(encoding="ascii", errors="replace").strip()
         if owner != identity:
             raise SafetyStop(
                 f"the staged data in {self.root} belongs to another ledger",
