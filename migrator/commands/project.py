@@ -293,10 +293,11 @@ def _parse_system(document: Document, name: str, raw: object, problems: list[Pro
             )
         )
         return None
+    chosen = document.locate((*path, "connector"))
     try:
-        known = connector(raw["connector"], place=str(document.locate((*path, "connector"))))
+        known = connector(raw["connector"], place=str(chosen))
     except ProjectError as error:
-        problems.extend(error.problems)
+        problems.extend(replace(item, location=chosen) for item in error.problems)
         return None
     settings = {str(key): value for key, value in raw.items() if key != "connector"}
     problems.extend(_unknown_keys(document, path, settings, known.settings))
