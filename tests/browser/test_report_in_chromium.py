@@ -78,7 +78,12 @@ def test_it_prints_with_headings_repeated_on_every_page(
 ) -> None:
     page = chromium.new_page()
     page.goto(reports[language].as_uri())
-    assert page.evaluate("getComputedStyle(document.querySelector('thead')).display") == "table-header-group"
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 between its margins
+    page.emulate_media(media="print")
+    heads = "[...document.querySelectorAll('thead')].map(item => [getComputedStyle(item).display, getComputedStyle(item).position].join())"
+    assert set(page.evaluate(heads)) == {"table-header-group,static"}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 688
+    page.emulate_media(media="screen")
     data = page.pdf(path=str(tmp_path / "report.pdf"), format="A4", tagged=True)
     page.close()
     pages = len(re.findall(rb"/Type\s*/Page\b", data))
