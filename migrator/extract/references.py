@@ -64,6 +64,7 @@ def infer_references(
             found[place] = replace(
                 column.field, type=FieldType.REFERENCE, references=targets, precision=None, scale=None
             )
+            remarks += _loose(column, total, by_object, targets)
     return tuple(_with_fields(item.schema, found) for item in objects), tuple(remarks)
 
 
@@ -152,6 +153,19 @@ def _check(column: _Column, total: int, shares: Mapping[frozenset[str], int]) ->
     return [
         f"{column.object.schema.name}.{column.field.name}: {total - held} of {total} values tested are no key of "
         f"{' or '.join(column.field.references)} in this export"
+    ]
+
+
+def _loose(
+    column: _Column, total: int, shares: Mapping[frozenset[str], int], targets: Sequence[str]
+) -> list[str]:
+    """What becomes of the values that are no key, where the source itself never said that there are only keys."""
+    loose = total - sum(n for names, n in shares.items() if names & set(targets))
+    if not loose:
+        return []
+    return [
+        f"{column.object.schema.name}.{column.field.name} is taken for a link to {' or '.join(targets)}: {loose} of {total} "
+        "values tested are no key there, and such links move empty; make it text in the mapping to keep them"
     ]
 
 

@@ -278,16 +278,19 @@ def test_references_cycles_and_equal_names_in_two_systems(tmp_path: Path) -> Non
             (f"A-{at}", f"{system} {at}", f"A-{at // 2}" if at > 1 else None, 100 + at) for at in range(1, 21)
         ]
         contacts = [(100 + at, f"A-{(at * 7) % 20 + 1}", 100 + at % 20 + 1) for at in range(1, 21)]
-        members = [(f"A-{at % 20 + 1}", 100 + at % 9 + 1) for at in range(30)]
+        members = [(f"A-{at % 20 + 1}", 100 + at % 19 + 1) for at in range(30)] + [("A-1", 999)]
         write_csv(
             folder / "account.csv", [["account_no", "name", "parent_account", "main_contact"], *accounts]
         )
         write_csv(folder / "contact.csv", [["contact_id", "account_no", "manager_id"], *contacts])
         write_csv(folder / "member.csv", [["account_no", "contact_id"], *members])
         wanted |= {f"{system}_account": accounts, f"{system}_contact": contacts}
-        wanted[f"{system}_member"] = [(f"{system}:{at}", *row) for at, row in enumerate(members)]
+        kept = [*members[:-1], ("A-1", None)]
+        wanted[f"{system}_member"] = [(f"{system}:{at}", *row) for at, row in enumerate(kept)]
     moved = move(tmp_path, tmp_path / "left", tmp_path / "right")
     assert moved.tables() == {name: expected(rows) for name, rows in wanted.items()}
+    loose = [warning for warning in moved.told["warnings"] if "1 of 20 values tested are no key" in warning]
+    assert len(loose) == 2
     engine = sa.create_engine(moved.url)
     keys = {
         (name, item["constrained_columns"][0], item["referred_table"])
