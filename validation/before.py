@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from migrator.core.clock import Clock
 from migrator.core.mapped import MappedObject
 from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
@@ -14,10 +18,13 @@ from migrator.staging.relation import find_mapped, survivors
 from migrator.staging.store import Store
 from validation.checks import rule_checks
 from validation.expectations import Suite
-from validation.failing import examples
+from validation.facts import check_to_json
+from validation.failing import FailingFiles, examples, write_failing
 from validation.privacy import Privacy, show_sql
-from validation.rules import FAILING, RuleResult, run_suite
-from validation.verdict import Check, Section, Status
+from validation.relations import SessionFactory
+from validation.rules import FAILING, RuleResult, check_suite, run_suite, start_failing
+from validation.suitefile import read_suites, refresh_suites
+from validation.verdict import Check, Decision, Section, Status, decide
 
 PREFIX = "before."
 """What the names of these checks begin with: the same rule is run again on what the target answers."""
@@ -84,3 +91,53 @@ def _query(mapped: MappedObject, moving: str, result: RuleResult, privacy: Priva
         f" FROM {quote(FAILING)} f LEFT JOIN {quote(moving)} r ON r.{c.ID} = f.key"
         f" WHERE f.object = {literal(mapped.name)} AND f.number = {result.number}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What came of the rules before the load, and where it is written."""
+
+    decision: Decision
+    checks: tuple[Check, ...]
+    json: Path
+    failing: FailingFiles
+
+
+def validate_before(
+    store: Store,
+    session_factory: SessionFactory,
+    objects: Sequence[MappedObject],
+    *,
+    out: Path,
+    suites: Path,
+    clock: Clock,
+    privacy: Privacy = Privacy.MASKED,
+) -> Rehearsal:
+    """Run the project's rules over everything that may move; writes before.json and the failing records to `out`.
+
+    Touches no target. Raises `ProjectError` for a suite that is wrong.
+    """
+    refresh_suites(suites, objects)
+    rules = read_suites(suites, objects)
+    for suite in rules:
+        check_suite(suite)
+    with closing(session_factory()) as session:
+        start_failing(session)
+        done = [
+            check_before(
+                session, store, mapped, [suite for suite in rules if suite.object == mapped.name],
+                now=clock.now(), privacy=privacy,
+            )
+            for mapped in objects
+        ]  # fmt: skip
+        out.mkdir(parents=True, exist_ok=True)
+        failing = write_failing(session, [query for item in done for query in item.queries], out)
+    found = tuple(check for item in done for check in item.checks)
+    decision = decide(found)
+    path = out / "before.json"
+    content = {
+        "run": store.ledger.run, "at": clock.now().isoformat(), "verdict": decision.verdict.value,
+        "checks": [check_to_json(check) for check in found],
+    }  # fmt: skip
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
+    return Rehearsal(decision, found, path, failing)

@@ -8,7 +8,9 @@ from decimal import Decimal
 
 from migrator.core.mapped import MappedObject
 from migrator.staging.accounting import ObjectAccount
+from validation.controls import Controls
 from validation.differences import AUTOMATION, LATER_EDIT
+from validation.expectations import Expectation
 from validation.measures import ORPHAN, Distribution, Orphans, Totals
 from validation.privacy import Privacy, show
 from validation.reconcile import COPY, DOUBLED, EXTRA, MISSING, SUPERSEDED, Cell, FieldFacts, Reconciled
@@ -43,6 +45,29 @@ def checks(found: Found, privacy: Privacy) -> tuple[Check, ...]:
     return tuple(check for part in parts for check in part(found, privacy))
 
 
+def control_checks(name: str, found: Controls) -> Iterable[Check]:
+    """What the controls that go round the mapping say: sums, value maps, children per parent."""
+    for total in found.totals:
+        readable = 0 if total.unread else total.records
+        gap = Decimal(total.target) - Decimal(total.source)
+        yield Check(
+            Section.TOTALS, name, "totals.raw", judge(int(bool(readable and gap)), readable), readable,
+            int(bool(readable and gap)), subject=total.field,
+            detail={"difference": format(gap, "f"), "unread": total.unread},
+        )  # fmt: skip
+    for tab in found.crosstabs:
+        yield Check(
+            Section.FIELDS, name, "fields.value_map", judge(tab.wrong, tab.records), tab.records, tab.wrong,
+            subject=tab.field, detail={"unmapped": tab.unmapped},
+        )  # fmt: skip
+    for link in found.children:
+        sizes = len(link.values) + link.left_out
+        yield Check(
+            Section.LINKS, name, "links.children", judge(link.different, sizes), sizes, link.different,
+            subject=link.field,
+        )  # fmt: skip
+
+
 def rule_checks(
     mapped: MappedObject, results: Sequence[RuleResult], examples: Callable[[RuleResult], tuple[Example, ...]]
 ) -> tuple[Check, ...]:
@@ -50,7 +75,7 @@ def rule_checks(
     return tuple(
         Check(
             Section.RULES, mapped.name, item.expectation.type, item.status, item.checked, item.failed,
-            subject=", ".join(item.expectation.columns), severity=item.expectation.severity,
+            subject=_subject(item.expectation), severity=item.expectation.severity,
             detail={
                 "kwargs": {k: v for k, v in item.expectation.kwargs.items() if not k.startswith("column")},
                 "error": item.error, "observed": item.observed, "number": item.number,
@@ -61,6 +86,15 @@ def rule_checks(
         )
         for item in results
     )  # fmt: skip
+
+
+def _subject(rule: Expectation) -> str:
+    """The fields of a rule, and the records it is about when those are not all."""
+    fields, when = ", ".join(rule.columns), rule.when
+    if when is None:
+        return fields
+    listed = ", ".join(when.values[:3]) + (", …" if len(when.values) > 3 else "")
+    return f"{fields} [{when.column} {'≠' if when.negated else '='} {listed}]"
 
 
 def _accounting(found: Found, _privacy: Privacy) -> Iterable[Check]:

@@ -6,8 +6,12 @@ applies; `validation/gx.py` is the one module that runs them. See `validation/su
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from migrator.core.errors import Location
@@ -27,7 +31,17 @@ SEVERITIES = ("critical", "warning", "info")
 PARAMETERS = ("now", "today")
 """What `{$PARAMETER: …}` may name in a kwarg: the instant and the day (UTC) of the validation."""
 
+PHONE_SHAPE = r"^[+(]?[0-9][0-9\s().\-/]{3,28}[0-9)](\s*(x|ext\.?|#|转|轉)\s*[0-9]{1,6})?$"
 EMAIL_SHAPE = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """The rows a rule is about: those whose `column` holds one of `values` (or, `negated`, a value that is none of them)."""
+
+    column: str
+    values: tuple[str, ...]
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,8 @@ class Expectation:
     meta: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     place: Location = field(default_factory=lambda: Location("mapping"))
+    when: When | None = None
+    """Ours, beside Great Expectations' words: its own `row_condition` is code."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -71,6 +87,7 @@ class Suite:
 def derive_suite(mapped: MappedObject) -> Suite:
     """The rules that follow from what the mapping says of its target fields; the same mapping gives the same suite."""
     rules = [rule for item in mapped.fields for rule in _rules(mapped, item)]
+    rules += _minor_units(mapped)
     return Suite(mapped.name, tuple(rules), tuple(_totals(mapped)))
 
 
@@ -104,6 +121,13 @@ def _shape_rules(item: FieldSchema) -> Iterable[Expectation]:
             )
         case FieldType.DATETIME if _is_audit(item.name):
             yield _rule(BETWEEN, item, "not_in_future", severity="warning", max_value={"$PARAMETER": "now"})
+        case FieldType.MULTI_PICKLIST if item.values:
+            one = "|".join(re.escape(value) for value in item.values)
+            yield _rule(MATCHES, item, "picklist", regex=f"^({one})(;({one}))*$")
+        case FieldType.DATE if _is_audit(item.name) or _is_birth(item.name):
+            yield _rule(BETWEEN, item, "not_in_future", severity="warning", max_value={"$PARAMETER": "today"})
+    if item.pii == "phone" and item.type in (FieldType.STRING, FieldType.TEXT):
+        yield _rule(MATCHES, item, "phone", severity="warning", regex=PHONE_SHAPE)
     if item.pii == "email" and item.type in (FieldType.STRING, FieldType.TEXT):
         yield _rule(MATCHES, item, "email", severity="warning", regex=EMAIL_SHAPE)
 
@@ -122,15 +146,87 @@ def _is_audit(name: str) -> bool:
     )
 
 
-def _totals(mapped: MappedObject) -> Iterable[TotalsBy]:
-    """Amounts by currency, where the object has one field that is evidently the currency."""
-    currencies = [
+def _is_birth(name: str) -> bool:
+    return name.casefold().replace("_", "").startswith(("birth", "born", "出生", "生日"))
+
+
+@cache
+def minor_units() -> Mapping[str, int]:
+    """ISO 4217 code → decimals of the currency; only those that have not two."""
+    text = resources.files("validation").joinpath("iso4217.csv").read_text(encoding="ascii")
+    return {row["code"]: int(row["digits"]) for row in csv.DictReader(text.splitlines())}
+
+
+def _minor_units(mapped: MappedObject) -> Iterable[Expectation]:
+    """Amounts with no more decimals than their currency has: none in JPY, two in EUR, three in KWD."""
+    currencies = _currencies(mapped)
+    if len(currencies) != 1:
+        return
+    units = minor_units()
+    for item in mapped.fields:
+        if item.type is not FieldType.DECIMAL or not _is_money(item.name):
+            continue
+        for digits in sorted({*units.values(), 2}):
+            if digits >= (item.scale or 0):
+                continue
+            codes = tuple(units) if digits == 2 else tuple(code for code, n in units.items() if n == digits)
+            regex = f"^-?[0-9]+([.][0-9]{{0,{digits}}}0*)?$"
+            rule = _rule(MATCHES, item, "minor_units", severity="warning", regex=regex)
+            yield replace(rule, when=When(currencies[0], codes, negated=digits == 2))
+
+
+def _is_money(name: str) -> bool:
+    flat = name.casefold()
+    words = (
+        "amount",
+        "price",
+        "revenue",
+        "value",
+        "total",
+        "cost",
+        "budget",
+        "credit",
+        "discount",
+        "金额",
+        "金額",
+        "价",
+        "價",
+    )
+    return any(word in flat for word in words) and "percent" not in flat
+
+
+def _currencies(mapped: MappedObject) -> list[str]:
+    """Fields that evidently name a currency."""
+    return [
         item.name
         for item in mapped.fields
         if item.type in (FieldType.PICKLIST, FieldType.STRING, FieldType.REFERENCE)
-        and ("currency" in item.name.casefold() or "币种" in item.name)
+        and ("currency" in item.name.casefold() or "币种" in item.name or "幣" in item.name)
     ]
+
+
+def _totals(mapped: MappedObject) -> Iterable[TotalsBy]:
+    """Amounts by currency, and by currency and stage or owner, where the object has one field that is evidently that."""
+    currencies = _currencies(mapped)
+    others = [item.name for item in mapped.fields if _is_group(mapped, item)]
     if len(currencies) == 1:
         for item in mapped.fields:
             if item.type is FieldType.DECIMAL:
                 yield TotalsBy(item.name, (currencies[0],))
+                for other in others if _is_money(item.name) else ():
+                    yield TotalsBy(item.name, (currencies[0], other))
+
+
+def _is_group(mapped: MappedObject, item: FieldSchema) -> bool:
+    flat = item.name.casefold()
+    if mapped.link(item.name) is not None:
+        return "owner" in flat or "负责人" in flat or "負責人" in flat
+    return item.type is FieldType.PICKLIST and flat in (
+        "stage",
+        "status",
+        "type",
+        "record_type",
+        "阶段",
+        "階段",
+        "状态",
+    )

@@ -12,6 +12,7 @@ from typing import Any
 from migrator.core.schema import FieldSchema
 from migrator.staging.accounting import CLASSES, Accounting
 from validation.checks import Found
+from validation.controls import NO_CONTROLS, Controls, Crosstab
 from validation.measures import Distribution, Totals
 from validation.owners import NO_OWNERS, Owners
 from validation.privacy import Privacy, show
@@ -40,6 +41,7 @@ class ObjectFacts:
     warned: Mapping[tuple[str, str], int]
     suites: tuple[str, ...]
     owners: Owners = NO_OWNERS
+    controls: Controls = NO_CONTROLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def to_json(
         "closed": accounting.closed,
         "failing": heading.failing,
         "objects": [_object(item, heading.privacy) for item in facts],
-        "checks": [_check(check) for check in checks],
+        "checks": [check_to_json(check) for check in checks],
         "versions": {name: version(name) for name in ("crm-migrator", "duckdb", "great-expectations")},
     }
     body["waivers"] = [item.to_json() for item in waivers]
@@ -122,6 +124,15 @@ def _object(item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
         "noticed": list(item.noticed),
         "warned": [{"field": field, "rule": rule, "count": n} for (field, rule), n in item.warned.items()],
         "suites": list(item.suites),
+        "controls": {
+            "totals": [
+                {"field": total.field, "records": total.records, "source": total.source, "target": total.target,
+                 "unread": total.unread}
+                for total in item.controls.totals
+            ],
+            "crosstabs": [_crosstab(tab, mapped.schema.field(tab.field), privacy) for tab in item.controls.crosstabs],
+            "children": [_values(one, None, privacy) for one in item.controls.children],
+        },
         "owners": {
             "field": item.owners.field, "left_out": item.owners.left_out,
             "counts": [[owner, count] for owner, count in item.owners.counts],
@@ -168,6 +179,18 @@ def _total(total: Totals) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _crosstab(item: Crosstab, schema: FieldSchema | None, privacy: Privacy) -> dict[str, Any]:
+    return {
+        "field": item.field, "records": item.records, "wrong": item.wrong, "unmapped": item.unmapped,
+        "left_out": item.left_out,
+        "pairs": [
+            {"source": show(pair.source, schema, privacy), "target": show(pair.target, schema, privacy),
+             "records": pair.records, "mapped": pair.mapped, "wanted": pair.wanted}
+            for pair in item.pairs
+        ],
+    }  # fmt: skip
+
+
 def _values(item: Distribution, schema: FieldSchema | None, privacy: Privacy) -> dict[str, Any]:
     return {
         "field": item.field, "different": item.different, "left_out": item.left_out,
@@ -189,7 +212,8 @@ def _reason(reason: Reason) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _check(check: Check) -> dict[str, Any]:
+def check_to_json(check: Check) -> dict[str, Any]:
+    """One check as JSON values."""
     return {
         "id": check.id, "section": check.section.value, "object": check.object, "rule": check.rule,
         "subject": check.subject, "status": check.status.value, "severity": check.severity,

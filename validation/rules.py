@@ -24,7 +24,7 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import Problem, raise_errors
 from migrator.staging.engine import Session, literal, quote
 from validation import gx
-from validation.expectations import COMPOUND_UNIQUE, UNIQUE, Expectation, Suite
+from validation.expectations import COMPOUND_UNIQUE, UNIQUE, Expectation, Suite, When
 from validation.verdict import Status, judge
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def check_suite(suite: Suite) -> None:
         reason, hint = REFUSED.get(rule.type, ""), "take the rule out"
         if not reason and "row_condition" in rule.kwargs:
             reason, hint = "row_condition is code, and rules may not carry code", "write one rule a case"
+        if not reason and rule.when is not None and rule.type not in BY_ROW:
+            reason, hint = "`when` is for rules about single rows", "take `when` out"
         if not reason and (reason := gx.problem(rule)):
             hint = did_you_mean(rule.type, gx.known_types()) if rule.type not in gx.known_types() else ""
         if reason:
@@ -130,7 +132,8 @@ def run_suite(
     results: dict[int, RuleResult] = {}
     by_row: dict[int, Expectation] = {}
     for number, rule in enumerate(rules, first):
-        absent = [name for name in rule.columns if name not in columns]
+        needed = (*rule.columns, rule.when.column) if rule.when else rule.columns
+        absent = [name for name in needed if name not in columns]
         if absent:
             hint = did_you_mean(absent[0], columns, noun="fields")
             results[number] = _unchecked(number, rule, f"there is no field {absent[0]!r}; {hint}")
@@ -140,7 +143,10 @@ def run_suite(
             by_row[number] = rule
         else:
             results[number] = _run_whole(table, number, rule, columns)
-    results |= _run_by_row(table, by_row)
+    for when in dict.fromkeys(rule.when for rule in by_row.values()):
+        results |= _run_by_row(
+            _cut(table, when), {n: rule for n, rule in by_row.items() if rule.when == when}
+        )
     return tuple(replace(results[n], expectation=rule) for n, rule in enumerate(suite.expectations, first))
 
 
@@ -159,6 +165,16 @@ class _Table:
         """SQL of the key and just these columns."""
         listed = "".join(f", {quote(name)}" for name in columns)
         return f"SELECT {self.key} AS {quote(gx.KEY)}{listed} FROM {self.relation}"
+
+
+def _cut(table: _Table, when: When | None) -> _Table:
+    """Only the rows that a rule is about."""
+    if when is None:
+        return table
+    listed = ", ".join(literal(value) for value in when.values) or "NULL"
+    column = f"CAST({quote(when.column)} AS VARCHAR)"
+    test = f"{column} {'NOT IN' if when.negated else 'IN'} ({listed})"
+    return replace(table, relation=f"(SELECT * FROM {table.relation} WHERE {test})")
 
 
 def _run_by_row(table: _Table, rules: Mapping[int, Expectation]) -> dict[int, RuleResult]:

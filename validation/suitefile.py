@@ -18,12 +18,13 @@ from migrator.core.errors import Location, Problem, raise_errors
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject
 from migrator.core.schema import FieldType
-from validation.expectations import PARAMETERS, SEVERITIES, Expectation, Suite, TotalsBy, derive_suite
+from validation.expectations import PARAMETERS, SEVERITIES, Expectation, Suite, TotalsBy, When, derive_suite
 
 NO_SUITE = "waivers.yaml"
 """Stands in the same folder and is read by `validation.waivers`."""
 _KEYS = ("object", "seal", "expectations", "totals")
-_RULE_KEYS = ("type", "kwargs", "severity", "meta", "description")
+_RULE_KEYS = ("type", "kwargs", "when", "severity", "meta", "description")
+_WHEN_KEYS = ("column", "in", "not_in")
 _TOTAL_KEYS = ("field", "by")
 
 _LINE_END, _DOCUMENT_END = "\n", "\n..."  # what PyYAML puts after a scalar
@@ -79,13 +80,25 @@ def suite_to_yaml(suite: Suite) -> str:
 
 def _body(suite: Suite) -> dict[str, list[dict[str, Any]]]:
     rules = [
-        {"type": r.type, "kwargs": dict(r.kwargs), "severity": r.severity, "meta": dict(r.meta)}
+        {
+            "type": r.type,
+            "kwargs": dict(r.kwargs),
+            **_when_body(r.when),
+            "severity": r.severity,
+            "meta": dict(r.meta),
+        }
         for r in suite.expectations
     ]
     return {
         "expectations": rules,
         "totals": [{"field": item.field, "by": list(item.by)} for item in suite.totals],
     }
+
+
+def _when_body(when: When | None) -> dict[str, Any]:
+    if when is None:
+        return {}
+    return {"when": {"column": when.column, "not_in" if when.negated else "in": list(when.values)}}
 
 
 def _is_untouched(path: Path) -> bool:
@@ -158,7 +171,31 @@ class _Reader:
         return Expectation(
             kind, self._as_written(kwargs, (*path, "kwargs"), mapped), str(severity),
             meta if isinstance(meta, dict) else {}, str(data.get("description") or ""), self.document.locate(path),
+            self._when(data, path, mapped),
         )  # fmt: skip
+
+    def _when(self, data: Mapping[str, Any], path: TreePath, mapped: MappedObject) -> When | None:
+        """`when: {column: record_type, in: [a, b]}`: the rule is about such records only."""
+        if "when" not in data:
+            return None
+        place = (*path, "when")
+        given = self._mapping(data["when"], place, _WHEN_KEYS)
+        column = given.get("column")
+        if column not in mapped.schema.field_names:
+            self._say(place, f"{mapped.name} has no field {column!r}",
+                      did_you_mean(str(column), mapped.schema.field_names, noun="fields"))  # fmt: skip
+        way = "not_in" if "not_in" in given else "in"
+        if not isinstance(given.get(way), list) or {"in", "not_in"} <= set(given):
+            self._say(
+                place,
+                "`when` needs a column and one list, `in` or `not_in`",
+                "when: {column: type, in: [a, b]}",
+            )
+            return None
+        node: Any = self.document.texts()
+        for part in (*place, way):
+            node = node[part]
+        return When(str(column), tuple(str(value) for value in node), negated=way == "not_in")
 
     def _as_written(
         self, kwargs: Mapping[str, Any], path: TreePath, mapped: MappedObject

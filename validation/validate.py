@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,9 @@ from migrator.staging.engine import Session, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind, Store
 from validation import measures, reasons, uat
-from validation.checks import Found, checks, rule_checks
+from validation.before import check_before
+from validation.checks import Found, checks, control_checks, rule_checks
+from validation.controls import NO_WAYS, Ways, controls
 from validation.documents import REPORT, SAMPLE, write_documents, write_json
 from validation.expectations import Suite, TotalsBy
 from validation.facts import Heading, ObjectFacts, to_json
@@ -34,8 +36,8 @@ from validation.measures import Totals
 from validation.owners import owners
 from validation.privacy import Privacy
 from validation.readback import read_back
-from validation.reconcile import reconcile
-from validation.relations import Family, SessionFactory, Sides, open_sides
+from validation.reconcile import Reconciled, reconcile
+from validation.relations import ALL, Family, Pick, SessionFactory, Sides, open_sides
 from validation.report import LANGUAGES
 from validation.rules import RuleResult, check_suite, run_suite, start_failing
 from validation.suitefile import read_suites, refresh_suites
@@ -44,6 +46,20 @@ from validation.verdict import Check, Decision, Verdict, decide
 from validation.waivers import UsedWaiver, apply_waivers, read_waivers
 
 NO_ORIGINS: uat.Origins = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How much is validated."""
+
+    objects: tuple[str, ...] = ()
+    """Mappings; empty: all."""
+    pick: Pick = ALL
+    before: bool = True
+    """Whether the rules are run over what was mapped, too."""
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +99,15 @@ def validate(
     privacy: Privacy = Privacy.MASKED,
     origins: uat.Origins = NO_ORIGINS,
     seed: int = 7,
+    scope: Scope = EVERYTHING,
+    ways: Ways = NO_WAYS,
 ) -> ValidationReport:
     """Prove what the target holds of `objects`; writes report.html, .xlsx, .junit.xml, .json and the failing records to `out`.
 
     `suites` is the project's folder of rules: derived files there are refreshed while untouched, every file is run.
     Waivers stand there too. Earlier validations in the folder around `out` are what this one is compared with.
-    `origins` says which source columns make a field, `seed` draws the sample for acceptance.
+    `scope` may leave objects, records and the rules before the load out; `ways` are the fields that can be held against
+    the source without the mapping. `origins` says which source columns make a field, `seed` draws the sample for acceptance.
     Raises `ProjectError` for a suite that is wrong (before anything is read) and `ConnectorError` from the target.
     """
     if language not in LANGUAGES:
@@ -99,13 +118,16 @@ def validate(
     for suite in rules:
         check_suite(suite)
     waivers = read_waivers(suites)
-    for mapped in objects:
+    examined = [mapped for mapped in objects if not scope.objects or mapped.name in scope.objects]
+    for mapped in _to_read(objects, examined):
         read_back(store, target, mapped, progress=progress)
     session = session_factory()
     try:
         start_failing(session)
-        run = _Run(store, session, objects, accounting, privacy, progress, clock, rules, origins, seed)
-        done = [run.examine(mapped) for mapped in objects]
+        run = _Run(
+            store, session, objects, accounting, privacy, progress, clock, rules, origins, seed, scope, ways
+        )
+        done = [run.examine(mapped) for mapped in examined]
         found, waived = apply_waivers(
             [check for _, listed in done for check in listed], waivers, clock.now().date()
         )
@@ -151,14 +173,18 @@ class _Run:
     suites: Sequence[Suite]
     origins: uat.Origins
     seed: int
+    scope: Scope
+    ways: Ways
     sampled: list[dict[str, Any]] = field(default_factory=list)
     """Rows of the sample for acceptance, object after object."""
+    queries_before: list[str] = field(default_factory=list)
+    """Records that fail a rule before the load, as queries."""
 
     def examine(self, mapped: MappedObject) -> tuple[ObjectFacts, tuple[Check, ...]]:
         """Compare, measure and judge one object."""
         self.progress.start("validate", mapped.name, None)
         known = {item.name: item for item in self.objects}
-        sides = open_sides(self.session, self.store, mapped, known)
+        sides = open_sides(self.session, self.store, mapped, known, self.scope.pick)
         suites = [suite for suite in self.suites if suite.object == mapped.name]
         account = self._account(mapped)
         found = Found(
@@ -174,18 +200,24 @@ class _Run:
             ),
         )
         judged = self._rules(sides, suites)
+        beside = controls(self.session, self.store, sides, self.ways)
+        rehearsed = self._rules_before(mapped, suites)
         facts = ObjectFacts(
             found, judged,
             reasons.reasons(self.session, self.store, mapped, account, self.privacy),
             reasons.duplicates(self.session, self.store, mapped),
             tuple(measures.distribution(self.session, sides, item.name) for item in measures.choices(sides)),
-            reasons.warnings(self.store, mapped),
+            (*reasons.warnings(self.store, mapped), *_told_of(self.scope, found.reconciled)),
             reasons.counted_warnings(self.session, self.store, mapped),
             tuple(suite.file for suite in suites),
             owners(self.session, self.store, mapped, self.privacy),
+            beside,
         )  # fmt: skip
-        listed = checks(found, self.privacy) + rule_checks(
-            mapped, judged, lambda item: self._examples(mapped, item)
+        listed = (
+            *checks(found, self.privacy),
+            *control_checks(mapped.name, beside),
+            *rehearsed,
+            *rule_checks(mapped, judged, lambda item: self._examples(mapped, item)),
         )
         self.sampled.extend(
             uat.draw(
@@ -199,12 +231,21 @@ class _Run:
 
     def failing_queries(self, facts: Sequence[ObjectFacts]) -> list[str]:
         """All failing records of all objects, as queries."""
-        queries = []
+        queries = list(self.queries_before)
         for item in facts:
             mapped, dataset = item.found.mapped, item.found.reconciled.dataset
             queries.append(differences_query(self.session, mapped, dataset, self.privacy))
             queries += rules_queries(self.session, self.store, mapped, item.rules, self.privacy)
         return queries
+
+    def _rules_before(self, mapped: MappedObject, suites: Sequence[Suite]) -> tuple[Check, ...]:
+        if not self.scope.before:
+            return ()
+        found = check_before(
+            self.session, self.store, mapped, suites, now=self.clock.now(), privacy=self.privacy
+        )
+        self.queries_before.extend(found.queries)
+        return found.checks
 
     def _rules(self, sides: Sides, suites: Sequence[Suite]) -> tuple[RuleResult, ...]:
         """The rules are about this project's records: those of others in the same object are not judged."""
@@ -228,6 +269,24 @@ class _Run:
 
     def _account(self, mapped: MappedObject) -> ObjectAccount:
         return next(item for item in self.accounting.objects if item.name == mapped.name)
+
+
+def _to_read(objects: Sequence[MappedObject], examined: Sequence[MappedObject]) -> Iterator[MappedObject]:
+    """What is examined, and what its links point to: without those nobody can tell an orphan."""
+    wanted = {mapped.name for mapped in examined}
+    wanted |= {name for mapped in examined for link in mapped.links for name in link.mappings}
+    return (mapped for mapped in objects if mapped.name in wanted)
+
+
+def _told_of(scope: Scope, found: Reconciled) -> Iterator[str]:
+    """That not every record was looked at."""
+    if scope.pick.partial:
+        of = f"sample of {scope.pick.sample}" if scope.pick.sample is not None else "all"
+        since = f" of those loaded since {scope.pick.since:%Y-%m-%d %H:%M}" if scope.pick.since else ""
+        yield (
+            f"{of}{since}: {found.expected} records compared; the target was read whole and then cut,"
+            " records that only the target has were not looked for"
+        )
 
 
 def _make_folder(path: Path) -> None:

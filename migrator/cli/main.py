@@ -8,8 +8,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +66,8 @@ _before = _Before()
 # a pipe has no width of its own: 80 columns would fold every table
 _stdout = Console(width=None if sys.stdout.isatty() else 160)
 _stderr = Console(stderr=True)
+"""Progress and notes, which --quiet silences."""
+_errors = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Language = Annotated[
@@ -259,6 +261,7 @@ def load(as_json: Json = False) -> None:
 
 @app.command()
 def validate(
+    *,
     lang: Language = "en",
     show_pii: Annotated[
         bool, typer.Option("--show-pii", help="Show personal values and free text as they are.")
@@ -266,16 +269,44 @@ def validate(
     seed: Annotated[
         int, typer.Option("--seed", help="Draws the acceptance sample: same seed, same records.")
     ] = 7,
+    objects: Objects = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Compare about so many records of each object only.")
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--since", help="Compare what was loaded since then only (UTC).")
+    ] = None,
+    before: Annotated[
+        bool, typer.Option("--before", help="Only run the rules on what was mapped; no target is opened.")
+    ] = False,
+    target: Annotated[
+        bool, typer.Option("--target", help="Only look at the target, not at what was mapped.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read the target back, run the expectations, compare every row, and write the report."""
+    """Run the expectations on what was mapped and on the target, compare every row, and write the report."""
+    if before:
+        _validate_before(objects or (), show_pii=show_pii, as_json=as_json)
+        return
     from migrator.commands.validate import validate as call
 
     with watched(_stderr) as progress:
-        report = call(_project(), progress=progress, language=lang, show_pii=show_pii, seed=seed)
+        report = call(
+            _project(), progress=progress, language=lang, show_pii=show_pii, seed=seed, objects=objects or (),
+            sample=sample, since=since.replace(tzinfo=UTC) if since else None, target_only=target,
+        )  # fmt: skip
     _answer(as_json, report.to_json, lambda: show.validation(report, _stdout))
     if not report.holds:
         raise DataError("the migration does not hold yet", hint=f"read {report.html}")
+
+
+def _validate_before(objects: Sequence[str], *, show_pii: bool, as_json: bool) -> None:
+    from migrator.commands.validate import validate_before as call
+
+    found = call(_project(), objects, show_pii=show_pii)
+    _answer(as_json, found.to_json, lambda: show.rehearsed(found, _stdout))
+    if not found.holds:
+        raise DataError("what was mapped breaks rules", hint=f"read {found.failing}")
 
 
 @app.command()
@@ -446,18 +477,10 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=list(arguments) if arguments is not None else None)
     except SystemExit as ended:
-        return _code(ended)
+        return _ended(ended)
     except MigratorError as error:
         _tell(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        _stderr.print("stopped; run the same command again to go on", style="yellow")
-        return 130
-    except BrokenPipeError:
-        # the reader of a pipe (head, less) has seen enough
-        with suppress(OSError):
-            sys.stdout.close()
-        return 0
     except Exception as error:  # noqa: BLE001 - the one place that turns a bug into a crash file
         return _unexpected(error)
     return 0
@@ -468,18 +491,24 @@ def run_main() -> None:
     sys.exit(run_app())
 
 
-def _code(ended: SystemExit) -> int:
-    return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+def _ended(ended: SystemExit) -> int:
+    """The exit code of what Typer ended: it makes codes of its own of Ctrl-C and of a pipe that nobody reads."""
+    if isinstance(ended.__context__, BrokenPipeError):
+        return 0  # its reader (head, less) has seen enough
+    code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    if code in {130, 143}:
+        _errors.print("stopped; run the same command again to go on", style="yellow")
+    return code
 
 
 def _tell(error: MigratorError) -> None:
     if isinstance(error, ProjectError):
         for problem in error.problems:
-            _stderr.print(
+            _errors.print(
                 f"[red]{problem.severity.value}[/] {escape(str(problem))}", highlight=False, soft_wrap=True
             )
         return
-    _stderr.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    _errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
 def _unexpected(error: Exception) -> int:
@@ -498,7 +527,7 @@ def _crash(error: Exception) -> int:
     path = (folder if folder.is_dir() else Path()) / f"crash-{SystemClock().now():%Y%m%dT%H%M%S}.txt"
     try:
         path.write_text(f"migrator {__version__}\n{text}", encoding="utf-8")
-        _stderr.print(f"[red]bug[/] {escape(repr(error))}\n    please report it with {path}", soft_wrap=True)
+        _errors.print(f"[red]bug[/] {escape(repr(error))}\n    please report it with {path}", soft_wrap=True)
     except OSError:
-        _stderr.print(f"[red]bug[/] {escape(text)}", soft_wrap=True)
+        _errors.print(f"[red]bug[/] {escape(text)}", soft_wrap=True)
     return 70

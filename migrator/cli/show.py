@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from migrator.commands.run import Run
     from migrator.commands.steps import StepLine
     from migrator.commands.trial import TrialReport
-    from migrator.commands.validate import Validated
+    from migrator.commands.validate import Rehearsed, Validated
     from migrator.commands.workbook import Exported, Imported
     from migrator.extract.profile import ObjectProfile
     from migrator.load.load import LoadReport
@@ -222,6 +222,16 @@ def validation(report: Validated, console: Console) -> None:
         console.print(f"  [red]✗[/] {escape(reason)}")
     for warning in report.warnings:
         console.print(f"  [yellow]![/] {escape(warning)}", soft_wrap=True)
+
+
+def rehearsed(report: Rehearsed, console: Console) -> None:
+    """What the rules say before the load."""
+    colour = "green" if report.holds else "red"
+    console.print(f"[{colour}]{report.verdict.replace('_', ' ')}[/]  {report.rules} rules on what was mapped")
+    for mark, names in (("[red]✗[/]", report.reasons), ("[yellow]![/]", report.exceptions)):
+        for name in names[:20]:
+            console.print(f"  {mark} {escape(name)}", soft_wrap=True)
+    console.print(f"failing records: {escape(str(report.failing))}", soft_wrap=True)
 
 
 def drawn(found: Drawn, console: Console) -> None:

@@ -47,7 +47,7 @@ def _latin(text: str) -> str:
 
 
 _NOTE = "length(notes) > 20"
-_AMOUNT = "amount IS NOT NULL AND amount > 100 AND CAST(amount * 100 AS INTEGER) % 10 > 1"
+_AMOUNT = "amount IS NOT NULL AND amount > 100 AND CAST(round(amount * 100) AS INTEGER) % 10 BETWEEN 2 AND 8"
 
 FAULTS = (
     Fault("cut text", "notes", "truncated", lambda text: text[:15], _NOTE),

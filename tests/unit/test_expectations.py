@@ -12,6 +12,8 @@ import pyarrow as pa
 import pytest
 
 from migrator.core.errors import ProjectError
+from migrator.core.mapped import MappedObject, MappedSource
+from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.staging.engine import DuckSession, EngineSettings, open_engine
 from tests.unit.validation_project import ACCOUNTS, CONTACTS
 from validation.expectations import (
@@ -259,3 +261,43 @@ def test_an_import_that_would_end_the_process_silently_is_an_error(tmp_path: Pat
     )  # fmt: skip
     assert done.returncode == 1
     assert "pyspark" in done.stderr
+
+
+MONEY = ObjectSchema(
+    "deal",
+    "k",
+    (
+        FieldSchema("k", FieldType.ID, required=True, unique=True),
+        FieldSchema("currency", FieldType.STRING),
+        FieldSchema("amount", FieldType.DECIMAL, precision=18, scale=3),
+        FieldSchema("kind", FieldType.PICKLIST, values=("person", "firm")),
+        FieldSchema("tax_id", FieldType.STRING),
+    ),
+)
+DEALS = MappedObject("deal", "new", "deal", "k", MONEY, (MappedSource("crm", "crm", "Deal", "Id"),))
+
+
+def test_amounts_have_no_more_decimals_than_their_currency_and_some_fields_are_required_by_type(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "team.yaml").write_text(
+        "object: deal\nexpectations:\n"
+        "  - {type: expect_column_values_to_not_be_null, kwargs: {column: tax_id}, when: {column: kind, in: [firm]}}\n"
+    )
+    refresh_suites(tmp_path, [DEALS])
+    suites = read_suites(tmp_path, [DEALS])
+    rules = tuple(rule for suite in suites for rule in suite.expectations)
+    rows = [
+        ("a", "JPY", "1000.000", "firm", "1"), ("b", "JPY", "1000.500", "person", None), ("c", "KWD", "1.125", "firm", None),
+        ("d", "EUR", "1.120", "firm", "2"), ("e", "EUR", "1.125", "person", "3"), ("f", None, "1.125", None, None),
+    ]  # fmt: skip
+    names = ("k", "currency", "amount", "kind", "tax_id")
+    columns = [pa.array([row[i] for row in rows], pa.string()) for i in range(5)]
+    columns[2] = columns[2].cast(pa.decimal128(18, 3))
+    session = open_engine(EngineSettings(memory_limit="256MB", threads=1), tmp_path)
+    session.table("t", pa.table(dict(zip(names, columns, strict=True))))
+    start_failing(session)
+    found = run_suite(session, '"t"', "k", Suite("deal", rules), now=datetime(2026, 1, 1, tzinfo=UTC))
+    listed = session.fetch(f'SELECT field, key FROM "{FAILING}" ORDER BY ALL').to_pylist()
+    assert [tuple(row.values()) for row in listed] == [("amount", "b"), ("amount", "e"), ("tax_id", "c")]
+    assert all(item.status is not Status.COULD_NOT_CHECK for item in found)
