@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import shutil
 import signal
 import sqlite3
 import zipfile
@@ -222,3 +224,49 @@ def replace_in(path: Path, changes: Mapping[str, str]) -> None:
         assert old in text, f"{old!r} is not in {path}"
         text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class State:
+    """What a migration came to: every row of the target, and what became of every record."""
+
+    target: Mapping[str, Sequence[tuple[Any, ...]]]
+    account: Mapping[str, Any]
+
+
+def state(folder: Path, capsys: pytest.CaptureFixture[str]) -> State:
+    """The state of the project in `folder`, whose target is its own SQLite file."""
+    said = migrator(folder, capsys, "status", "--json")
+    assert said.code == 0, said
+    return State(target_rows(folder / "crm.db"), json.loads(said.out))
+
+
+def staged_data(folder: Path) -> list[tuple[str, ...]]:
+    """Kind, name and fingerprint of every complete dataset: what a step that failed must leave as it was."""
+    connection = sqlite3.connect(folder / ".migrator" / "ledger.db")
+    try:
+        query = (
+            "SELECT kind, name, id, fingerprint FROM migrator_dataset WHERE state = 'complete' ORDER BY 1, 2"
+        )
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def copied(folder: Path, into: Path) -> Path:
+    """A project copied with its ledger, its staged data and its target."""
+    return Path(shutil.copytree(folder, into, symlinks=True))
+
+
+def assert_told(said: Said, code: int, *texts: str) -> None:
+    """The command ended with `code`, and each text stands in what it says; no bug, no traceback, a hint to every error."""
+    assert said.code == code, said
+    assert "Traceback" not in said.err, said
+    for text in texts:
+        assert text in said.err, f"{text!r} is not in: {said}"
+    lines = said.err.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("error "):
+            after = lines[number + 1 :]
+            assert after, f"no hint: {said}"
+            assert after[0].startswith("  "), f"no hint: {said}"

@@ -56,6 +56,7 @@ class Checker:
 
     def __init__(self, settings: Mapping[str, Any], known: Mapping[str, str]) -> None:
         self._settings = settings
+        self._known = known
         self.problems = [
             Problem(
                 Location(PLACE), f"unknown setting {name!r}", did_you_mean(str(name), known, noun="settings")
@@ -78,13 +79,13 @@ class Checker:
         value = self._settings.get(name)
         if value is None or isinstance(value, str):
             return value
-        self.wrong(f"`{name}` must be text, not {value!r}")
+        self.wrong(f"`{name}` must be text, not {value!r}", self._known[name])
         return None
 
     def path(self) -> str:
         """The setting every source of files needs."""
         found = self.text("path")
-        if not found:
+        if not found and self._settings.get("path") in (None, ""):
             self.wrong("`path` is missing", "name a file, a folder, a glob or a zip")
         return found or ""
 

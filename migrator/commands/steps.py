@@ -118,7 +118,8 @@ def run(project: Project, progress: Progress = QUIET, retry: Retry | None = None
     with work_on(project, "run") as workspace:
         with ExitStack() as opened:
             sources = _open_sources(project, opened)
-            bind_sources(project, sources)
+            bound = bind_sources(project, sources)
+            project.open_target(target_system(bound.groups)).close()  # its settings; nobody connects yet
             _extract(workspace, (), progress, sources)
         _map(workspace, (), progress)
         groups = bind_project(workspace).groups

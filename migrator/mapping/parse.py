@@ -96,6 +96,9 @@ class ObjectMapping:
         return FieldInput(name, rule, own_path if own is not None and common is None else common_path, keys)
 
 
+_REFERENCE = "docs/mapping.md tells what every key takes"
+
+
 def _written(key: str) -> str:
     return "from" if key == "from_" else key
 
@@ -139,7 +142,7 @@ def parse_mapping(document: Document, project: Path) -> ObjectMapping:
     data = document.texts()
     if not isinstance(data, dict):
         raise ProjectError.at(
-            document.locate(()), "a mapping file holds keys: mapping, target, source, fields"
+            document.locate(()), "a mapping file holds keys: mapping, target, source, fields", _REFERENCE
         )
     try:
         rule = MappingRule.model_validate(data)
@@ -235,7 +238,7 @@ def _problem(item: Any, path: TreePath, document: Document) -> Problem:
         case _:
             wanted = {"string_type": "a text", "tuple_type": "a list"}.get(kind)
             message = f"{last} must be {wanted}, not {_shape(given)}" if wanted else f"{last}: {item['msg']}"
-    return Problem(place, message, hint)
+    return Problem(place, message, hint or _REFERENCE)
 
 
 _MISSING_HINTS = {

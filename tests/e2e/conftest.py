@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from migrator.cli.main import run_app
 from migrator.testing.synthetic import Truth
 from tests.e2e.demo_project import DemoProject, Migrated, copy_project, make_exports, make_project
 from tests.postgres import TestServer
+from tests.small_migration import State, copied, state, write_small
 
 SCALE = 1_500
 
@@ -57,3 +59,23 @@ def _server_copier(here: DemoProject, server: TestServer, stack: ExitStack) -> C
         return copy_project(folder, here, ledger=ledger, target=target)
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small migration, not yet run; tests copy it."""
+    return write_small(tmp_path_factory.mktemp("small") / "project")
+
+
+@pytest.fixture(scope="session")
+def small_done(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Path:
+    """The small migration after an undisturbed run; tests copy it, or put back what they break."""
+    folder = copied(small, tmp_path_factory.mktemp("done") / "project")
+    assert run_app(["-C", str(folder), "-q", "run", "--skip-validate"]) == 0
+    return folder
+
+
+@pytest.fixture
+def undisturbed(small_done: Path, capsys: pytest.CaptureFixture[str]) -> State:
+    """What the small migration comes to when nothing is broken."""
+    return state(small_done, capsys)
