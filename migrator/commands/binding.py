@@ -111,14 +111,18 @@ def merge_schema(saved: ObjectSchema | None, described: ObjectSchema) -> ObjectS
     return replace(described, key=described.key or saved.key, fields=fields)
 
 
+def check_names(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise `ProjectError` when one of the `names` a user gave is no mapping."""
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known, noun="mappings")
+            raise ProjectError.at("--object", f"there is no mapping {name!r}", hint)
+
+
 def selected(bound: Bound, names: Sequence[str]) -> tuple[tuple[MappedObject, ...], ...]:
     """The groups in load order, cut to the objects named (all when none is); raises `ProjectError` for unknown names."""
     known = [item.name for item in bound.mappings]
-    for name in names:
-        if name not in known:
-            raise ProjectError.at(
-                "--object", f"there is no mapping {name!r}", did_you_mean(name, known, noun="mappings")
-            )
+    check_names(names, known)
     wanted = set(names) or set(known)
     groups = (tuple(item for item in group if item.name in wanted) for group in bound.groups)
     return tuple(group for group in groups if group)

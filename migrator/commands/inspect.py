@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from migrator.commands.binding import bind_project
+from migrator.commands.binding import bind_project, check_names
 from migrator.commands.project import Project, Workspace, open_workspace
 from migrator.commands.steps import flat
+from migrator.core.document import did_you_mean
+from migrator.core.errors import ProjectError
 from migrator.core.mask import mask
 from migrator.dedupe.story import ClusterStory, explain_cluster
 from migrator.extract.profile import ObjectProfile
@@ -140,6 +142,7 @@ def quarantine(
     """Refused records with rule, field, value and what to do."""
     with _looking(project) as (workspace, session, bound):
         known = flat(bound.groups)
+        check_names(objects, [item.name for item in known])
         wanted = Filter(frozenset(objects) or None, frozenset(rules) or None, limit=limit)
         rows = held.rows(workspace.store, session, known, only=wanted, masked=not unmask)
         with closing(rows):  # type: ignore[type-var]
@@ -166,7 +169,12 @@ def profile(project: Project, names: Sequence[str]) -> list[ObjectProfile]:
     """Measure every column of what is staged; names are 'system/object'."""
     with _looking(project) as (workspace, session, _):
         found = []
-        for name in workspace.store.names(Kind.STAGED):
+        staged = workspace.store.names(Kind.STAGED)
+        for name in names:
+            if name not in staged:
+                hint = did_you_mean(name, staged, noun="staged objects")
+                raise ProjectError.at("--object", f"{name!r} is not staged", hint)
+        for name in staged:
             system, _, object_name = name.partition("/")
             schema = (project.saved_schema(system) or {}).get(object_name)
             if schema is not None and (not names or name in names):

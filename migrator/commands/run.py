@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.commands import steps
+from migrator.commands.binding import check_names, read_mappings
 from migrator.commands.project import Project
 from migrator.commands.validate import Validated, validate
 from migrator.core.errors import DataError
@@ -61,5 +62,6 @@ def retry(
     project: Project, objects: Sequence[str], rules: Sequence[str], *, progress: Progress = QUIET
 ) -> Run:
     """Map again and send again what was refused; with no names, everything that was."""
+    check_names(objects, [item.name for item in read_mappings(project)])
     again = Retry(frozenset(objects) or None, frozenset(rules) or None)
     return run(project, progress=progress, with_validation=False, again=again)
