@@ -1,0 +1,533 @@
+"""The command `migrator`: arguments in, one call, one print; every error ends with its exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from migrator import __version__
+from migrator.cli import show
+from migrator.cli.progress import watched
+from migrator.core.clock import SystemClock
+from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
+
+if TYPE_CHECKING:
+    from migrator.commands.project import Project
+
+
+class SignOffGroup(TyperGroup):
+    """`signoff RUN …` is short for `signoff sign RUN …`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command called by the first word, which may be a run."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["sign", *args])
+
+
+app = typer.Typer(
+    name="migrator",
+    help="Leave an old CRM for a new one: every record read, mapped, deduplicated, loaded, proven, accounted for.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 all holds · 1 data does not hold · 2 your files or arguments are wrong · 3 it will fail "
+    "again · 4 try later · 5 stopped for safety, a person must decide · 70 a bug",
+)
+map_app = typer.Typer(help="Map staged records to the target's fields.", invoke_without_command=True)
+quarantine_app = typer.Typer(help="Look at refused records, and try them again.", no_args_is_help=True)
+signoff_app = typer.Typer(
+    cls=SignOffGroup, help="Sign a report, or check the signatures on it.", no_args_is_help=True
+)
+app.add_typer(map_app, name="map")
+app.add_typer(signoff_app, name="signoff")
+app.add_typer(quarantine_app, name="quarantine")
+
+
+@dataclass
+class _Before:
+    """What the options before the command say."""
+
+    folder: Path = Path()
+
+
+_before = _Before()
+# a pipe has no width of its own: 80 columns would fold every table
+_stdout = Console(width=None if sys.stdout.isatty() else 160)
+_stderr = Console(stderr=True)
+"""Progress and notes, which --quiet silences."""
+_errors = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Language = Annotated[
+    str,
+    typer.Option("--lang", envvar="MIGRATOR_LANG", help="Language of the report: en, zh_CN, zh_TW or ms."),
+]
+Objects = Annotated[
+    list[str] | None, typer.Option("--object", "-o", help="Only this one; repeatable. Default: all.")
+]
+
+
+@app.callback()
+def options(
+    project: Annotated[
+        Path, typer.Option("--project", "-C", envvar="MIGRATOR_PROJECT", help="The project folder.")
+    ] = Path(),
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", envvar="MIGRATOR_QUIET", help="No progress, no notes.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+    _before.folder = project
+    _stderr.quiet = quiet
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _stdout.print(__version__, highlight=False)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project folder.")],
+    source: Annotated[
+        list[str],
+        typer.Option(
+            "--source",
+            help="[NAME=][CONNECTOR:]WHAT: an export (zip, folder, file) or a database URL; repeatable.",
+        ),
+    ],
+    target: Annotated[
+        str, typer.Option("--target", help="URL of the new database, such as sqlite:///new.db.")
+    ] = "sqlite:///new.db",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="[SYSTEM.]SETTING=VALUE of a source, such as encoding=cp1252; a YAML value; repeatable.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recognise exports, profile every record, and write a project that runs as it is."""
+    from migrator.commands.init import init as call
+
+    with watched(_stderr) as progress:
+        report = call(folder, source, target, settings=settings or (), progress=progress)
+    _answer(as_json, report.to_json, lambda: show.init(report, _stdout))
+
+
+@app.command()
+def check(
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check the project's files against both schemas; tells every problem at once, with its place."""
+    from migrator.commands.check import check as call
+
+    report = call(_project(), strict=strict)
+    _answer(as_json, report.to_json, lambda: show.check(report, _stdout))
+
+
+@app.command()
+def profile(objects: Objects = None, as_json: Json = False) -> None:
+    """Show fill rates, lengths, types and (masked) top values of what is staged."""
+    from migrator.commands.inspect import profile as call
+
+    reports = call(_project(), objects or ())
+    _answer(
+        as_json,
+        lambda: {"objects": [item.to_json() for item in reports]},
+        lambda: show.profile(reports, _stdout),
+    )
+
+
+@app.command()
+def extract(objects: Objects = None, as_json: Json = False) -> None:
+    """Read the source objects that mappings use into staging (object: 'system/object')."""
+    from migrator.commands import steps
+
+    with watched(_stderr) as progress:
+        lines = steps.extract(_project(), objects or (), progress)
+    _answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.extracted(lines, _stdout)
+    )
+
+
+@map_app.callback()
+def map_records(context: typer.Context, objects: Objects = None, as_json: Json = False) -> None:
+    """Map staged records to the target's fields: one query an object."""
+    if context.invoked_subcommand is not None:
+        return
+    from migrator.commands import steps
+
+    with watched(_stderr) as progress:
+        lines = steps.map_records(_project(), objects or (), progress)
+    _answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.mapped(lines, _stdout)
+    )
+
+
+@map_app.command("show-sql")
+def show_sql(name: Annotated[str, typer.Argument(metavar="MAPPING")]) -> None:
+    """Print the one query that a mapping is compiled to."""
+    from migrator.commands import steps
+
+    sys.stdout.write(steps.show_sql(_project(), name).rstrip() + "\n")
+
+
+@map_app.command("test")
+def map_test(
+    mappings: Annotated[
+        list[str] | None, typer.Argument(metavar="[MAPPING]…", help="Only these. Default: all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the tests that stand in the mappings: rows in, rows out."""
+    from migrator.commands.trial import run_tests as call
+
+    report = call(_project(), mappings or ())
+    _answer(as_json, report.to_json, lambda: show.trial(report, _stdout))
+    report.raise_unless_they_hold()
+
+
+@map_app.command("to-xlsx")
+def map_to_xlsx(
+    out: Annotated[Path, typer.Option("--out", help="The workbook to write.")] = Path("mapping.xlsx"),
+    as_json: Json = False,
+) -> None:
+    """Write all mappings into one workbook: a sheet for each, to read, discuss and edit."""
+    from migrator.commands.workbook import to_xlsx as call
+
+    report = call(_project(), out)
+    _answer(as_json, report.to_json, lambda: show.exported(report, _stdout))
+
+
+@map_app.command("from-xlsx")
+def map_from_xlsx(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A workbook that to-xlsx wrote, edited.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the changes of a workbook into the YAML, and show them; what did not change stays as it is written."""
+    from migrator.commands.workbook import from_xlsx as call
+
+    report = call(_project(), file, dry_run=dry_run)
+    _answer(as_json, report.to_json, lambda: show.imported(report, _stdout))
+
+
+@app.command()
+def dedupe(objects: Objects = None, as_json: Json = False) -> None:
+    """Find duplicates among mapped records, and what survives."""
+    from migrator.commands import steps
+
+    with watched(_stderr) as progress:
+        lines = steps.dedupe(_project(), objects or (), progress)
+    _answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.deduped(lines, _stdout)
+    )
+
+
+@app.command()
+def plan(as_json: Json = False) -> None:
+    """Say what a load would create, update, leave alone and hold; writes nothing to the target."""
+    from migrator.commands import steps
+
+    planned = steps.plan(_project())
+    _answer(as_json, planned.to_json, lambda: show.plan(planned, _stdout))
+
+
+@app.command()
+def load(as_json: Json = False) -> None:
+    """Plan what changed and write it to the target in batches; safe to kill, safe to repeat."""
+    from migrator.commands import steps
+
+    with watched(_stderr) as progress:
+        report = steps.load(_project(), progress)
+    _answer(as_json, report.to_json, lambda: show.load(report, _stdout))
+
+
+@app.command()
+def validate(
+    *,
+    lang: Language = "en",
+    show_pii: Annotated[
+        bool, typer.Option("--show-pii", help="Show personal values and free text as they are.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Draws the acceptance sample: same seed, same records.")
+    ] = 7,
+    objects: Objects = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Compare about so many records of each object only.")
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--since", help="Compare what was loaded since then only (UTC).")
+    ] = None,
+    before: Annotated[
+        bool, typer.Option("--before", help="Only run the rules on what was mapped; no target is opened.")
+    ] = False,
+    target: Annotated[
+        bool, typer.Option("--target", help="Only look at the target, not at what was mapped.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the expectations on what was mapped and on the target, compare every row, and write the report."""
+    if before:
+        _validate_before(objects or (), show_pii=show_pii, as_json=as_json)
+        return
+    from migrator.commands.validate import validate as call
+
+    with watched(_stderr) as progress:
+        report = call(
+            _project(), progress=progress, language=lang, show_pii=show_pii, seed=seed, objects=objects or (),
+            sample=sample, since=since.replace(tzinfo=UTC) if since else None, target_only=target,
+        )  # fmt: skip
+    _answer(as_json, report.to_json, lambda: show.validation(report, _stdout))
+    if not report.holds:
+        raise DataError("the migration does not hold yet", hint=f"read {report.html}")
+
+
+def _validate_before(objects: Sequence[str], *, show_pii: bool, as_json: bool) -> None:
+    from migrator.commands.validate import validate_before as call
+
+    found = call(_project(), objects, show_pii=show_pii)
+    _answer(as_json, found.to_json, lambda: show.rehearsed(found, _stdout))
+    if not found.holds:
+        raise DataError("what was mapped breaks rules", hint=f"read {found.failing}")
+
+
+@app.command()
+def report(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A folder in reports/; default: the newest.")
+    ] = "",
+    lang: Language = "en",
+    formats: Annotated[
+        str, typer.Option("--format", help="Some of html, xlsx, junit, with commas between. Default: all.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Draw the documents of a validation again, in another language or with the signatures on it."""
+    from migrator.commands.report import report as call
+
+    wanted = [name.strip() for name in formats.split(",") if name.strip()]
+    drawn = call(_project(), run, language=lang, formats=wanted)
+    _answer(as_json, drawn.to_json, lambda: show.drawn(drawn, _stdout))
+
+
+@signoff_app.command("sign")
+def signoff_sign(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A folder in reports/.")],
+    *,
+    role: Annotated[str, typer.Option("--role", help="For example: data owner.")],
+    name: Annotated[str, typer.Option("--name", help="Who signs.")],
+    decision: Annotated[str, typer.Option("--decision", help="accept, accept-with-exceptions or reject.")],
+    comment: Annotated[str, typer.Option("--comment", help="What is to be known of it.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Sign a report: `migrator signoff RUN --role … --name … --decision …` does the same."""
+    from migrator.commands.report import sign as call
+
+    found = call(_project(), run, role=role, name=name, decision=decision, comment=comment)
+    _answer(as_json, found.to_json, lambda: show.signoff(found, _stdout))
+
+
+@signoff_app.command("verify")
+def signoff_verify(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A folder in reports/; default: the newest.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Check that a report and the signatures on it are as they were signed."""
+    from migrator.commands.report import verify as call
+
+    found = call(_project(), run)
+    _answer(as_json, found.to_json, lambda: show.signoff(found, _stdout))
+    found.raise_unless_it_holds()
+
+
+@app.command()
+def run(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Quarantined or waiting records end with exit code 1 too.")
+    ] = False,
+    skip_validate: Annotated[bool, typer.Option("--skip-validate", help="End after the load.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Do everything: extract, map, dedupe, plan, load and validate; what is already done is not done again."""
+    from migrator.commands.run import run as call
+
+    project = _project()
+    with watched(_stderr) as progress:
+        report = call(project, progress=progress, with_validation=not skip_validate)
+    _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
+    report.raise_unless_it_holds(strict=strict)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show per object what became of every record, and whether the equation closes."""
+    from migrator.commands.inspect import status as call
+
+    found = call(_project())
+    _answer(as_json, found.to_json, lambda: show.accounting(found, _stdout))
+
+
+@app.command()
+def explain(
+    reference: Annotated[
+        str, typer.Argument(metavar="OBJECT/ID", help="For example contact/salesforce:0035g00000XyZAAA.")
+    ],
+    unmask: Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell the life of one record: source row, each field's way, cluster, survivor, batch, target id."""
+    from migrator.commands.inspect import explain as call
+
+    found = call(_project(), reference, unmask=unmask)
+    _answer(as_json, found.to_json, lambda: show.life(found, _stdout))
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    objects: Objects = None,
+    rule: Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many records.")] = 50,
+    unmask: Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List refused records: which rule, which field, which value, and what to do."""
+    from migrator.commands.inspect import quarantine as call
+
+    found = call(_project(), objects or (), rule or (), limit=limit, unmask=unmask)
+    _answer(as_json, found.to_json, lambda: show.quarantine(found, _stdout))
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(
+    objects: Objects = None,
+    rule: Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Map again and send again what was refused (after the mapping, the values or the target were mended)."""
+    from migrator.commands.run import retry as call
+
+    with watched(_stderr) as progress:
+        report = call(_project(), objects or (), rule or (), progress=progress)
+    _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
+    report.raise_unless_it_holds(strict=False)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the demo project is made.")] = Path(
+        "demo"
+    ),
+    scale: Annotated[int, typer.Option("--scale", min=100, help="About how many legacy records.")] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same records.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Make two synthetic legacy exports and move them into one new CRM, end to end."""
+    from migrator.commands.demo import demo as call
+
+    with watched(_stderr) as progress:
+        report = call(folder, scale=scale, seed=seed, progress=progress)
+    _answer(as_json, report.to_json, lambda: show.demo(report, _stdout))
+    report.run.raise_unless_it_holds(strict=False)
+
+
+def _project() -> Project:
+    # with the engine and the ledger behind it: a second that --help need not wait for
+    from migrator.commands.project import load_project
+
+    return load_project(_before.folder)
+
+
+def _answer(as_json: bool, document: Callable[[], Any], table: Callable[[], None]) -> None:
+    """Data on standard output: one JSON document for machines, or tables for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(document(), ensure_ascii=False, indent=2, default=str) + "\n")
+    else:
+        table()
+
+
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
+}  # fmt: skip
+"""What disks answer when they are full, read-only, broken, or not ours: no bug."""
+
+
+def run_app(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the only place that catches everything."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except SystemExit as ended:
+        return _ended(ended)
+    except MigratorError as error:
+        _tell(error)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the one place that turns a bug into a crash file
+        return _unexpected(error)
+    return 0
+
+
+def run_main() -> None:
+    """The console script."""
+    sys.exit(run_app())
+
+
+def _ended(ended: SystemExit) -> int:
+    """The exit code of what Typer ended: it makes codes of its own of Ctrl-C and of a pipe that nobody reads."""
+    if isinstance(ended.__context__, BrokenPipeError):
+        return 0  # its reader (head, less) has seen enough
+    code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    if code in {130, 143}:
+        _errors.print("stopped; run the same command again to go on", style="yellow")
+    return code
+
+
+def _tell(error: MigratorError) -> None:
+    if isinstance(error, ProjectError):
+        for problem in error.problems:
+            _errors.print(
+                f"[red]{problem.severity.value}[/] {escape(str(problem))}", highlight=False, soft_wrap=True
+            )
+        return
+    _errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+
+
+def _unexpected(error: Exception) -> int:
+    """What the disk refused is told as that, wherever it struck; all else is a bug."""
+    if not isinstance(error, OSError) or error.errno not in _DISK:
+        return _crash(error)
+    where = f"{error.filename}: " if error.filename else ""
+    _tell(FatalError(f"{where}{error.strerror}", hint="free space or grant access, then run it again"))
+    return FatalError.exit_code
+
+
+def _crash(error: Exception) -> int:
+    """A bug: the traceback (code places only, no values of the data) goes to a file, its path to the terminal."""
+    text = "".join(traceback.format_exception(error))
+    folder = _before.folder / ".migrator"
+    path = (folder if folder.is_dir() else Path()) / f"crash-{SystemClock().now():%Y%m%dT%H%M%S}.txt"
+    try:
+        path.write_text(f"migrator {__version__}\n{text}", encoding="utf-8")
+        _errors.print(f"[red]bug[/] {escape(repr(error))}\n    please report it with {path}", soft_wrap=True)
+    except OSError:
+        _errors.print(f"[red]bug[/] {escape(text)}", soft_wrap=True)
+    return 70
