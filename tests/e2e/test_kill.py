@@ -103,6 +103,7 @@ def test_the_undisturbed_run_meets_all_that_can_happen(whole: Undisturbed) -> No
     for state in ("loaded", "merged", "excluded", "quarantined", "pending"):
         assert any(counts[state] for counts in objects.values()), state
     assert {name.partition(".")[0] for name in whole.passed} == set(EFFECTS)
+    assert {"staged.part-replaced", "files.kept", "links.folded"} <= set(whole.passed)
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
