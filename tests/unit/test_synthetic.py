@@ -134,7 +134,7 @@ def all_ids(objects: dict[str, Rows]) -> set[str]:
         ("dynamics", "phonecall", ("regardingobjectid",)),
     ],
 )
-def test_orphans_are_exactly_those_told(  # noqa: PLR0917 - fixtures and parameters
+def test_orphans_are_exactly_those_told(
     made: Truth,
     salesforce: tuple[dict[str, Rows], Counter[str]],
     dynamics: dict[str, Rows],
@@ -191,7 +191,7 @@ def is_day(text: str | None) -> bool:
         ("salesforce", "Account", "Name", "too_long"),
     ],
 )
-def test_bad_values_are_exactly_those_told(  # noqa: PLR0917 - fixtures and parameters
+def test_bad_values_are_exactly_those_told(
     made: Truth,
     salesforce: tuple[dict[str, Rows], Counter[str]],
     dynamics: dict[str, Rows],
