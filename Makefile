@@ -32,10 +32,10 @@ chromium:
 	else echo "WARNING: chromium is missing and only root with apt-get can install it; the browser tests will be skipped" >&2; fi
 
 test: setup chromium lint
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not slow"
+	$(BIN)/pytest -n $(JOBS) -m "not slow"
 
 test-long: setup chromium
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup --timeout 3600
+	$(BIN)/pytest -n $(JOBS) --timeout 3600
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job

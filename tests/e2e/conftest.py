@@ -26,10 +26,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param("sqlite", marks=pytest.mark.xdist_group("migrated-sqlite")),
-        pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.xdist_group("migrated-postgres")]),
-    ],
+    params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
 )
 def migrated(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, truth: Truth
