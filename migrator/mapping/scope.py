@@ -78,6 +78,10 @@ def _view(
         place = mapping.at(*named.path, "object")
         problems.append(Problem(place, f"{named.system!r} has no object {named.rule.object!r}", hint))
         return None
+    if not schema.fields:
+        message = f"{named.system}/{schema.name} has no columns: what was exported is empty"
+        problems.append(Problem(mapping.at(*named.path, "object"), message, "export it again"))
+        return None
     columns = columns_of(schema, staged(f"{named.system}/{schema.name}"))
     wanted = named.rule.key or schema.key
     if wanted and wanted not in columns:

@@ -34,6 +34,8 @@ from migrator.core.errors import (
 from migrator.staging.process import is_alive, machine
 
 LEDGER_VERSION = 1
+BUSY_SECONDS = 10.0
+"""How long SQLite waits for another writer."""
 LEASE_SECONDS = 60
 """A lease not renewed for so long may be taken over; its holder renews it from a thread, four times as often."""
 
@@ -207,6 +209,7 @@ class Ledger:
         owner = new_id()
         fence = self._take_lease(name, owner)
         self._held = (name, fence)
+        _HERE.add(owner)
         stop = threading.Event()
         renewer = threading.Thread(target=self._keep_renewing, args=(stop, fence, name), daemon=True)
         renewer.start()
@@ -216,6 +219,7 @@ class Ledger:
             stop.set()
             renewer.join()
             self._held = None
+            _HERE.discard(owner)
             # A ledger that cannot be reached now must not hide how the work ended: the lease expires by itself.
             with suppress(ConnectorError), self.begin() as connection:
                 connection.execute(
@@ -240,7 +244,7 @@ class Ledger:
                 if held is None:
                     connection.execute(leases.insert().values(name=name, fence=1, **values))
                     return 1
-                if held.expires_at > now and is_alive(held.host, held.pid):
+                if held.expires_at > now and _works(held.owner, held.host, held.pid):
                     raise _held_by(held.host, held.pid)
                 connection.execute(
                     leases.update().where(leases.c.name == name).values(fence=held.fence + 1, **values)
@@ -349,12 +353,14 @@ def _unopened(url: sa.URL, error: sa.exc.DBAPIError) -> ConnectorError:
             f"the ledger {shown} does not answer: {words}",
             hint="check that the server runs and that nobody else keeps the database busy; then run again",
         )
+    server = "check the URL, user and password, and that the database can be written"
     return FatalError(
         f"cannot open the ledger {shown}: {words}",
-        hint="check the URL, user and password, and that the folder or database can be written",
+        hint=_DISK if url.get_backend_name() == "sqlite" else server,
     )
 
 
+_DISK = "is its disk full, its file or folder read-only, or the file damaged?"
 _SIGN_IN = (
     "authentication failed",
     "password",
@@ -429,7 +435,12 @@ def _check_identity(connection: Connection, project: str, place: Location) -> No
 def _tune_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: see _begin_sqlite
     cursor = connection.cursor()
-    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (
+        f"busy_timeout = {BUSY_SECONDS * 1000:.0f}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -480,8 +491,18 @@ def _sqlstate(error: sa.exc.DBAPIError) -> str:
 def _unusable(error: sa.exc.DBAPIError) -> FatalError:
     return FatalError(
         f"the ledger database cannot be used: {error.orig}",
-        hint="is its disk full, its file or folder read-only, or the file damaged?",
+        hint=_DISK,
     )
+
+
+_HERE: set[str] = set()
+"""Owners of the leases that this process holds."""
+
+
+def _works(owner: str, host: str, pid: int) -> bool:
+    """Whether the owner of a lease may still work; one of this process that could not give it back does not."""
+    ours = host == machine() and pid == os.getpid()
+    return owner in _HERE if ours else is_alive(host, pid)
 
 
 def _held_by(place: str, pid: int) -> SafetyStop:
