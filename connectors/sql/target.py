@@ -135,7 +135,10 @@ class SqlTarget:
             self._relations = relations(self._database, every=True)
         if name not in self._relations:
             hint = did_you_mean(name, self._relations, noun="tables")
-            raise FatalError(f"{self._database.label}: there is no table {name!r}", hint=hint)
+            raise FatalError(
+                f"{self._database.label}: there is no table {name!r}",
+                hint=hint or "the load makes it: run that first, or check the url",
+            )
         return self._relations[name]
 
     def _require_column(self, relation: Relation, name: str) -> None:

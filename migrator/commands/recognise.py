@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from migrator.core.connector import Connector, Recognition, connectors
 from migrator.core.document import Document, did_you_mean
@@ -34,11 +36,8 @@ def recognise(spec: str) -> Recognised:
     known = connectors()
     forced, what = _split_connector(what, known)
     claims = _claims(what, [known[forced]] if forced else list(known.values()))
-    if not claims:
-        readable = ", ".join(item.name for item in known.values() if item.recognise)
-        raise ProjectError.at(
-            "--source", f"nothing here can read {what!r}", f"does it exist? installed connectors: {readable}"
-        )
+    if not what or not claims:
+        raise ProjectError.at("--source", *_why_nothing_reads(what, known))
     claims.sort(key=lambda claim: -claim[1].confidence)
     (best, found), *others = claims
     if others and found.confidence - others[0][1].confidence < _SURE_LEAD:
@@ -47,6 +46,17 @@ def recognise(spec: str) -> Recognised:
             "--source", f"{what!r} could be read as {listed}", f"say which, for example: {best.name}:{what}"
         )
     return Recognised(name or _default_name(best.name, what), best, found.settings, found.reason)
+
+
+def _why_nothing_reads(what: str, known: Mapping[str, Connector]) -> tuple[str, str]:
+    """What is wrong with a thing that no connector claims, and what to do."""
+    readable = ", ".join(item.name for item in known.values() if item.recognise)
+    path = Path(what).expanduser()
+    if not what or not ("://" in what or path.exists()):
+        return f"there is no {what!r}", "name an export (a zip, a folder, a file) or a database URL"
+    if path.suffix.lower() == ".zip" and path.is_file() and not is_zipfile(path):
+        return f"{what!r} is no whole zip file", "download or copy it again, and compare its size"
+    return f"nothing here can read {what!r}", f"installed connectors: {readable}"
 
 
 def with_settings(recognised: Sequence[Recognised], settings: Sequence[str]) -> list[Recognised]:
