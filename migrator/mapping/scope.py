@@ -78,7 +78,7 @@ def _view(
         place = mapping.at(*named.path, "object")
         problems.append(Problem(place, f"{named.system!r} has no object {named.rule.object!r}", hint))
         return None
-    if not schema.fields:
+    if not schema.fields and _reads_columns(mapping, named):
         message = f"{named.system}/{schema.name} has no columns: what was exported is empty"
         problems.append(Problem(mapping.at(*named.path, "object"), message, "export it again"))
         return None
@@ -89,6 +89,12 @@ def _view(
         problems.append(Problem(mapping.at(*named.path, "key"), f"unknown column {wanted!r}", hint))
         return None
     return SourceView(named, schema, columns, columns[wanted] if wanted else None)
+
+
+def _reads_columns(mapping: ObjectMapping, named: NamedSource) -> bool:
+    """Whether the mapping names a column of this source; one that names none can move an empty object as it is."""
+    rules = (mapping.field(named, name).rule for name in mapping.field_names)
+    return bool(named.rule.key) or any(rule.from_ is not None or rule.expr is not None for rule in rules)
 
 
 def columns_of(schema: ObjectSchema, staged: pa.Schema | None) -> dict[str, Column]:

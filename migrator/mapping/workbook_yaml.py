@@ -81,7 +81,7 @@ class YamlText:
     def result(self) -> str:
         """The text with all edits made."""
         pieces, done = [], 0
-        for start, end, text in sorted(self._edits, key=lambda edit: edit[:2]):
+        for start, end, text in sorted(self._edits, key=_order):
             pieces += [self.text[done:start], text]
             done = end
         return "".join([*pieces, self.text[done:]])
@@ -293,6 +293,13 @@ class YamlText:
             "this is written with an anchor (& * <<), and cannot be changed from outside",
             "write it out, or make this change in the YAML",
         )
+
+
+def _order(edit: tuple[int, int, str]) -> tuple[int, int, int]:
+    """By place; of lines that are added at one place the deepest come first, as they end the block above them."""
+    start, end, text = edit
+    line = text.lstrip("\r\n")
+    return start, end, len(line.lstrip(" ")) - len(line)
 
 
 def _remark(text: str) -> str:

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -123,10 +122,6 @@ def test_a_workbook_that_nobody_edits_changes_no_byte(text: str):
         assert merged(mapping, text, book_of(mapping, text, Path(folder))) == text
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="issue 3, open: Hypothesis found a rare pair of files that does not merge; seed 284438102035349022833936421150923078942",
-)
 @settings(max_examples=20, deadline=None)
 @given(mapping_files(several=True), mapping_files(several=True))
 def test_a_workbook_written_into_another_file_says_there_what_it_said(text: str, other: str):

@@ -16,6 +16,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from migrator.commands.demo import shipped
 from migrator.commands.project import Project, load_project
 from migrator.commands.workbook import from_xlsx, to_xlsx
+from migrator.core.document import Document
 from migrator.core.errors import ProjectError
 from migrator.core.schema import schemas_to_json
 from migrator.mapping import load
@@ -316,3 +317,15 @@ def test_the_shipped_demo_goes_round_without_a_change(tmp_path: Path):
     write_sheets(sheets_of(mappings, edits, {}), tmp_path / "m.xlsx")
     merged = merge("m.xlsx", read_sheets(tmp_path / "m.xlsx"), mappings, edits)
     assert {name: item.text for name, item in merged.items()} == texts
+
+
+def test_what_is_added_at_one_place_by_two_levels_stays_in_its_block():
+    """The end of the last source is also where the common fields begin, when the file has neither."""
+    text = YamlText("mapping: m\nsources:\n  beta:\n    object: B\n# the end", "m.yaml")
+    text.change(("fields",), {}, {"common": {"value": "1"}})
+    text.change(("sources", "beta", "fields"), {}, {"own": {"from": "X"}})
+    assert Document(text.result(), "m.yaml").texts() == {
+        "mapping": "m",
+        "sources": {"beta": {"object": "B", "fields": {"own": {"from": "X"}}}},
+        "fields": {"common": {"value": "1"}},
+    }
