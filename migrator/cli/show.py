@@ -84,7 +84,11 @@ def init(report: InitReport, console: Console) -> None:
 def check(report: CheckReport, console: Console) -> None:
     """Warnings, and the load order."""
     for warning in report.warnings:
-        console.print(f"[yellow]warning[/] {escape(str(warning))}", highlight=False, soft_wrap=True)
+        code = escape(f" [{warning.code}]")
+        console.print(f"[yellow]warning{code}[/] {escape(str(warning))}", highlight=False, soft_wrap=True)
+    for item in report.accepted:
+        told = f"{item.place}: {item.warning} of {item.field}: {item.reason}"
+        console.print(f"[dim]accepted[/] {escape(told)}", highlight=False, soft_wrap=True)
     order = " → ".join(escape(name) for name, _ in report.objects)
     console.print(
         f"[green]{len(report.objects)} mappings hold[/], loaded in this order: {order}", soft_wrap=True

@@ -16,7 +16,9 @@ from migrator.core.mapped import MappedObject
 from migrator.core.schema import ObjectSchema, index_schemas
 from migrator.mapping.bind import bind
 from migrator.mapping.bound import Bound, StagedTypes
+from migrator.mapping.hidden_losses import Fills, unknown_fills
 from migrator.mapping.parse import ObjectMapping, load
+from migrator.staging.fill import Fill, fills
 from migrator.staging.store import Kind
 
 
@@ -49,18 +51,19 @@ def bind_project(
     workspace: Workspace,
     mappings: Sequence[ObjectMapping] | None = None,
     staged: StagedTypes | None = None,
+    full: Fills = unknown_fills,
 ) -> Bound:
     """Bind the project's mappings to what is known of its systems: saved schemas, else the systems themselves.
 
     A target's schema is used only when it was saved: a target that the load is going to create is described by the
-    mapping, before the load as after it. `staged` tells the types of staged data in place of what is staged.
+    mapping, before the load as after it. `staged` tells the types of staged data in place of what is staged; `full`
+    tells how full staged columns are.
     """
     project = workspace.project
     found = read_mappings(project) if mappings is None else mappings
     sources = {name: known_schema(project, name) for name in source_systems(found)}
-    return bind(
-        found, sources, _targets(project, found), staged or (lambda name: _staged_types(workspace, name))
-    )
+    types = staged or (lambda name: _staged_types(workspace, name))
+    return bind(found, sources, _targets(project, found), types, full)
 
 
 def bind_sources(project: Project, opened: Mapping[str, Source]) -> Bound:
@@ -126,6 +129,12 @@ def selected(bound: Bound, names: Sequence[str]) -> tuple[tuple[MappedObject, ..
     wanted = set(names) or set(known)
     groups = (tuple(item for item in group if item.name in wanted) for group in bound.groups)
     return tuple(group for group in groups if group)
+
+
+def staged_fills(workspace: Workspace, name: str) -> Mapping[str, Fill] | None:
+    """How full the columns of a STAGED dataset are; None while it is not staged."""
+    staged = workspace.store.current(Kind.STAGED, name)
+    return fills(staged.files) if staged is not None else None
 
 
 def _staged_types(workspace: Workspace, name: str) -> pa.Schema | None:

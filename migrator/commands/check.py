@@ -6,10 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from migrator.commands.binding import bind_project, known_schema, read_mappings, source_objects
+from migrator.commands.binding import (
+    bind_project,
+    known_schema,
+    read_mappings,
+    source_objects,
+    staged_fills,
+)
 from migrator.commands.project import Project, open_workspace
 from migrator.core.errors import Location, Problem, Severity, raise_errors
 from migrator.mapping.compile import compile_mapping
+from migrator.mapping.warnings import Accepted, stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,30 +26,54 @@ class CheckReport:
     objects: tuple[tuple[str, str], ...]
     """Mapping and target object, in load order."""
     warnings: tuple[Problem, ...]
+    accepted: tuple[Accepted, ...] = ()
+    """Warnings that a mapping accepts, with its reason."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {
             "objects": [{"mapping": name, "target": target} for name, target in self.objects],
             "warnings": [
-                {"place": str(item.location), "message": item.message, "hint": item.hint}
+                {
+                    "code": item.code,
+                    "place": str(item.location),
+                    "message": item.message,
+                    "hint": item.hint,
+                }
                 for item in self.warnings
+            ],
+            "accepted": [
+                {
+                    "code": item.warning,
+                    "mapping": item.mapping,
+                    "field": item.field,
+                    "reason": item.reason,
+                    "place": str(item.place),
+                }
+                for item in self.accepted
             ],
         }
 
 
 def check(project: Project, *, strict: bool = False) -> CheckReport:
-    """Parse, bind, order and compile everything; raises `ProjectError` with every error (`strict`: every warning too)."""
+    """Parse, bind, order and compile everything; raises `ProjectError` with every error.
+
+    `strict`: with every warning too, but for those that a mapping accepts. An acceptance of nothing is an error.
+    """
     mappings = read_mappings(project)
     with open_workspace(project) as workspace:
-        bound = bind_project(workspace, mappings)
+        bound = bind_project(workspace, mappings, full=lambda name: staged_fills(workspace, name))
         for item in bound.mappings:
             compile_mapping(item)
     warnings = [*bound.warnings, *_unmapped(project, source_objects(mappings))]
-    if strict:
-        warnings = list(raise_errors(replace(item, severity=Severity.ERROR) for item in warnings))
+    raise_errors([*(map(_as_error, warnings) if strict else ()), *stale(bound.accepted)])
     objects = tuple((item.name, item.mapped.target_object) for item in bound.mappings)
-    return CheckReport(objects, tuple(warnings))
+    return CheckReport(objects, tuple(warnings), bound.accepted)
+
+
+def _as_error(warning: Problem) -> Problem:
+    """The warning as `--strict` tells it, with its code, by which a mapping can accept it."""
+    return replace(warning, message=f"{warning.message} ({warning.code})", severity=Severity.ERROR)
 
 
 def _unmapped(project: Project, used: dict[str, tuple[str, ...]]) -> Iterable[Problem]:
@@ -54,4 +85,5 @@ def _unmapped(project: Project, used: dict[str, tuple[str, ...]]) -> Iterable[Pr
                 f"no mapping reads these objects of {system}: {', '.join(missing)}",
                 "map them, or leave them behind knowingly",
                 Severity.WARNING,
+                "dropped.object",
             )

@@ -49,6 +49,8 @@ class Problem:
     message: str
     hint: str = ""
     severity: Severity = Severity.ERROR
+    code: str = ""
+    """Stable name of a warning, so that a mapping can accept it; '' for errors."""
 
     def __str__(self) -> str:
         text = f"{self.location}: {self.message}"

@@ -13,6 +13,7 @@ from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.bind_field import BoundInput, bind_field, decide_kind, settle
 from migrator.mapping.bound import Bound, BoundField, BoundMapping, BoundSource, Column, Formula, StagedTypes
 from migrator.mapping.expressions import offset_place, parse_formula
+from migrator.mapping.hidden_losses import Fills, unknown_fills
 from migrator.mapping.losses import check_target, warn
 from migrator.mapping.order import order
 from migrator.mapping.parse import FieldInput, ObjectMapping
@@ -29,12 +30,13 @@ def bind(
     sources: Schemas,
     targets: Schemas | None = None,
     staged: StagedTypes = unknown_types,
+    fills: Fills = unknown_fills,
 ) -> Bound:
     """Bind all mappings of a project together.
 
     `sources` and `targets`: system → object → schema. A target system or object that is not in `targets` is taken as
     not there yet: the mapping says what it will look like. `staged` gives the Arrow schema of a STAGED dataset
-    'system/object' once there is one. Raises `ProjectError` with all problems of all mappings.
+    'system/object' once there is one, `fills` how full its columns are. Raises `ProjectError` with all problems of all mappings.
     """
     scope = look(mappings, sources, staged)
     drafts = [_draft(scope, mapping, _target_schema(mapping, targets)) for mapping in mappings]
@@ -43,11 +45,10 @@ def bind(
     bound = [replace(item, mapped=settled.get(item.name, item.mapped)) for item in drafts]
     siblings = tuple((item.name, item.sources) for item in bound)
     bound = [replace(item, siblings=siblings if _shares(item) else ()) for item in bound]
-    warnings = raise_errors(
-        [*scope.problems, *_told(scope, warn(scope, bound, _targets_of(mappings, targets)))]
-    )
+    found, accepted = warn(scope, bound, _targets_of(mappings, targets), fills)
+    warnings = raise_errors([*scope.problems, *_told(scope, found)])
     ranked = {item.name: rank for rank, item in enumerate(item for group in groups for item in group)}
-    return Bound(tuple(sorted(bound, key=lambda item: ranked[item.name])), groups, warnings)
+    return Bound(tuple(sorted(bound, key=lambda item: ranked[item.name])), groups, warnings, accepted)
 
 
 def _ordered(scope: Scope, drafts: Sequence[BoundMapping]) -> tuple[tuple[MappedObject, ...], ...]:

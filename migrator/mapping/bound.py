@@ -15,6 +15,7 @@ from migrator.core.schema import FieldSchema
 from migrator.mapping.kinds import Kind
 from migrator.mapping.model import Policy
 from migrator.mapping.values import ValueMap
+from migrator.mapping.warnings import Accepted
 
 StagedTypes: TypeAlias = Callable[[str], "pa.Schema | None"]
 """Arrow schema of a STAGED dataset 'system/object', or None when it is not known yet."""
@@ -163,6 +164,8 @@ class Bound:
     mappings: tuple[BoundMapping, ...]
     groups: tuple[tuple[MappedObject, ...], ...]
     warnings: tuple[Problem, ...]
+    accepted: tuple[Accepted, ...] = ()
+    """Warnings that the mappings accept with a reason, and acceptances that meet none."""
 
     def mapping(self, name: str) -> BoundMapping | None:
         """The mapping called `name`, or None."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from migrator.core.document import did_you_mean
-from migrator.core.errors import Location, Problem, Severity
+from migrator.core.errors import Problem
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.bound import BoundField, BoundMapping, Column, Formula
+from migrator.mapping.hidden_losses import Fills, Seen, goes_back, hidden, is_created, unknown_fills, warning
 from migrator.mapping.kinds import TEXTUAL, Kind, kind_of
 from migrator.mapping.model import Policy
 from migrator.mapping.parse import ObjectMapping
 from migrator.mapping.scope import Scope, SourceView
+from migrator.mapping.warnings import Acceptances, Accepted
+from migrator.staging.fill import Fill
 
 _SHOWN = 8
 
@@ -42,18 +45,36 @@ def check_target(
         )
 
 
-def warn(scope: Scope, bound: Sequence[BoundMapping], targets: Mapping[str, ObjectSchema]) -> list[Problem]:
-    """Warnings (and, where a target contradicts a mapping, errors) over all mappings."""
+def warn(
+    scope: Scope,
+    bound: Sequence[BoundMapping],
+    targets: Mapping[str, ObjectSchema],
+    fills: Fills = unknown_fills,
+) -> tuple[list[Problem], tuple[Accepted, ...]]:
+    """Warnings (and, where a target contradicts a mapping, errors) over all mappings, and those that are accepted."""
     problems: list[Problem] = []
+    accepted: list[Accepted] = []
     for item in bound:
         mapping = scope.mappings[item.name]
         target = targets.get(item.name)
+        taken = _acceptances(mapping)
         for source, view in zip(item.sources, scope.views[item.name], strict=True):
+            seen = Seen(view.schema, fills(source.source.staged) or {}, goes_back(mapping))
             for field in source.fields:
                 there = target.field(field.name) if target else None
-                problems.extend(_field(field, view, there))
-        problems.extend(_dropped(scope, mapping, item))
-    return list(dict.fromkeys(problems))
+                found = [*_field(field, view, there), *hidden(field, seen)]
+                problems.extend(told for told in found if not taken.cover(told.code, field.name))
+        problems.extend(_dropped(scope, mapping, item, taken, fills))
+        accepted.extend(taken.listed())
+    return list(dict.fromkeys(problems)), tuple(accepted)
+
+
+def _acceptances(mapping: ObjectMapping) -> Acceptances:
+    entries = (
+        (item.warning, item.field, item.reason, mapping.at("accept", number))
+        for number, item in enumerate(mapping.rule.accept)
+    )
+    return Acceptances(mapping.name, tuple(entries))
 
 
 def _field(field: BoundField, view: SourceView, there: FieldSchema | None) -> Iterable[Problem]:
@@ -80,9 +101,7 @@ def _field(field: BoundField, view: SourceView, there: FieldSchema | None) -> It
 
 def _against_target(field: BoundField, there: FieldSchema) -> Iterable[Problem]:
     if there.read_only:
-        yield _warning(
-            field.place, f"{there.name!r} is read-only in the target", "it may be refused or ignored there"
-        )
+        yield _read_only(field, there)
     if not _compatible(field.kind.type, there.type):
         hint = f"give it type: {kind_of(there)}, or another field"
         yield Problem(
@@ -94,9 +113,8 @@ def _against_target(field: BoundField, there: FieldSchema) -> Iterable[Problem]:
         and _wider(field.kind, kind_of(there))
     ):
         hint = "more digits than that are refused there"
-        yield _warning(
-            field.place, f"{there.name!r} holds {kind_of(there)}, the mapping writes {field.kind}", hint
-        )
+        message = f"{there.name!r} holds {kind_of(there)}, the mapping writes {field.kind}"
+        yield warning("target.precision", field.place, message, hint)
 
 
 _NUMBERS = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT, FieldType.BOOLEAN})
@@ -124,9 +142,8 @@ def _narrowed(field: BoundField, known: FieldSchema) -> Iterable[Problem]:
         and known.length > kind.length
     ):
         hint = "longer values go to quarantine (length.exceeded); nothing is cut"
-        yield _warning(
-            field.place, f"{known.name!r} holds {known.length} characters, {field.name!r} {kind.length}", hint
-        )
+        message = f"{known.name!r} holds {known.length} characters, {field.name!r} {kind.length}"
+        yield warning("loss.length", field.place, message, hint)
     if (
         kind.type is FieldType.DECIMAL
         and known.type is FieldType.DECIMAL
@@ -134,16 +151,15 @@ def _narrowed(field: BoundField, known: FieldSchema) -> Iterable[Problem]:
         and _wider(kind_of(known), kind)
     ):
         hint = "values with more digits go to quarantine (cast.precision); nothing is rounded"
-        yield _warning(field.place, f"{known.name!r} is {kind_of(known)}, {field.name!r} {kind}", hint)
+        message = f"{known.name!r} is {kind_of(known)}, {field.name!r} {kind}"
+        yield warning("loss.precision", field.place, message, hint)
     if kind.type is FieldType.INTEGER and known.type in (FieldType.DECIMAL, FieldType.FLOAT):
-        yield _warning(
-            field.place,
-            f"{known.name!r} is {kind_of(known)}, {field.name!r} whole numbers only",
-            "fractions go to quarantine",
-        )
+        message = f"{known.name!r} is {kind_of(known)}, {field.name!r} whole numbers only"
+        yield warning("loss.precision", field.place, message, "fractions go to quarantine")
     if kind.type is FieldType.DATE and known.type is FieldType.DATETIME and not field.zone:
         hint = "say with zone: whose calendar day is meant; times other than midnight go to quarantine"
-        yield _warning(field.place, f"{known.name!r} has a time of day, {field.name!r} is a date", hint)
+        message = f"{known.name!r} has a time of day, {field.name!r} is a date"
+        yield warning("loss.time", field.place, message, hint)
 
 
 def _picklist(field: BoundField, known: FieldSchema) -> Iterable[Problem]:
@@ -155,21 +171,30 @@ def _picklist(field: BoundField, known: FieldSchema) -> Iterable[Problem]:
             lacking = [value for value in known.values if value not in mapped]
             if lacking:
                 hint = "rows with them go to quarantine (value.unmapped)"
-                yield _warning(
-                    field.place,
-                    f"values of {known.name!r} that the value map does not know: {_some(lacking)}",
-                    hint,
-                )
+                message = f"values of {known.name!r} that the value map does not know: {_some(lacking)}"
+                yield warning("picklist.unmapped", field.place, message, hint)
     elif field.allowed:
         lacking = [value for value in known.values if value not in field.allowed]
         if lacking:
             hint = "map them with values:, else rows with them go to quarantine (value.unknown)"
-            yield _warning(
-                field.place, f"values of {known.name!r} that the target does not know: {_some(lacking)}", hint
-            )
+            message = f"values of {known.name!r} that the target does not know: {_some(lacking)}"
+            yield warning("picklist.unknown", field.place, message, hint)
 
 
-def _dropped(scope: Scope, mapping: ObjectMapping, item: BoundMapping) -> Iterable[Problem]:
+def _read_only(field: BoundField, there: FieldSchema) -> Problem:
+    if is_created(there):
+        message = f"{there.name!r} is read-only in the target, which will set its own date there"
+        return warning("overwritten.created", field.place, message, _KEEP_CREATED)
+    message = f"{there.name!r} is read-only in the target"
+    return warning("target.read_only", field.place, message, "it may be refused or ignored there")
+
+
+_KEEP_CREATED = "keep the old date in a field of its own, or let the target allow audit fields to be set"
+
+
+def _dropped(
+    scope: Scope, mapping: ObjectMapping, item: BoundMapping, taken: Acceptances, fills: Fills
+) -> Iterable[Problem]:
     """Source columns that no mapping of this object reads; a drop: with a reason accepts one."""
     for source, view in zip(item.sources, scope.views[item.name], strict=True):
         used = _used_columns(source.source.staged, scope, item)
@@ -179,13 +204,29 @@ def _dropped(scope: Scope, mapping: ObjectMapping, item: BoundMapping) -> Iterab
                 place = mapping.document.locate_key((*view.named.path, "drop", name))
                 hint = did_you_mean(name, view.columns, noun="columns")
                 yield Problem(place, f"{view.mapped.staged} has no column {name!r}", hint)
+        known = fills(view.mapped.staged) or {}
         lost = [name for name in view.columns if name not in used and name not in drop]
-        if lost:
-            place = mapping.at(*view.named.path, "object")
+        place = mapping.at(*view.named.path, "object")
+        created = [name for name in lost if is_created(view.schema.field(name))]
+        for name in created:
+            if not taken.cover("overwritten.created", name) and _populated(known, name):
+                message = f"{name!r} of {view.mapped.staged} goes nowhere: every record will look as if made on the day of the load"
+                yield warning("overwritten.created", place, message, _KEEP_CREATED)
+        others = [name for name in lost if name not in created and not taken.cover("dropped.column", name)]
+        shown = [_with_share(known, name) for name in others if _populated(known, name)]
+        if shown:
             hint = "map them, or name them with a reason: drop: {COLUMN: reason}"
-            yield _warning(
-                place, f"{len(lost)} columns of {view.mapped.staged} go nowhere: {_some(lost)}", hint
-            )
+            message = f"{len(shown)} columns of {view.mapped.staged} go nowhere: {_listed(shown)}"
+            yield warning("dropped.column", place, message, hint)
+
+
+def _populated(known: Mapping[str, Fill], name: str) -> bool:
+    """Whether the column holds data, or may: nothing is staged yet, or its footer does not say."""
+    return name not in known or known[name].values > 0
+
+
+def _with_share(known: Mapping[str, Fill], name: str) -> str:
+    return f"{name!r} ({known[name].share:.0%} filled)" if name in known else repr(name)
 
 
 def _used_columns(staged: str, scope: Scope, item: BoundMapping) -> set[str]:
@@ -214,10 +255,9 @@ def _used_elsewhere(staged: str, scope: Scope, mine: str) -> set[str]:
     return used
 
 
-def _warning(place: Location, message: str, hint: str) -> Problem:
-    return Problem(place, message, hint, Severity.WARNING)
-
-
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return _listed([repr(name) for name in names])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:_SHOWN]) + (f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else "")

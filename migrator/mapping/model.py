@@ -29,6 +29,7 @@ from migrator.mapping.dates import check_format
 from migrator.mapping.issues import RULES
 from migrator.mapping.kinds import parse_kind
 from migrator.mapping.transforms import VERBS
+from migrator.mapping.warnings import WARNINGS
 
 _NAME = re.compile(r"[^\W\d_][\w-]*")
 
@@ -376,6 +377,47 @@ def _rule(value: str) -> str:
     return value
 
 
+def _warning(value: str) -> str:
+    if value not in WARNINGS:
+        raise problem(f"no warning is called {value!r}", did_you_mean(value, WARNINGS, noun="warnings"))
+    return value
+
+
+class Acceptance(_Strict):
+    """A warning that somebody has looked at and accepts."""
+
+    warning: Annotated[
+        str,
+        AfterValidator(_warning),
+        WithJsonSchema({"enum": list(WARNINGS)}),
+        Field(description="Code of the warning, as `migrator check` shows it."),
+    ]
+    field: Annotated[
+        str, Field(min_length=1, description="The target field, or the source column, it is about.")
+    ]
+    reason: Annotated[str, Field(min_length=1, description="Why that is right; `migrator check` lists it.")]
+
+
+_DIRECTIONS = ("forward", "back", "both")
+
+
+def _direction(value: object) -> object:
+    if value not in _DIRECTIONS:
+        hint = did_you_mean(str(value), _DIRECTIONS, noun="words")
+        raise problem(f"{value!r} is not a direction", hint)
+    return value
+
+
+class SyncRule(_Strict):
+    """Whether records will flow back once both systems are used; only the warnings of a check read it yet."""
+
+    direction: Annotated[
+        Literal["forward", "back", "both"],
+        BeforeValidator(_direction),
+        Field(description="forward (old to new), back, or both."),
+    ]
+
+
 TestRow: TypeAlias = Annotated[
     dict[str, str | None], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})
 ]
@@ -428,6 +470,14 @@ class MappingRule(_Strict):
         dict[TargetField, FieldRule], Field(description="Target fields and where they come from.")
     ] = Field(default_factory=dict)
     dedupe: Annotated[DedupeRule | None, Field(description="Duplicate rules; none if left out.")] = None
+    sync: Annotated[
+        SyncRule | None,
+        Field(exclude=True, description="Whether records will flow back: {direction: both}."),
+    ] = None
+    accept: Annotated[
+        tuple[Acceptance, ...],
+        Field(exclude=True, description="Warnings that are right as they are, each with its reason."),
+    ] = ()
     tests: Annotated[
         tuple[MappingTest, ...],
         Field(exclude=True, description="Rows in, rows out; run by `migrator map test`."),

@@ -13,6 +13,7 @@ from migrator.core.document import Document, TreePath, did_you_mean
 from migrator.core.errors import Location, Problem, ProjectError, raise_errors
 from migrator.core.mapped import Normaliser, Survivorship
 from migrator.mapping.model import (
+    Acceptance,
     DedupeRule,
     Exclusion,
     FieldRule,
@@ -20,6 +21,7 @@ from migrator.mapping.model import (
     MappingTest,
     Review,
     SourceRule,
+    SyncRule,
     TargetRule,
 )
 
@@ -176,7 +178,12 @@ def _check_sources(document: Document, data: Mapping[str, Any]) -> list[Problem]
     return []
 
 
-_MODELS: Mapping[str, type] = {"target": TargetRule, "source": SourceRule, "dedupe": DedupeRule}
+_MODELS: Mapping[str, type] = {
+    "target": TargetRule,
+    "source": SourceRule,
+    "dedupe": DedupeRule,
+    "sync": SyncRule,
+}
 
 
 def _readable(error: ValidationError, document: Document, data: Mapping[str, Any]) -> list[Problem]:
@@ -247,6 +254,9 @@ _MISSING_HINTS = {
     "key": "name the target field that carries the unique external key",
     "when": "a condition over source columns",
     "reason": "say why such rows do not move; the accounting shows it",
+    "warning": "the code of a warning, as migrator check shows it",
+    "field": "the target field, or the source column, that the warning is about",
+    "direction": "one of: forward, back, both",
     "keys": "for example keys: {email: {email: email}}",
     "name": "say what the test shows",
     "rows": "for example rows: {salesforce: [{Id: '1', Name: Acme}]}",
@@ -280,6 +290,8 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
             model = Exclusion
         case ["tests"]:
             model = MappingTest
+        case ["accept"]:
+            model = Acceptance
         case ["sources", _]:
             model = SourceRule
         case [first] if first in _MODELS:

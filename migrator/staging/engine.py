@@ -167,9 +167,7 @@ class DuckSession:
 
     def cursor(self) -> DuckSession:
         """See `Session.cursor`."""
-        cursor = self._connection.cursor()
-        cursor.execute("SET TimeZone = 'UTC'")
-        return DuckSession(cursor)
+        return DuckSession(self._connection.cursor())
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -190,7 +188,7 @@ class DuckSession:
 
 
 def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
-    """A fresh session that reads and writes only below `workspace`, downloads nothing, and thinks in UTC.
+    """A fresh session that reads and writes only below `workspace`, downloads nothing, thinks in UTC, and cannot be told otherwise.
 
     Raises `FatalError` when there is no room to work in and `ProjectError` when a setting is wrong.
     """
@@ -225,6 +223,7 @@ def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
     allowed = ", ".join(literal(str(path.resolve())) for path in (workspace, spill, *moved))
     connection.execute(f"SET allowed_directories = [{allowed}]")
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")  # no query can open any of this again
     return DuckSession(connection, lambda: shutil.rmtree(spill, ignore_errors=True))
 
 

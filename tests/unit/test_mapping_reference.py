@@ -15,9 +15,19 @@ from migrator.mapping import bind, parse_mapping
 from migrator.mapping.dates import DIRECTIVES
 from migrator.mapping.functions import FUNCTIONS, OPERATORS
 from migrator.mapping.issues import RULES
-from migrator.mapping.model import DedupeRule, FieldRule, MappingRule, MappingTest, Review, SourceRule
+from migrator.mapping.model import (
+    Acceptance,
+    DedupeRule,
+    FieldRule,
+    MappingRule,
+    MappingTest,
+    Review,
+    SourceRule,
+    SyncRule,
+)
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.trial import try_mapping
+from migrator.mapping.warnings import WARNINGS
 from tests.mapping_kit import engine, make_schema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
@@ -37,6 +47,8 @@ def table_under(heading: str) -> dict[str, str]:
         ("Keys of dedupe", DedupeRule),
         ("Keys of a review", Review),
         ("Keys of a test", MappingTest),
+        ("Keys of an acceptance", Acceptance),
+        ("Keys of sync", SyncRule),
     ],
 )
 def test_every_key_has_its_line(heading: str, model: type[BaseModel]):
@@ -50,6 +62,7 @@ def test_verbs_functions_and_rules_stand_there_as_the_code_has_them():
     functions = {name: f"`{item.example}` | {item.summary}" for name, item in FUNCTIONS.items()}
     assert table_under("Expressions") == functions
     assert table_under("Issues") == dict(RULES)
+    assert table_under("Warnings") == dict(WARNINGS)
 
 
 def test_operators_types_directives_and_words_stand_there():
