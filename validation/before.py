@@ -19,7 +19,7 @@ from migrator.staging.store import Store
 from validation.checks import rule_checks
 from validation.expectations import Suite
 from validation.facts import check_to_json
-from validation.failing import FailingFiles, examples, write_failing
+from validation.failing import FAILING_RECORDS, Listing, examples, write_list
 from validation.privacy import Privacy, show_sql
 from validation.relations import SessionFactory
 from validation.rules import FAILING, RuleResult, check_suite, run_suite, start_failing
@@ -100,7 +100,7 @@ class Rehearsal:
     decision: Decision
     checks: tuple[Check, ...]
     json: Path
-    failing: FailingFiles
+    failing: Listing
 
 
 def validate_before(
@@ -131,7 +131,8 @@ def validate_before(
             for mapped in objects
         ]  # fmt: skip
         out.mkdir(parents=True, exist_ok=True)
-        failing = write_failing(session, [query for item in done for query in item.queries], out)
+        queries = [query for item in done for query in item.queries]
+        failing = write_list(session, queries, out / "failing", FAILING_RECORDS)
     found = tuple(check for item in done for check in item.checks)
     decision = decide(found)
     path = out / "before.json"

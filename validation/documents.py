@@ -43,7 +43,7 @@ def write_documents(folder: Path, language: str, formats: Sequence[str] = FORMAT
         try:
             write_workbook(
                 temporary,
-                folder / "failing.parquet",
+                folder,
                 content,
                 sample=sample,
                 signed=signed.lines,

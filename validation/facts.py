@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import version
@@ -11,12 +11,13 @@ from typing import Any
 
 from migrator.core.schema import FieldSchema
 from migrator.staging.accounting import CLASSES, Accounting
+from validation.absent import Reason
 from validation.checks import Found
 from validation.controls import NO_CONTROLS, Controls, Crosstab
 from validation.measures import Distribution, Totals
+from validation.noticed import Duplicates
 from validation.owners import NO_OWNERS, Owners
 from validation.privacy import Privacy, show
-from validation.reasons import Duplicates, Reason
 from validation.reconcile import FieldFacts
 from validation.rules import RuleResult
 from validation.signoff import content_digest
@@ -24,7 +25,10 @@ from validation.trend import Earlier, trend
 from validation.verdict import Check, Decision, Example, percent
 from validation.waivers import UsedWaiver
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+NAMED = 6000
+"""Records that are not there, named on the page over all objects and reasons; every reason names a few."""
+_FEW = 5
 NOTHING_EARLIER = Earlier()
 
 
@@ -56,6 +60,8 @@ class Heading:
     privacy: Privacy
     failing: int
     """Rows of the list of failing records."""
+    absent: int = 0
+    """Rows of the list of records that are not there."""
 
 
 def to_json(
@@ -69,6 +75,7 @@ def to_json(
     earlier: Earlier = NOTHING_EARLIER,
 ) -> dict[str, Any]:
     """The report as JSON values; `digest` is the SHA-256 of all the rest, for a signature to be bound to."""
+    names = max(_FEW, NAMED // (sum(len(item.reasons) for item in facts) or 1))
     body: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "project": heading.project,
@@ -84,7 +91,8 @@ def to_json(
         "exceptions": [check.id for check in decision.exceptions],
         "closed": accounting.closed,
         "failing": heading.failing,
-        "objects": [_object(item, heading.privacy) for item in facts],
+        "absent": heading.absent,
+        "objects": [_object(item, heading.privacy, names) for item in facts],
         "checks": [check_to_json(check) for check in checks],
         "versions": {name: version(name) for name in ("crm-migrator", "duckdb", "great-expectations")},
     }
@@ -93,7 +101,7 @@ def to_json(
     return {**body, "digest": content_digest(body)}
 
 
-def _object(item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
+def _object(item: ObjectFacts, privacy: Privacy, names: int) -> dict[str, Any]:
     found, facts = item.found, item.found.reconciled
     mapped, account = found.mapped, found.account
     return {
@@ -116,7 +124,7 @@ def _object(item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
         "totals": [_total(total) for total in found.totals],
         "months": [_values(month, None, privacy) for month in found.months],
         "distributions": [_values(d, mapped.schema.field(d.field), privacy) for d in item.distributions],
-        "reasons": [_reason(reason) for reason in item.reasons],
+        "reasons": [_reason(reason, names) for reason in item.reasons],
         "duplicates": {
             "clusters": item.duplicates.clusters, "members": item.duplicates.members,
             "by_rule": dict(item.duplicates.by_rule),
@@ -205,10 +213,10 @@ def _values(item: Distribution, schema: FieldSchema | None, privacy: Privacy) ->
     }  # fmt: skip
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def _reason(reason: Reason, names: int) -> dict[str, Any]:
     return {
-        "state": reason.state, "rule": reason.rule, "count": reason.count, "field": reason.field,
-        "examples": [_example(example) for example in reason.examples],
+        "state": reason.state, "rule": reason.rule, "field": reason.field, "count": reason.count,
+        "message": reason.message, "named": [asdict(item) for item in reason.named[:names]],
     }  # fmt: skip
 
 

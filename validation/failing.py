@@ -1,4 +1,4 @@
-"""Every failing record in one list beside the report, as Parquet for machines and CSV for people, values masked."""
+"""The lists beside the report, of any length, as Parquet for machines and CSV for people: every failing record, values masked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
-from validation.privacy import Privacy, show_sql
+from validation.privacy import Privacy, show_sql, shown_values
 from validation.rules import FAILING, RuleResult
 from validation.verdict import Example, Status
 
@@ -30,48 +30,45 @@ FAILING_RECORDS = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class FailingFiles:
-    """Where the list was written, and how many rows it has."""
+class Listing:
+    """Where a list was written, and how many rows it has."""
 
     parquet: Path
     csv: Path
     rows: int
 
 
-def write_failing(session: Session, queries: Sequence[str], out: Path) -> FailingFiles:
-    """Write failing.parquet and failing.csv into `out` from queries of `FAILING_RECORDS`, streaming."""
-    files = FailingFiles(out / "failing.parquet", out / "failing.csv", 0)
+def write_list(session: Session, queries: Sequence[str], path: Path, schema: pa.Schema) -> Listing:
+    """Write PATH.parquet and PATH.csv from queries whose rows have `schema`, streaming."""
+    files = Listing(path.with_suffix(".parquet"), path.with_suffix(".csv"), 0)
     rows = 0
     try:
         with (
-            pq.ParquetWriter(files.parquet, FAILING_RECORDS, compression="zstd") as parquet,
+            pq.ParquetWriter(files.parquet, schema, compression="zstd") as parquet,
             files.csv.open("wb") as stream,
         ):
             stream.write("\ufeff".encode())  # so that Excel reads Chinese
-            with pacsv.CSVWriter(stream, FAILING_RECORDS) as listing:
-                for table in _stream(session, queries):
+            with pacsv.CSVWriter(stream, schema) as listing:
+                for table in _stream(session, queries, schema):
                     parquet.write_table(table)
                     listing.write_table(_inert(table))
                     rows += table.num_rows
     except OSError as error:
         raise FatalError(
-            f"cannot write {out}: {error.strerror}", hint="is the disk full, or the folder read-only?"
+            f"cannot write {path.parent}: {error.strerror}", hint="is the disk full, or the folder read-only?"
         ) from error
-    return FailingFiles(files.parquet, files.csv, rows)
+    return Listing(files.parquet, files.csv, rows)
 
 
-def differences_query(
-    session: Session, mapped: MappedObject, dataset: Dataset, privacy: Privacy, *, hidden: Sequence[str] = ()
-) -> str:
-    """SQL of an object's differences as `FAILING_RECORDS`; reasons in `hidden` (records of others) are left out."""
+def differences_query(session: Session, mapped: MappedObject, dataset: Dataset, privacy: Privacy) -> str:
+    """SQL of an object's differences as `FAILING_RECORDS`."""
     rows = relation(session, dataset)
-    cases = {side: _shown(mapped, side, privacy) for side in ("expected", "actual")}
-    left_out = ", ".join(literal(reason) for reason in hidden) or "''"
+    cases = {side: shown_values(side, "field", mapped, privacy) for side in ("expected", "actual")}
     return (
         f'SELECT mapping AS object, {c.ID} AS record, key, class AS "check", field,'
         f" CASE WHEN field = '' THEN NULL ELSE {cases['expected']} END AS expected,"
         f" CASE WHEN field = '' THEN NULL ELSE {cases['actual']} END AS actual"
-        f" FROM {rows} WHERE class NOT IN ({left_out})"
+        f" FROM {rows}"
     )
 
 
@@ -118,19 +115,12 @@ def examples(session: Session, query: str, name: str, limit: int = 3) -> tuple[E
     )
 
 
-def _shown(mapped: MappedObject, side: str, privacy: Privacy) -> str:
-    cases = " ".join(
-        f"WHEN {literal(item.name)} THEN {show_sql(side, item, privacy)}" for item in mapped.fields
-    )
-    return f"CASE field {cases} END"
-
-
-def _stream(session: Session, queries: Sequence[str]) -> Iterator[pa.Table]:
+def _stream(session: Session, queries: Sequence[str], schema: pa.Schema) -> Iterator[pa.Table]:
     for query in queries:
         cursor = session.cursor()
         try:
             for batch in cursor.stream(query):
-                yield pa.Table.from_batches([batch]).cast(FAILING_RECORDS)
+                yield pa.Table.from_batches([batch]).cast(schema)
         finally:
             cursor.close()
 
@@ -141,6 +131,9 @@ def _inert(table: pa.Table) -> pa.Table:
 
     columns = []
     for column in table.columns:
+        if not pa.types.is_string(column.type):
+            columns.append(column)
+            continue
         formula = pc.and_(
             pc.match_substring_regex(column, r"^[=+\-@\t\r]"),
             pc.invert(pc.match_substring_regex(column, r"^[+\-]?[0-9.]+$")),
@@ -150,4 +143,4 @@ def _inert(table: pa.Table) -> pa.Table:
                 pc.fill_null(formula, fill_value=False), pc.binary_join_element_wise("'", column, ""), column
             )
         )
-    return pa.Table.from_arrays(columns, schema=FAILING_RECORDS)
+    return pa.Table.from_arrays(columns, schema=table.schema)

@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from validation.messages import Catalogue
-from validation.report import plain, say
+from validation.words import plain, say
 
 
 def junit(content: Mapping[str, Any], text: Catalogue) -> str:

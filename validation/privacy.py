@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from migrator.core.mapped import MappedObject
 from migrator.core.mask import mask
 from migrator.core.schema import FieldSchema, FieldType
+from migrator.staging.engine import literal
 
 LONGEST = 120
 """Characters of a value shown at most."""
@@ -49,3 +51,11 @@ def show_sql(value: str, item: FieldSchema | None, privacy: Privacy) -> str:
         f"{empty} WHEN {at} > 1 AND {at} < length({value}) THEN {mail}"
         f" ELSE left({value}, 1) || '••••' || {size} END"
     )
+
+
+def shown_values(value: str, field: str, mapped: MappedObject, privacy: Privacy) -> str:
+    """`show_sql` where the row says which field the value is of: `field` is SQL of its name."""
+    cases = " ".join(
+        f"WHEN {literal(item.name)} THEN {show_sql(value, item, privacy)}" for item in mapped.fields
+    )
+    return f"CASE {field} {cases} ELSE {show_sql(value, None, privacy)} END"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from validation import pictures
-from validation.messages import LANGUAGES, Catalogue, catalogue
+from validation.messages import LANGUAGES, catalogue
 from validation.signoff import Signature
 from validation.trend import OPEN
 from validation.verdict import percent
+from validation.words import cell_reason, plain, remedy, rule_text, say, spoken, why
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["LANGUAGES", "UNSIGNED", "Signed", "cell_reason", "plain", "render", "say"]
+__all__ = ["LANGUAGES", "UNSIGNED", "Signed", "render"]
 
 MOST = 12
 """Findings named in the verdict's list; the rest is counted."""
@@ -61,7 +61,11 @@ def render(content: Mapping[str, Any], language: str = "en", signed: Signed = UN
         percent=percent,
         say=lambda check: say(check, text),
         cell=lambda reason: cell_reason(reason, text),
-        rule=lambda check: _rule(check, text),
+        rule=lambda check: rule_text(check, text),
+        why=lambda reason: why(reason, text),
+        remedy=lambda reason: remedy(reason, text),
+        spoken=lambda reason: spoken(reason, text),
+        gone=_gone(content["objects"]),
         blocking=[by_id[name] for name in content["blocking"]],
         exceptions=[by_id[name] for name in content["exceptions"]],
         most=MOST,
@@ -78,37 +82,6 @@ def render(content: Mapping[str, Any], language: str = "en", signed: Signed = UN
     )  # fmt: skip
 
 
-def say(check: Mapping[str, Any], text: Catalogue) -> str:
-    """A finding in one sentence."""
-    values = {"failed": check["failed"], "checked": check["checked"], "subject": check["subject"]}
-    detail = check["detail"]
-    if check["section"] == "rules":
-        if check["status"] == "could_not_check":
-            return text("check.unchecked", subject=check["subject"] or check["rule"], error=detail["error"])
-        return text("check.rule", **values, text=_rule(check, text))
-    name = f"check.{check['rule']}"
-    if text.has(name):
-        by = ", ".join(detail.get("by", ()))
-        return text(name, **values, difference=detail.get("difference", ""), by=by)
-    return text("check.cells", **values, reason=cell_reason(check["rule"].partition(".")[2], text))
-
-
-def cell_reason(reason: str, text: Catalogue) -> str:
-    """Why two values differ, in words."""
-    return text(f"cell.{reason}") if text.has(f"cell.{reason}") else reason
-
-
-def _rule(check: Mapping[str, Any], text: Catalogue) -> str:
-    """What a rule asks for, in words when it follows from the mapping, else as its author or Great Expectations calls it."""
-    detail = check["detail"]
-    if detail["description"]:
-        return str(detail["description"])
-    name, kwargs = f"rule.{detail['reason']}", detail["kwargs"]
-    if text.has(name):
-        return text(name, max_value=kwargs.get("max_value", ""), n=len(kwargs.get("value_set", ())))
-    return str(check["rule"])
-
-
 def _filter_style(objects: int) -> str:
     """Rules that leave only the object whose button is chosen: the filter works without a script."""
     rule = "body:has(#only-{n}:checked) [data-o]:not([data-o='{n}']){{display:none}}"
@@ -119,6 +92,15 @@ def _sum_accounting(objects: Sequence[Mapping[str, Any]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for item in objects:
         total.update({name: n for name, n in item["accounting"].items() if name != "closed"})
+    return total
+
+
+def _gone(objects: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Records that are not there, by what became of them."""
+    total: Counter[str] = Counter()
+    for item in objects:
+        for reason in item["reasons"]:
+            total[reason["state"]] += reason["count"]
     return total
 
 
@@ -137,14 +119,6 @@ def _worst(checks: Sequence[Mapping[str, Any]]) -> str:
     order = ("fail", "could_not_check", "warn", "waived", "pass", "nothing_to_check")
     states = {check["status"] for check in checks}
     return next((state for state in order if state in states), "nothing_to_check")
-
-
-def plain(value: object) -> str:
-    """A value with every character visible: control and direction marks could make a page say something else."""
-    return "".join(
-        f"⟪{ord(char):04X}⟫" if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") else char
-        for char in str(value)
-    )
 
 
 @cache

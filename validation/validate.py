@@ -17,7 +17,8 @@ from migrator.staging.accounting import Accounting, ObjectAccount
 from migrator.staging.engine import Session, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind, Store
-from validation import measures, reasons, uat
+from validation import measures, noticed, uat
+from validation.absent import ABSENT, Reason, find_absent, reasons
 from validation.before import check_before
 from validation.checks import Found, checks, control_checks, rule_checks
 from validation.controls import NO_WAYS, Ways, controls
@@ -25,12 +26,13 @@ from validation.documents import REPORT, SAMPLE, write_documents, write_json
 from validation.expectations import Suite, TotalsBy
 from validation.facts import Heading, ObjectFacts, to_json
 from validation.failing import (
-    FailingFiles,
+    FAILING_RECORDS,
+    Listing,
     differences_query,
     examples,
     rule_query,
     rules_queries,
-    write_failing,
+    write_list,
 )
 from validation.measures import Totals
 from validation.owners import owners
@@ -73,7 +75,9 @@ class ValidationReport:
     html: Path
     xlsx: Path
     json: Path
-    failing: FailingFiles
+    failing: Listing
+    absent: Listing
+    """Every record that is not in the target as a record of its own, with the reason."""
     content: Mapping[str, Any] = field(repr=False)
     """report.json as values."""
 
@@ -134,10 +138,11 @@ def validate(
         decision = decide(found)
         facts = [item for item, _ in done]
         _make_folder(out)
-        failing = write_failing(session, run.failing_queries(facts), out)
+        failing = write_list(session, run.failing_queries(facts), out / "failing", FAILING_RECORDS)
+        absent = write_list(session, [f"FROM {table}" for table in run.absent], out / "missing", ABSENT)
         heading = Heading(
             project, store.ledger.run, clock.now(), clock.monotonic() - started,
-            ", ".join(sorted({mapped.target_system for mapped in objects})), privacy, failing.rows,
+            ", ".join(sorted({mapped.target_system for mapped in objects})), privacy, failing.rows, absent.rows,
         )  # fmt: skip
         earlier = read_earlier(out.parent, out.name, project)
         content = to_json(heading, decision, found, facts, accounting, waivers=waived, earlier=earlier)
@@ -155,6 +160,7 @@ def validate(
         written["xlsx"],
         out / REPORT,
         failing,
+        absent,
         content,
     )
 
@@ -179,6 +185,8 @@ class _Run:
     """Rows of the sample for acceptance, object after object."""
     queries_before: list[str] = field(default_factory=list)
     """Records that fail a rule before the load, as queries."""
+    absent: list[str] = field(default_factory=list)
+    """Tables of the records that are not there, one an object."""
 
     def examine(self, mapped: MappedObject) -> tuple[ObjectFacts, tuple[Check, ...]]:
         """Compare, measure and judge one object."""
@@ -204,11 +212,11 @@ class _Run:
         rehearsed = self._rules_before(mapped, suites)
         facts = ObjectFacts(
             found, judged,
-            reasons.reasons(self.session, self.store, mapped, account, self.privacy),
-            reasons.duplicates(self.session, self.store, mapped),
+            self._reasons(mapped, found.reconciled),
+            noticed.duplicates(self.session, self.store, mapped),
             tuple(measures.distribution(self.session, sides, item.name) for item in measures.choices(sides)),
-            (*reasons.warnings(self.store, mapped), *_told_of(self.scope, found.reconciled)),
-            reasons.counted_warnings(self.session, self.store, mapped),
+            (*noticed.warnings(self.store, mapped), *_told_of(self.scope, found.reconciled)),
+            noticed.counted_warnings(self.session, self.store, mapped),
             tuple(suite.file for suite in suites),
             owners(self.session, self.store, mapped, self.privacy),
             beside,
@@ -237,6 +245,10 @@ class _Run:
             queries.append(differences_query(self.session, mapped, dataset, self.privacy))
             queries += rules_queries(self.session, self.store, mapped, item.rules, self.privacy)
         return queries
+
+    def _reasons(self, mapped: MappedObject, compared: Reconciled) -> tuple[Reason, ...]:
+        self.absent.append(find_absent(self.session, self.store, mapped, compared.dataset, self.privacy))
+        return reasons(self.session, self.absent[-1])
 
     def _rules_before(self, mapped: MappedObject, suites: Sequence[Suite]) -> tuple[Check, ...]:
         if not self.scope.before:

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from validation.messages import Catalogue
 from validation.pictures import CLASSES
-from validation.report import cell_reason, plain, say
 from validation.signoff import Signature
+from validation.words import cell_reason, plain, remedy, say, why
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -42,14 +42,14 @@ class Mark:
 
 def write_workbook(
     path: Path,
-    failing: Path,
+    folder: Path,
     content: Mapping[str, Any],
     *,
     sample: Sequence[Mapping[str, Any]],
     signed: Sequence[Signature],
     text: Catalogue,
 ) -> None:
-    """Write a workbook of report.json's content, the acceptance sample and the list of failing records in bounded memory."""
+    """Write a workbook of report.json's content, the acceptance sample and the lists in `folder`, in bounded memory."""
     from xlsxwriter import Workbook
 
     options = {
@@ -64,8 +64,13 @@ def write_workbook(
         pen.sheet("totals", (20, 24, *[20] * 5, 16), _totals(content, text))
         pen.sheet("links", (20, 24, 24, *[16] * 6, 16), _links(content, text))
         pen.sheet("differences", (20, 24, 26, 14, 14, 18, 36, 30, 30), _differences(content, text))
-        pen.sheet("failing", (18, 34, 26, 40, 22, 34, 34), _failing(failing, content, text))
-        pen.sheet("quarantine", (20, 16, 30, 24, 12, 40, 30), _quarantine(content, text))
+        pen.sheet(
+            "failing", (18, 34, 26, 40, 22, 34, 34), _failing(folder / "failing.parquet", content, text)
+        )
+        pen.sheet("reasons", (20, 16, 12, 24, 60, 60), _reasons(content, text))
+        pen.sheet(
+            "missing", (18, 50, 16, 20, 26, 60, 50, 60), _missing(folder / "missing.parquet", content, text)
+        )
         rows = pen.sheet("uat", (18, 34, 26, 34, 24, 34, 34, 10, 36), _uat(sample, text))
         pen.choices("uat", 7, rows, [text("uat.yes"), text("uat.no")])
         pen.sheet("sign", (30, 30, 30, 24, 40, 68), _sign(content, signed, text))
@@ -234,33 +239,41 @@ def _failing(path: Path, content: Mapping[str, Any], text: Catalogue) -> Iterato
         yield (text("xlsx.cut", n=content["failing"] - MOST_FAILING),)
 
 
-def _quarantine(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
-    yield (
-        text("object"), text("status"), text("reason"), text("field"), text("records"), text("record"), text("value"),
-    )  # fmt: skip
+def _reasons(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
+    names = ("object", "status", "records", "field", "reasons.why", "reasons.todo")
+    yield tuple(text(name) for name in names)
     for item in content["objects"]:
         for reason in item["reasons"]:
-            head = (
-                item["name"],
-                text(f"class.{reason['state']}"),
-                reason["rule"],
-                reason["field"],
-                reason["count"],
-            )
-            for example in reason["examples"] or [{"record": None, "expected": None, "actual": None}]:
-                yield *head, example["record"], example["actual"] or example["expected"]
-        counts = item["owners"]["counts"]
-        for owner, count in counts:
+            yield (
+                item["name"], text(f"class.{reason['state']}"), reason["count"], reason["field"], why(reason, text),
+                remedy(reason, text),
+            )  # fmt: skip
+        for owner, count in item["owners"]["counts"]:
             label = text("owners.nobody") if owner is None else owner
             yield (
                 item["name"],
                 text("class.quarantined"),
-                text("owners.owner"),
-                item["owners"]["field"],
                 count,
-                None,
+                item["owners"]["field"],
+                text("owners.owner"),
                 label,
             )
+
+
+def _missing(path: Path, content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
+    names = ("object", "record", "status", "field", "value", "reasons.why", "reasons.towards", "reasons.todo")
+    yield tuple(text(name) for name in names)
+    if not path.exists():
+        return
+    with pq.ParquetFile(path) as found:
+        rows = (row for batch in found.iter_batches(2000) for row in batch.to_pylist())
+        for row in islice(rows, MOST_FAILING):
+            yield (
+                row["object"], row["record"] or row["place"], text(f"class.{row['state']}"), row["field"], row["value"],
+                why(row, text), row["towards"], remedy(row, text),
+            )  # fmt: skip
+    if content["absent"] > MOST_FAILING:
+        yield (text("xlsx.cut", n=content["absent"] - MOST_FAILING),)
 
 
 def _uat(sample: Sequence[Mapping[str, Any]], text: Catalogue) -> Iterator[Row]:

@@ -6,7 +6,7 @@ query over their datasets, is always current, and has exactly as many records as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +88,16 @@ def warnings(
     yield from _entries(store, session, objects, _warned, only, masked=masked)
 
 
+def quarantined(store: Store, session: Session, obj: MappedObject, hidden: Iterable[str] = ()) -> str:
+    """SQL for what quarantines records of one object: (step, place, record, rule, field, value, message, safe_message, follows).
+
+    `value` and `message` are unmasked; `safe_message` has the values of personal fields, and of those `hidden`, taken out.
+    """
+    return " UNION ALL ".join(_quarantined(store, session, obj, frozenset(hidden))) or _piece(
+        "WHERE false", step="1 extract", rule=_NONE
+    )
+
+
 def _entries(
     store: Store,
     session: Session,
@@ -146,13 +156,15 @@ def _piece(
     )
 
 
-def _quarantined(store: Store, session: Session, obj: MappedObject) -> list[str]:
+def _quarantined(
+    store: Store, session: Session, obj: MappedObject, hidden: frozenset[str] = frozenset()
+) -> list[str]:
     pieces = [*_rejected(store, session, obj), *_issues(store, session, obj, "error")]
     planned = planned_now(store, obj)
     if planned is None:
         return pieces
     pieces.append(_held(store, session, obj, relation(session, planned)))
-    pieces.append(_refused(store, session, obj, relation(session, planned)))
+    pieces.append(_refused(store, session, obj, relation(session, planned), obj.pii | hidden))
     if store.current(Kind.CLUSTERS, obj.name) is not None:
         followers = f"FROM ({disposition(session, store, obj)}) AS d {_places(store, session, obj, 'd')}"
         pieces.append(
@@ -207,14 +219,14 @@ def _told(body: str, alias: str, step: str) -> str:
     )  # fmt: skip
 
 
-def _refused(store: Store, session: Session, obj: MappedObject, planned: str) -> str:
+def _refused(store: Store, session: Session, obj: MappedObject, planned: str, hidden: frozenset[str]) -> str:
     """Rows whose planned values the target refused, with the value of the field it named."""
     crosswalk = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
     values = " ".join(
         f"WHEN {literal(item.name)} THEN CAST(p.{quote(item.name)} AS VARCHAR)" for item in obj.fields
     )
     safe = "x.message"
-    for name in sorted(obj.pii):
+    for name in sorted(hidden):
         text = f"CAST(p.{quote(name)} AS VARCHAR)"
         safe = f"CASE WHEN length({text}) > 1 THEN replace({safe}, {text}, '•••') ELSE {safe} END"
     body = (

@@ -142,7 +142,8 @@ def test_the_workbook_is_inert_and_whole(report: ValidationReport) -> None:
         "links",
         "differences",
         "failing",
-        "quarantine",
+        "reasons",
+        "missing",
         "uat",
         "sign",
     )

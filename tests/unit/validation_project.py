@@ -19,6 +19,7 @@ from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.staging import columns as c
 from migrator.staging.engine import DuckSession, EngineSettings, open_engine
 from migrator.staging.ledger import open_ledger
+from migrator.staging.relation import need_mapped
 from migrator.staging.store import Kind, Store
 
 ISSUES = pa.list_(
@@ -147,10 +148,12 @@ def make_project(folder: Path, accounts: int = 60, contacts: int = 100) -> Proje
     target = FrozenTarget({}, {"customer": arrow_schema(ACCOUNT), "person": arrow_schema(CONTACT)})
     rows = [account_row(number) for number in range(accounts)]
     put_mapped(store, ACCOUNTS, rows)
+    put_planned(store, ACCOUNTS, rows)
     put_loaded(store, ACCOUNTS, [row["legacy_id"] for row in rows])
     target.objects["customer"] = [dict(row) for row in rows]
     people = [contact_row(number, accounts) for number in range(contacts)]
     put_mapped(store, CONTACTS, people)
+    put_planned(store, CONTACTS, people)
     put_loaded(store, CONTACTS, [row["legacy_id"] for row in people])
     target.objects["person"] = [
         {**row, "company": row["company"] and target_id(ACCOUNTS, row["company"].partition(":")[2])}
@@ -187,6 +190,20 @@ def put_mapped(
     building = store.build(kind, mapped.name, "1")
     building.add_table(pa.Table.from_pylist(full, schema=schema))
     building.complete()
+
+
+def put_planned(store: Store, mapped: MappedObject, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A PLAN made of what is mapped now, every row as it was sent."""
+    fields = arrow_schema(mapped.schema)
+    schema = pa.schema(
+        [(c.ID, pa.string()), (c.FINGERPRINT, pa.string()), (c.ACTION, pa.string()), (c.REASON, pa.string()),
+         (c.ISSUES, ISSUES), *fields]
+    )  # fmt: skip
+    own = {c.FINGERPRINT: "1", c.ACTION: "create", c.ISSUES: []}
+    building = store.build(Kind.PLAN, mapped.name, "1")
+    full = [{c.ID: f"crm:{row['legacy_id']}", **own, **row} for row in rows]
+    building.add_table(pa.Table.from_pylist(full, schema=schema))
+    building.complete({"inputs": need_mapped(store, mapped).ids})
 
 
 def put_loaded(store: Store, mapped: MappedObject, keys: Sequence[str]) -> None:

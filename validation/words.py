@@ -1,0 +1,90 @@
+"""What the report says of a finding, a rule or a reason, as sentences in the reader's language."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from validation.messages import Catalogue
+
+
+def say(check: Mapping[str, Any], text: Catalogue) -> str:
+    """A finding in one sentence."""
+    values = {"failed": check["failed"], "checked": check["checked"], "subject": check["subject"]}
+    detail = check["detail"]
+    if check["section"] == "rules":
+        if check["status"] == "could_not_check":
+            return text("check.unchecked", subject=check["subject"] or check["rule"], error=detail["error"])
+        return text("check.rule", **values, text=rule_text(check, text))
+    name = f"check.{check['rule']}"
+    if text.has(name):
+        by = ", ".join(detail.get("by", ()))
+        return text(name, **values, difference=detail.get("difference", ""), by=by)
+    return text("check.cells", **values, reason=cell_reason(check["rule"].partition(".")[2], text))
+
+
+def cell_reason(reason: str, text: Catalogue) -> str:
+    """Why two values differ, in words."""
+    return text(f"cell.{reason}") if text.has(f"cell.{reason}") else reason
+
+
+def rule_text(check: Mapping[str, Any], text: Catalogue) -> str:
+    """What a rule asks for, in words when it follows from the mapping, else as its author or Great Expectations calls it."""
+    detail = check["detail"]
+    if detail["description"]:
+        return str(detail["description"])
+    name, kwargs = f"rule.{detail['reason']}", detail["kwargs"]
+    if text.has(name):
+        return text(name, max_value=kwargs.get("max_value", ""), n=len(kwargs.get("value_set", ())))
+    return str(check["rule"])
+
+
+def why(reason: Mapping[str, Any], text: Catalogue) -> str:
+    """Why records are not in the new system: the rule in words, the nearest family of rules when it has none of its own."""
+    return _why(reason["state"], reason["rule"], text)
+
+
+def _why(state: str, rule: str, text: Catalogue) -> str:
+    kind, _, inner = rule.removeprefix("waits: ").partition(": ")
+    if state == "excluded":
+        return text("reason.excluded", reason=rule)
+    if state == "merged":
+        return text("reason.merged", rule=rule)
+    if rule.startswith("waits: ") and text.has(f"reason.waits.{kind}"):
+        return text(f"reason.waits.{kind}", reason=_why("quarantined", inner, text))
+    return _nearest("reason", rule, text) or rule
+
+
+def remedy(reason: Mapping[str, Any], text: Catalogue) -> str:
+    """What to do about it; '' where nothing is to be done."""
+    state, rule = reason["state"], reason["rule"]
+    match state:
+        case "lost":
+            return text("todo.lost")
+        case "pending":
+            return text("todo.undone" if rule.startswith("not-") else "todo.pending")
+        case "quarantined":
+            return _nearest("todo", rule, text) or text("todo.quarantined")
+        case _:
+            return ""
+
+
+def spoken(reason: Mapping[str, Any], text: Catalogue) -> str:
+    """The system's own words, where ours do not say it all; '' else."""
+    known = text.has(f"reason.{reason['rule']}") and not reason["rule"].startswith("constraint.")
+    return "" if known else str(reason["message"])
+
+
+def _nearest(kind: str, rule: str, text: Catalogue) -> str:
+    family = rule.partition(".")[0]
+    found = next((name for name in (f"{kind}.{rule}", f"{kind}.{family}") if text.has(name)), "")
+    return text(found) if found else ""
+
+
+def plain(value: object) -> str:
+    """A value with every character visible: control and direction marks could make a page say something else."""
+    return "".join(
+        f"⟪{ord(char):04X}⟫" if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") else char
+        for char in str(value)
+    )
