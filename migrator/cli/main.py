@@ -203,6 +203,31 @@ def map_test(
     report.raise_unless_they_hold()
 
 
+@map_app.command("suggest")
+def map_suggest(
+    *,
+    source: Annotated[
+        str, typer.Option("--source", metavar="SYSTEM[/OBJECT]", help="Where records come from.")
+    ] = "",
+    target: Annotated[
+        str, typer.Option("--target", metavar="SYSTEM[/OBJECT]", help="Where records go to.")
+    ] = "",
+    least: Annotated[
+        float, typer.Option("--min", min=0.3, max=1.0, help="Confidence from which a line is proposed.")
+    ] = 0.6,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the proposals as new mapping files; none is overwritten.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Propose mappings from names, labels, types, links and values: each line with its confidence and why."""
+    from migrator.cli.show_suggest import suggested
+    from migrator.commands.suggest import suggest_mappings as call
+
+    report = call(_project(), source=source, target=target, threshold=least, write=write)
+    _answer(as_json, report.to_json, lambda: suggested(report, _stdout))
+
+
 @map_app.command("to-xlsx")
 def map_to_xlsx(
     out: Annotated[Path, typer.Option("--out", help="The workbook to write.")] = Path("mapping.xlsx"),

@@ -40,37 +40,37 @@ def write_mapping(
     key = fields.get(schema.key, "record_id")
     lines = [
         MODELINE,
-        *_comment(schema.label),
-        f"mapping: {_scalar(name)}",
-        f"target: {{system: {_scalar(target)}, object: {_scalar(name)}, key: {_scalar(key)}}}",
-        f"source: {{system: {_scalar(source)}, object: {_scalar(schema.name)}{_key_of(schema)}}}",
+        *comment(schema.label),
+        f"mapping: {scalar(name)}",
+        f"target: {{system: {scalar(target)}, object: {scalar(name)}, key: {scalar(key)}}}",
+        f"source: {{system: {scalar(source)}, object: {scalar(schema.name)}{_key_of(schema)}}}",
         "fields:",
     ]
     if not schema.key:
         lines.append("  record_id: {record_id: true}  # the source has no key: SOURCE:ROW stands for it")
-    lines.extend(f"  {_scalar(fields[item.name])}: {_rule(item, schema, linked)}" for item in schema.fields)
+    lines.extend(f"  {scalar(fields[item.name])}: {_rule(item, schema, linked)}" for item in schema.fields)
     return "\n".join(lines) + "\n"
 
 
 def _key_of(schema: ObjectSchema) -> str:
-    return f", key: {_scalar(schema.key)}" if schema.key else ""
+    return f", key: {scalar(schema.key)}" if schema.key else ""
 
 
 def _rule(item: FieldSchema, schema: ObjectSchema, names: Mapping[str, str]) -> str:
-    parts = [f"from: {_scalar(item.name)}"]
+    parts = [f"from: {scalar(item.name)}"]
     linked = [names[name] for name in item.references if name in names] if _is_link(item, schema) else []
     complete = linked and len(linked) == len(item.references)
     if complete:
         parts.append(
-            f"lookup: {_scalar(linked[0]) if len(linked) == 1 else '[' + ', '.join(map(_scalar, linked)) + ']'}"
+            f"lookup: {scalar(linked[0]) if len(linked) == 1 else '[' + ', '.join(map(scalar, linked)) + ']'}"
         )
         parts.append("missing: null" if not item.required else "missing: quarantine")
     else:
-        parts.append(f"type: {_scalar(str(_kind(item, schema)))}")
+        parts.append(f"type: {scalar(str(_kind(item, schema)))}")
     if item.pii:
-        parts.append(f"pii: {_scalar(item.pii)}")
+        parts.append(f"pii: {scalar(item.pii)}")
     label = item.label if item.label != item.name else ""
-    return "{" + ", ".join(parts) + "}" + "".join(f"  {line}" for line in _comment(label))
+    return "{" + ", ".join(parts) + "}" + "".join(f"  {line}" for line in comment(label))
 
 
 def _is_link(item: FieldSchema, schema: ObjectSchema) -> bool:
@@ -85,7 +85,8 @@ def _kind(item: FieldSchema, schema: ObjectSchema) -> Kind:
     return Kind(kind.type, length, kind.precision, kind.scale) if kind.type in TEXTUAL else kind
 
 
-def _comment(text: str) -> list[str]:
+def comment(text: str) -> list[str]:
+    """The text as a YAML comment of one line; nothing for a blank text."""
     shown = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return [f"# {shown}"] if shown else []
 
@@ -116,7 +117,7 @@ def _fit(word: str, size: int) -> str:
     return word.encode()[:size].decode(errors="ignore")
 
 
-def _scalar(text: str) -> str:
+def scalar(text: str) -> str:
     """The text as a YAML scalar: plain where that is safe for every reader, else in double quotes."""
     if _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS:
         return text

@@ -1,0 +1,207 @@
+"""A mapping proposed for two objects: for each target field the column that fits best, how sure, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
+from migrator.mapping.suggest_assign import assign
+from migrator.mapping.suggest_facts import ColumnFacts
+from migrator.mapping.suggest_score import ReadField, Scored, read_object, score
+from migrator.mapping.suggest_values import CHOICES, SuggestedValues, suggest_values
+from migrator.mapping.suggest_words import Lexicon
+
+THRESHOLD = 0.6
+"""Confidence from which a line is proposed; set on the benchmark (tests/bench/suggest.py)."""
+_WORTH_TELLING = 0.3
+"""Below that, a candidate is not even shown."""
+_CLOSE = 0.05
+"""A second candidate so near to the first is a question for a person."""
+_SHOWN = 3
+_KEYS = frozenset({"external id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A source column as a candidate for a field."""
+
+    column: FieldSchema
+    confidence: float
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is proposed for one target field."""
+
+    target: FieldSchema
+    chosen: Candidate | None
+    """The column proposed; None when nothing reaches the threshold."""
+    others: tuple[Candidate, ...]
+    """What came next, best first; without a proposal, what came nearest to one."""
+    question: str = ""
+    """What a person must decide; empty when nothing."""
+    values: SuggestedValues | None = None
+
+    @property
+    def ranked(self) -> tuple[Candidate, ...]:
+        """All candidates told, the best first."""
+        return ((self.chosen,) if self.chosen else ()) + self.others
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A proposed mapping of one source object to one target object."""
+
+    source: ObjectSchema
+    target: ObjectSchema
+    threshold: float
+    key: FieldSchema | None
+    """The target field that is to carry the external key."""
+    lines: tuple[Line, ...]
+    """In the target's order, without its key and its read-only fields."""
+    unused: tuple[FieldSchema, ...]
+    """Source columns that go nowhere yet."""
+    read_only: tuple[FieldSchema, ...] = ()
+    facts: Mapping[str, ColumnFacts] = field(default_factory=dict)
+    """Of the source's columns, where data was there to look at."""
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Target field → source column, as proposed."""
+        return {line.target.name: line.chosen.column.name for line in self.lines if line.chosen}
+
+    @property
+    def uncovered(self) -> tuple[str, ...]:
+        """Required target fields for which nothing is proposed."""
+        return tuple(line.target.name for line in self.lines if line.target.required and not line.chosen)
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "source": self.source.name,
+            "target": self.target.name,
+            "threshold": self.threshold,
+            "key": self.key.name if self.key else None,
+            "lines": [_line_to_json(line) for line in self.lines],
+            "unused_columns": [item.name for item in self.unused],
+            "read_only_fields": [item.name for item in self.read_only],
+            "required_without_a_source": list(self.uncovered),
+        }
+
+
+def _line_to_json(line: Line) -> dict[str, Any]:
+    values = None
+    if line.values is not None and line.values.needed:
+        values = {"map": dict(line.values.entries), "open": list(line.values.open)}
+    return {
+        "target": line.target.name,
+        "required": line.target.required,
+        "source": line.chosen.column.name if line.chosen else None,
+        "confidence": line.chosen.confidence if line.chosen else None,
+        "evidence": list(line.chosen.evidence) if line.chosen else [],
+        "question": line.question or None,
+        "values": values,
+        "others": [
+            {"source": item.column.name, "confidence": item.confidence, "evidence": list(item.evidence)}
+            for item in line.others
+        ],
+    }
+
+
+def suggest(
+    lexicon: Lexicon,
+    source: ObjectSchema,
+    target: ObjectSchema,
+    *,
+    seen: Mapping[str, ColumnFacts] | None = None,
+    there: Mapping[str, ColumnFacts] | None = None,
+    threshold: float = THRESHOLD,
+) -> Suggestion:
+    """Propose a mapping of `source` to `target`; `seen` and `there` are facts of their staged columns, where known.
+
+    Each column goes to at most one field. Keys are left out on both sides: the target's is filled with the record id.
+    """
+    mine, theirs = read_object(lexicon, source, seen), read_object(lexicon, target, there)
+    key = _key(target, theirs)
+    wanted = [item for item in theirs.values() if not item.schema.read_only and item.schema is not key]
+    given = [item for item in mine.values() if item.schema.name != source.key]
+    scores = _scores(given, wanted)
+    pairs = {pair: found.confidence for pair, found in scores.items() if found.confidence >= threshold}
+    chosen = assign(pairs) if pairs else {}
+    lines = tuple(_line(lexicon, item, mine, scores, chosen.get(item.schema.name)) for item in wanted)
+    used = set(chosen.values())
+    return Suggestion(
+        source,
+        target,
+        threshold,
+        key,
+        lines,
+        tuple(item.schema for item in given if item.schema.name not in used),
+        tuple(item.schema for item in theirs.values() if item.schema.read_only and item.schema is not key),
+        seen or {},
+    )
+
+
+def _scores(given: Iterable[ReadField], wanted: Sequence[ReadField]) -> dict[tuple[str, str], Scored]:
+    found: dict[tuple[str, str], Scored] = {}
+    for column in given:
+        for item in wanted:
+            scored = score(column, item)
+            if scored.confidence >= _WORTH_TELLING:
+                found[column.schema.name, item.schema.name] = scored
+    return found
+
+
+def _line(
+    lexicon: Lexicon,
+    item: ReadField,
+    mine: Mapping[str, ReadField],
+    scores: Mapping[tuple[str, str], Scored],
+    chosen: str | None,
+) -> Line:
+    name = item.schema.name
+    ranked = sorted(
+        (
+            Candidate(mine[column].schema, found.confidence, found.evidence)
+            for (column, target), found in scores.items()
+            if target == name
+        ),
+        key=lambda candidate: -candidate.confidence,
+    )
+    best = next((candidate for candidate in ranked if candidate.column.name == chosen), None)
+    others = tuple(candidate for candidate in ranked if candidate is not best)[:_SHOWN]
+    if best is None:
+        return Line(item.schema, None, others)
+    values = None
+    if item.schema.type in CHOICES:
+        values = suggest_values(lexicon, best.column, mine[best.column.name].facts, item.schema)
+    return Line(item.schema, best, others, _question(best, others, values), values)
+
+
+def _question(best: Candidate, others: Sequence[Candidate], values: SuggestedValues | None) -> str:
+    near = [item.column.name for item in others if item.confidence > best.confidence - _CLOSE]
+    if near:
+        return f"or is it {' or '.join(near)}?"
+    if values is not None and values.open:
+        return f"which values are {', '.join(repr(value) for value in values.open[:8])}?"
+    return ""
+
+
+def _key(target: ObjectSchema, fields: Mapping[str, ReadField]) -> FieldSchema | None:
+    """The field for the external key: one made for that, else the target's own key where it can be written, else a unique text."""
+    texts = [item for item in fields.values() if not item.schema.read_only and _is_text(item.schema)]
+    made = [item for item in texts if not item.senses.isdisjoint(_KEYS)]
+    chosen = next((item for item in made if item.schema.unique), made[0] if made else None)
+    if chosen is not None:
+        return chosen.schema
+    own = target.field(target.key)
+    if own is not None and not own.read_only:
+        return own
+    return next((item.schema for item in texts if item.schema.unique), own)
+
+
+def _is_text(item: FieldSchema) -> bool:
+    return item.type in (FieldType.STRING, FieldType.TEXT, FieldType.ID)
