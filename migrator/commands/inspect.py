@@ -231,9 +231,11 @@ def _how(field: BoundField) -> str:
             first = "record id"
     steps = [first, *field.clean]
     if field.values is not None:
-        steps.append("value map")
+        by = f" by {field.values_by.name}" if field.values_by is not None else ""
+        steps.append(f"value map{by}")
     if field.lookup:
-        steps.append("look-up " + ", ".join(target.mapping for target in field.lookup))
+        by = f" by {field.lookup_by.name}" if field.lookup_by is not None else ""
+        steps.append("look-up " + ", ".join(target.mapping for target in field.lookup) + by)
     return ", ".join(steps)
 
 

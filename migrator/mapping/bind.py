@@ -274,5 +274,10 @@ def _check_recency(scope: Scope, mapping: ObjectMapping, name: str, fields: Sequ
 
 
 def _fingerprint(mapping: ObjectMapping, columns: Sequence[tuple[FieldSchema, list[BoundField]]]) -> str:
-    maps = [cell.values.entries for _, cells in columns for cell in cells if cell.values is not None]
+    maps = [
+        (cell.values.entries, cell.values.types)
+        for _, cells in columns
+        for cell in cells
+        if cell.values is not None
+    ]
     return fingerprint(mapping.rule.model_dump(mode="json"), maps, [repr(schema) for schema, _ in columns])

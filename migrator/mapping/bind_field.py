@@ -11,15 +11,16 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, ProjectError
 from migrator.core.mapped import Missing
 from migrator.core.schema import FieldSchema, FieldType
+from migrator.mapping.bind_values import bind_values
 from migrator.mapping.bound import BoundField, Column, Constant, Input, LookupTarget, RecordId
 from migrator.mapping.constants import fits
 from migrator.mapping.expressions import offset_place, parse_formula
 from migrator.mapping.kinds import TEXTUAL, Kind, kind_of, parse_kind
-from migrator.mapping.links import bind_lookup
+from migrator.mapping.links import bind_lookup, bind_lookup_type
 from migrator.mapping.model import Policy
 from migrator.mapping.parse import INPUTS, FieldInput, ObjectMapping
 from migrator.mapping.scope import Scope, SourceView
-from migrator.mapping.values import ValueMap, read_values
+from migrator.mapping.values import ValueMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class BoundInput:
 
     input: Input
     values: ValueMap | None = None
+    values_by: Column | None = None
     lookup: tuple[LookupTarget, ...] = ()
+    lookup_by: Column | None = None
     declared: bool = True
     """False: this source says nothing of the field, which stays empty for it."""
 
@@ -49,9 +52,9 @@ def bind_field(scope: Scope, mapping: ObjectMapping, view: SourceView, item: Fie
         return _EMPTY
     _check_companions(scope, mapping, item)
     found = _input(scope, mapping, view, item, given[0])
-    values = _values(scope, mapping, view, item) if rule.values is not None else None
+    values, values_by = bind_values(scope, mapping, view, item)
     lookup = bind_lookup(scope, mapping, view, item) if rule.lookup else ()
-    return BoundInput(found, values, lookup)
+    return BoundInput(found, values, values_by, lookup, bind_lookup_type(scope, mapping, view, item))
 
 
 def _wrong_inputs(
@@ -121,20 +124,6 @@ def _input(scope: Scope, mapping: ObjectMapping, view: SourceView, item: FieldIn
             return Constant(rule.value)
         case _:
             return RecordId()
-
-
-def _values(scope: Scope, mapping: ObjectMapping, view: SourceView, item: FieldInput) -> ValueMap | None:
-    written = item.rule.values
-    if written is None:
-        return None
-    if not written.file:
-        name = f"{mapping.name}/{view.named.name}/{item.name}"
-        return ValueMap(name, tuple(written.inline.items()))
-    try:
-        return read_values(written.file, mapping.project, mapping.at(*item.path("values")))
-    except ProjectError as error:
-        scope.problems.extend(error.problems)
-        return None
 
 
 def decide_kind(
@@ -238,9 +227,11 @@ def settle(
         place=mapping.document.locate_key(item.base),
         clean=rule.clean,
         values=found.values,
+        values_by=found.values_by,
         unmapped=Policy(rule.unmapped.policy),
         unmapped_text=rule.unmapped.text,
         lookup=found.lookup,
+        lookup_by=found.lookup_by,
         missing=Missing(rule.missing.policy),
         missing_text=rule.missing.text or "",
         default=rule.default,

@@ -89,6 +89,8 @@ class LookupTarget:
     """Column whose value names the record; None when it is `match` itself."""
     shared: bool = False
     """Another target of the same link reads the same staged object: only rows that this mapping keeps count."""
+    types: tuple[str, ...] = ()
+    """What the link's type column holds for these records; empty when no column tells."""
 
     @property
     def by_key(self) -> bool:
@@ -106,9 +108,13 @@ class BoundField:
     place: Location
     clean: tuple[str, ...] = ()
     values: ValueMap | None = None
+    values_by: Column | None = None
+    """The column that tells which record type's value map holds; None when there is one for all."""
     unmapped: Policy = Policy.QUARANTINE
     unmapped_text: str | None = None
     lookup: tuple[LookupTarget, ...] = ()
+    lookup_by: Column | None = None
+    """The column that tells which target a link means; None when the link's value alone decides."""
     missing: Missing = Missing.QUARANTINE
     missing_text: str = ""
     default: str | None = None
@@ -121,6 +127,19 @@ class BoundField:
     def name(self) -> str:
         """Name of the target field."""
         return self.target.name
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the source that it reads."""
+        match self.input:
+            case Column() as column:
+                read: tuple[Column, ...] = (column,)
+            case Formula(operands=operands):
+                read = operands
+            case _:
+                read = ()
+        beside = (item for item in (self.values_by, self.lookup_by) if item is not None)
+        return tuple(dict.fromkeys((*read, *beside)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -11,13 +12,13 @@ from migrator.core.schema import FieldType
 from migrator.mapping.bound import BoundField, Column, Constant, Formula, RecordId
 from migrator.mapping.casts import FIRST_INSTANT, LAST_INSTANT, cast_text
 from migrator.mapping.columns import filled, text_of, typed
-from migrator.mapping.compile_lookup import count_of, default_of, joins_of, record_of
+from migrator.mapping.compile_lookup import count_of, default_of, joins_of, record_of, type_name
 from migrator.mapping.compile_source import tried
 from migrator.mapping.issues import Check
 from migrator.mapping.kinds import FREE_TEXT, TEXTUAL, engine_type
 from migrator.mapping.model import Policy
 from migrator.mapping.transforms import clean
-from migrator.mapping.values import ValueMap
+from migrator.mapping.values import TYPE, ValueMap
 from migrator.staging.columns import ID
 from migrator.staging.engine import literal, quote
 
@@ -159,6 +160,8 @@ def _map_values(bound: BoundField, steps: FieldSteps, text: str) -> str:
         return text
     blank_known = any(old == "" for old, _ in bound.values.entries)
     steps.cleaned.append((_given(bound), text if blank_known else f"nullif({text}, '')"))
+    if bound.values_by is not None:
+        steps.cleaned.append((_record_type(bound), _own_type(bound.values_by, bound.values)))
     each = bound.kind.type is FieldType.MULTI_PICKLIST
     found, value = _map_each(bound, bound.values) if each else _map_one(bound, bound.values, steps)
     steps.looked_up.append((f"__mapped {bound.name}", found))
@@ -188,7 +191,8 @@ def _unmapped(bound: BoundField, given: str) -> str:
 
 def _map_one(bound: BoundField, values: ValueMap, steps: FieldSteps) -> tuple[str, str]:
     alias, given = quote(f"map {bound.name}"), f"step.{quote(_given(bound))}"
-    steps.joins.append(f'LEFT JOIN {quote(values.relation)} AS {alias} ON {given} = {alias}."source"')
+    chosen = f" AND {alias}.{quote(TYPE)} = step.{quote(_record_type(bound))}" if values.types else ""
+    steps.joins.append(f'LEFT JOIN {quote(values.relation)} AS {alias} ON {given} = {alias}."source"{chosen}')
     found = f'{alias}."source" IS NOT NULL'
     return (
         found,
@@ -198,9 +202,15 @@ def _map_one(bound: BoundField, values: ValueMap, steps: FieldSteps) -> tuple[st
 
 def _map_each(bound: BoundField, values: ValueMap) -> tuple[str, str]:
     """Several values in one text, joined with ';': each is mapped, those mapped to null go."""
-    old = ", ".join(literal(item) for item, _ in values.entries)
-    new = ", ".join(literal(item) for _, item in values.entries)
-    table = f"MAP([{old}], CAST([{new}] AS TEXT[]))"
+    table = _map_of(values.entries)
+    if values.types:
+        own = " ".join(
+            f"WHEN {literal(name)} THEN {_map_of(values.of_type(name))}" for name in values.known_types
+        )
+        other = f"ELSE {_map_of(values.of_type(''))} END"
+        table = (
+            f"CASE step.{quote(_record_type(bound))} {own} {other}" if own else _map_of(values.of_type(""))
+        )
     parts = f"list_transform(string_split(step.{quote(_given(bound))}, ';'), lambda part: trim(part))"
     found = f"coalesce(len(list_filter({parts}, lambda part: NOT map_contains({table}, part))) = 0, FALSE)"
     one = f"CASE WHEN map_contains({table}, part) THEN {table}[part] ELSE {_unmapped(bound, 'part')} END"
@@ -208,10 +218,28 @@ def _map_each(bound: BoundField, values: ValueMap) -> tuple[str, str]:
     return found, f"nullif(array_to_string({mapped}, ';'), '')"
 
 
+def _map_of(entries: Sequence[tuple[str, str | None]]) -> str:
+    old = ", ".join(literal(item) for item, _ in entries)
+    new = ", ".join(literal(item) for _, item in entries)
+    return f"MAP(CAST([{old}] AS TEXT[]), CAST([{new}] AS TEXT[]))"
+
+
+def _record_type(bound: BoundField) -> str:
+    """Column that holds the record type whose value map holds; '' for types that have none of their own."""
+    return f"__record_type {bound.name}"
+
+
+def _own_type(column: Column, values: ValueMap) -> str:
+    own, text = ", ".join(map(literal, values.known_types)), text_of(column)
+    return f"CASE WHEN {text} IN ({own}) THEN {text} ELSE '' END" if own else "''"
+
+
 def _link(bound: BoundField, steps: FieldSteps, text: str) -> None:
     """The record a link points to; a value map before it changes keys (one user for another, for example)."""
     held = _with_default(bound, f"nullif({text}, '')")
     name = f"__linked {bound.name}"
+    if bound.lookup_by is not None:
+        steps.cleaned.append((type_name(bound), text_of(bound.lookup_by)))
     if bound.values is not None:
         steps.looked_up.append((name, held))
         steps.joins.extend(joins_of(bound, held))
@@ -231,7 +259,8 @@ def _link(bound: BoundField, steps: FieldSteps, text: str) -> None:
     known = " or ".join(dict.fromkeys(target.mapping for target in bound.lookup))
     missing = f"{given} IS NOT NULL AND {found} = 0"
     severity = Severity.ERROR if bound.missing is Missing.QUARANTINE else Severity.WARNING
-    message = f"no {known} with this key is in the source"
+    typed = " of this type" if bound.lookup_by is not None else ""
+    message = f"no {known} with this key{typed} is in the source"
     steps.checks.append(Check(missing, bound.name, "lookup.missing", given, message, severity))
     several = f"{given} IS NOT NULL AND {found} > 1"
     steps.checks.append(Check(several, bound.name, "lookup.ambiguous", given, f"more than one {known} fits"))

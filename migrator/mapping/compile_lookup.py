@@ -54,11 +54,23 @@ def _keys(target: LookupTarget, relation: str, unless: str = "") -> str:
 
 
 def joins_of(field: BoundField, given: str) -> list[str]:
-    """LEFT JOINs of a link to the keys it may hold."""
+    """LEFT JOINs of a link to the keys it may hold; where a column tells the type, to those of that type."""
     return [
         f'LEFT JOIN {quote(keys_name(target))} AS {_alias(field, number)} ON {given} = {_alias(field, number)}."match"'
+        + _of_type(field, target)
         for number, target in enumerate(field.lookup, start=1)
     ]
+
+
+def type_name(field: BoundField) -> str:
+    """Column that holds the type of the record a link points to."""
+    return f"__type {field.name}"
+
+
+def _of_type(field: BoundField, target: LookupTarget) -> str:
+    if field.lookup_by is None:
+        return ""
+    return f" AND step.{quote(type_name(field))} IN ({', '.join(map(literal, target.types))})"
 
 
 def _alias(field: BoundField, number: int) -> str:

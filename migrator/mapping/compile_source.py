@@ -99,8 +99,8 @@ def _operands(source: BoundSource) -> list[Column]:
 
 
 def _columns_read(source: BoundSource) -> list[Column]:
-    direct = [field.input for field in source.fields if isinstance(field.input, Column)]
-    return [*([source.key] if source.key else []), *direct, *_operands(source)]
+    read = [column for field in source.fields for column in field.columns]
+    return [*([source.key] if source.key else []), *read, *_operands(source)]
 
 
 def _lost_text(column: Column) -> str:

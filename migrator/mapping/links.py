@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Location
-from migrator.mapping.bound import LookupTarget
+from migrator.mapping.bound import Column, LookupTarget
+from migrator.mapping.model_by import LookupByType, lookup_entries
 from migrator.mapping.parse import FieldInput, ObjectMapping
 from migrator.mapping.scope import Scope, SourceView
 
@@ -15,17 +17,30 @@ def bind_lookup(
     scope: Scope, mapping: ObjectMapping, view: SourceView, item: FieldInput
 ) -> tuple[LookupTarget, ...]:
     """The targets of a field's lookup seen from one source; problems go to the scope."""
-    found = []
-    for position, written in enumerate(item.rule.lookup):
-        place = mapping.at(*item.path("lookup"), position)
-        target = _target(scope, view, item, written, place)
+    found: dict[str, LookupTarget] = {}
+    for entry in lookup_entries(item.rule.lookup):
+        place = mapping.at(*item.path("lookup"), entry.at)
+        target = _target(scope, view, item, entry.mapping, place)
         if target is not None:
-            found.append(target)
-    shared = Counter(target.source.staged for target in found)
-    return tuple(
-        LookupTarget(one.mapping, one.source, one.match, one.key, shared=shared[one.source.staged] > 1)
-        for one in found
-    )
+            known = found.get(entry.mapping, target)
+            types = known.types if entry.type is None else (*known.types, entry.type)
+            found[entry.mapping] = replace(known, types=types)
+    shared = Counter(target.source.staged for target in found.values())
+    return tuple(replace(one, shared=shared[one.source.staged] > 1) for one in found.values())
+
+
+def bind_lookup_type(
+    scope: Scope, mapping: ObjectMapping, view: SourceView, item: FieldInput
+) -> Column | None:
+    """The column that tells which target of a lookup is meant; a problem goes to the scope."""
+    lookup = item.rule.lookup
+    if not isinstance(lookup, LookupByType):
+        return None
+    if lookup.type not in view.columns:
+        place = mapping.at(*item.path("lookup"), "type")
+        hint = did_you_mean(lookup.type, view.columns, noun="columns")
+        scope.error(place, f"{view.mapped.staged} has no column {lookup.type!r}", hint)
+    return view.columns.get(lookup.type)
 
 
 def _target(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Problem
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
-from migrator.mapping.bound import BoundField, BoundMapping, Column, Formula
+from migrator.mapping.bound import BoundField, BoundMapping, Column
 from migrator.mapping.hidden_losses import Fills, Seen, goes_back, hidden, is_created, unknown_fills, warning
 from migrator.mapping.kinds import TEXTUAL, Kind, kind_of
 from migrator.mapping.model import Policy
@@ -235,10 +235,9 @@ def _used_columns(staged: str, scope: Scope, item: BoundMapping) -> set[str]:
         if source.source.staged != staged:
             continue
         used |= {source.key.name} if source.key else set()
-        formulas = [field.input for field in source.fields if isinstance(field.input, Formula)]
-        formulas += [formula for formula, _ in source.exclude] + ([source.where] if source.where else [])
+        formulas = [formula for formula, _ in source.exclude] + ([source.where] if source.where else [])
         used |= {column.name for formula in formulas for column in formula.operands}
-        used |= {field.input.name for field in source.fields if isinstance(field.input, Column)}
+        used |= {column.name for field in source.fields for column in field.columns}
     used |= _used_elsewhere(staged, scope, item.name)
     return used
 

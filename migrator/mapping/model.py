@@ -13,14 +13,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from migrator.core.document import did_you_mean
 from migrator.core.mapped import Normaliser, Survivorship
@@ -28,15 +25,10 @@ from migrator.core.schema import FieldType
 from migrator.mapping.dates import check_format
 from migrator.mapping.issues import RULES
 from migrator.mapping.kinds import parse_kind
+from migrator.mapping.model_base import SCALAR, Name, Strict, problem
+from migrator.mapping.model_by import LookupRule, ValueMap
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.warnings import WARNINGS
-
-_NAME = re.compile(r"[^\W\d_][\w-]*")
-
-
-def problem(message: str, hint: str = "") -> PydanticCustomError:
-    """A problem in our own words; `parse` shows its hint."""
-    return PydanticCustomError("mapping", "{message}", {"message": message, "hint": hint})
 
 
 class Policy(Enum):
@@ -46,12 +38,6 @@ class Policy(Enum):
     NULL = "null"
     KEEP = "keep"
     DEFAULT = "default"
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise problem(f"{value!r} cannot be a name here", "letters, digits, - and _; a letter first")
-    return value
 
 
 def _column(value: str) -> str:
@@ -97,15 +83,6 @@ def _format(value: str) -> str:
     return value
 
 
-def _lookup(value: str) -> str:
-    name, dot, source = value.partition(".")
-    if not _NAME.fullmatch(name) or (dot and not _NAME.fullmatch(source)):
-        raise problem(
-            f"{value!r} is not a mapping", "write MAPPING, or MAPPING.SOURCE when it has several sources"
-        )
-    return value
-
-
 def _region(value: str) -> str:
     if not re.fullmatch(r"[A-Z]{2}", value):
         raise problem(f"{value!r} is not a country", "two capital letters, for example CN, US or DE")
@@ -136,26 +113,20 @@ def _choice(words: tuple[str, ...]) -> BeforeValidator:
 def _choice_schema(words: tuple[str, ...]) -> WithJsonSchema:
     default = {
         "type": "object",
-        "properties": {"default": _SCALAR},
+        "properties": {"default": SCALAR},
         "required": ["default"],
         "additionalProperties": False,
     }
     return WithJsonSchema({"anyOf": [{"enum": [*words, None]}, default]})
 
 
-_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
-Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 TargetField: TypeAlias = Annotated[str, AfterValidator(_column)]
-Scalar: TypeAlias = Annotated[str, WithJsonSchema(_SCALAR)]
+Scalar: TypeAlias = Annotated[str, WithJsonSchema(SCALAR)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Fallback(_Strict):
+class Fallback(Strict):
     """A policy word, with the text that goes with 'default'."""
 
     policy: str
@@ -172,33 +143,6 @@ Missing: TypeAlias = Annotated[
 ]
 
 
-def _values(value: object) -> object:
-    if isinstance(value, str):
-        return {"file": value}
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if item is not None and not isinstance(item, str):
-                raise problem(
-                    f"the value map gives no plain value for {key!r}", "write 'old': 'new' (or null)"
-                )
-        return {"inline": dict(value)}
-    raise problem("this is not a value map", "write {old: new, …} or the path of a CSV file in the project")
-
-
-class Values(_Strict):
-    """A value map: inline, or a CSV file inside the project."""
-
-    file: str = ""
-    inline: dict[str, str | None] = Field(default_factory=dict)
-
-
-ValueMap: TypeAlias = Annotated[
-    Values,
-    BeforeValidator(_values),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": _SCALAR}]}),
-]
-
-
 STATUSES = ("open", "agreed", "blocked")
 
 
@@ -208,7 +152,7 @@ def _status(value: object) -> object:
     return value
 
 
-class Review(_Strict):
+class Review(Strict):
     """What people agreed on a field; changes nothing of what the mapping does."""
 
     status: Annotated[
@@ -220,7 +164,7 @@ class Review(_Strict):
     question: Annotated[str | None, Field(description="What is still to be answered.")] = None
 
 
-class FieldRule(_Strict):
+class FieldRule(Strict):
     """How one target field gets its value."""
 
     from_: Annotated[
@@ -243,18 +187,19 @@ class FieldRule(_Strict):
     ] = ()
     values: Annotated[
         ValueMap | None,
-        Field(description="Value map: {old: new}, or a CSV file with columns source and target."),
+        Field(
+            description="Value map: {old: new}, a CSV file with columns source and target, or {by: COLUMN, maps: …}."
+        ),
     ] = None
     unmapped: Annotated[
         Unmapped,
         Field(description="A value not in the map: quarantine (the default), null, keep, or {default: X}."),
     ] = _QUARANTINE
     lookup: Annotated[
-        tuple[Annotated[str, AfterValidator(_lookup)], ...],
-        BeforeValidator(_listed),
-        WithJsonSchema(_NAMES),
+        LookupRule,
         Field(
-            description="Mapping(s) the linked record belongs to; MAPPING.SOURCE when it has several of one system."
+            description="Mapping(s) the linked record belongs to; MAPPING.SOURCE when it has several of one system; "
+            "{type: COLUMN, TYPE: MAPPING} when a column tells."
         ),
     ] = ()
     by: Annotated[
@@ -306,14 +251,14 @@ class FieldRule(_Strict):
     """Excluded from dumps: a fingerprint is of what a mapping does, and no row is mapped anew for a signature."""
 
 
-class Exclusion(_Strict):
+class Exclusion(Strict):
     """Rows that do not move, with the reason that the accounting shows."""
 
     when: Annotated[str, Field(description="SQL condition over source columns.")]
     reason: Annotated[str, Field(min_length=1, description="Why such rows do not move.")]
 
 
-class SourceRule(_Strict):
+class SourceRule(Strict):
     """One source of an object."""
 
     system: Annotated[
@@ -338,7 +283,7 @@ class SourceRule(_Strict):
     ] = Field(default_factory=dict)
 
 
-class TargetRule(_Strict):
+class TargetRule(Strict):
     """Where the records go."""
 
     system: Annotated[Name, Field(description="System in migration.yaml.")]
@@ -346,7 +291,7 @@ class TargetRule(_Strict):
     key: Annotated[TargetField, Field(description="Target field that carries the unique external key.")]
 
 
-class DedupeRule(_Strict):
+class DedupeRule(Strict):
     """How duplicates are found, and what survives."""
 
     keys: Annotated[
@@ -419,11 +364,11 @@ class SyncRule(_Strict):
 
 
 TestRow: TypeAlias = Annotated[
-    dict[str, str | None], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})
+    dict[str, str | None], WithJsonSchema({"type": "object", "additionalProperties": SCALAR})
 ]
 
 
-class MappingTest(_Strict):
+class MappingTest(Strict):
     """Rows in, rows out: run by `migrator map test` through the query that the mapping is compiled to."""
 
     name: Annotated[str, Field(min_length=1, description="What the test shows, in a sentence.")]
@@ -453,7 +398,7 @@ class MappingTest(_Strict):
         return self
 
 
-class MappingRule(_Strict):
+class MappingRule(Strict):
     """One mapping: everything about one object of the target."""
 
     mapping: Annotated[

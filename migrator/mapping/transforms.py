@@ -47,6 +47,38 @@ def _strip_html() -> str:
     return _TRIM.replace("$x", found)
 
 
+def _check_letters(ident: str) -> str:
+    """The three characters that tell which of the first fifteen of a Salesforce id are capital letters, five by each."""
+
+    def letter(start: int) -> str:
+        bits = (
+            f"CASE WHEN substr({ident}, {start + place + 1}, 1) BETWEEN 'A' AND 'Z' THEN {1 << place} ELSE 0 END"
+            for place in range(5)
+        )
+        return f"substr('ABCDEFGHIJKLMNOPQRSTUVWXYZ012345', 1 + {' + '.join(bits)}, 1)"
+
+    return f"concat({', '.join(letter(start) for start in (0, 5, 10))})"
+
+
+_GUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b"
+_PREFIX = "^(?:[0-9][0-9A-Za-z]{2}|[a-z](?:[0-9][0-9A-Za-z]|[0-9A-Za-z][0-9]))"
+"""How the three characters begin that name a Salesforce object."""
+
+
+def _find_id() -> str:
+    """Percent signs of URLs are no part of an id; a serial number of fifteen digits is none, nor is a word of fifteen letters."""
+    plain, pattern = _replaced("$x", "%[0-9A-Fa-f]{2}", "' '"), _text(_GUID + "|[0-9A-Za-z]{15,}")
+    words = f"regexp_extract_all({plain}, {pattern})"
+    letters, shaped = _check_letters("word"), f"regexp_matches(word, {_text(_PREFIX)})"
+    short = f"length(word) = 15 AND {shaped} AND regexp_matches(word, '^...[0-9]*[A-Za-z]')"
+    long = f"length(word) = 18 AND {shaped} AND upper(right(word, 3)) = {letters}"
+    found = (
+        f"CASE WHEN contains(word, '-') THEN lower(word) WHEN {short} OR {long} "
+        f"THEN concat(left(word, 15), {letters}) END"
+    )
+    return f"list_filter(list_transform({words}, lambda word: {found}), lambda word: word IS NOT NULL)[1]"
+
+
 _TRIM = _replaced("$x", f"^{SPACE}+|{SPACE}+$", "''")
 
 VERBS: Mapping[str, Verb] = {
@@ -74,6 +106,10 @@ VERBS: Mapping[str, Verb] = {
     ),
     "strip_html": Verb(
         "HTML becomes plain text: tags go, paragraphs and <br> become line breaks", _strip_html()
+    ),
+    "find_id": Verb(
+        "the first Salesforce id (of 15 or 18 characters, as 18) or GUID in a text or URL; null when there is none",
+        _find_id(),
     ),
     "null_if_empty": Verb("an empty text becomes null", "nullif($x, '')"),
 }

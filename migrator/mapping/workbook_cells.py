@@ -10,6 +10,7 @@ from typing import cast
 from migrator.core.document import Document, TreePath
 from migrator.core.errors import Location, ProjectError
 from migrator.mapping.model import FieldRule
+from migrator.mapping.model_by import tells_types
 from migrator.mapping.parse import ObjectMapping
 from migrator.mapping.workbook_yaml import Tree, YamlText, pair, quoted
 
@@ -109,7 +110,7 @@ def _cells(layer: Layer, rule: Rule, maps: dict[str, Entries], known_as: str, fi
             if rest.get(key) is not None:
                 cells[key] = written(cast("str", rest.pop(key)))
     match rest.get("values"):
-        case dict():
+        case dict() as entries if not tells_types(entries):
             maps[known_as] = cast("Entries", rest.pop("values"))
             cells[layer.column("values")] = f"{MAP}{written(known_as)}"
         case str() as file:

@@ -79,6 +79,30 @@ SEPARATORS = "".join(
 )
 _SPACE_CLASS = f"[{re.escape(SEPARATORS)}]+"
 
+GUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z_])"
+
+
+def check_letters(body: str) -> str:
+    """The three last characters of a Salesforce id, by the description in its maker's manual."""
+    groups = (body[start : start + 5] for start in (0, 5, 10))
+    return "".join(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"[sum(1 << n for n, c in enumerate(group) if "A" <= c <= "Z")]
+        for group in groups
+    )
+
+
+def find_id(text: str) -> str | None:
+    for word in re.findall(f"{GUID}|[0-9A-Za-z]{{15,}}", re.sub("%[0-9A-Fa-f]{2}", " ", text)):
+        if "-" in word:
+            return word.lower()
+        digit = any(c in "0123456789" for c in word[:3]) and (word[0].islower() or word[0].isdigit())
+        tail = check_letters(word)
+        short = len(word) == 15 and not word[3:].isdigit()
+        if digit and (short or (len(word) == 18 and word[15:].upper() == tail)):
+            return word[:15] + tail
+    return None
+
+
 REFERENCES: dict[str, Callable[[str], str | None]] = {
     "trim": lambda text: text.strip(SEPARATORS),
     "collapse": lambda text: re.sub(_SPACE_CLASS, " ", text),
@@ -91,6 +115,7 @@ REFERENCES: dict[str, Callable[[str], str | None]] = {
     "strip_control": lambda text: re.sub(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text),
     "strip_html": html_to_text,
     "null_if_empty": lambda text: text or None,
+    "find_id": find_id,
 }
 
 
@@ -100,6 +125,35 @@ REFERENCES: dict[str, Callable[[str], str | None]] = {
 def test_clean_verbs_agree_with_python(session: DuckSession, verb: str, texts: list[str | None]):
     expected = [None if text is None else REFERENCES[verb](text) for text in texts]
     assert compute(session, clean("t", [verb]), texts) == expected
+
+
+BODIES = st.from_regex(r"\A(?:0[01][0-9A-Zq]|a[0-9]B|Abc|aBc)[0-9A-Za-z]{12}\Z").filter(str.isascii)
+IDS = st.one_of(
+    BODIES,
+    BODIES.map(lambda body: body + check_letters(body)),
+    BODIES.map(lambda body: body + check_letters(body).lower()),
+    BODIES.map(lambda body: body + "ZZZ"),
+    st.uuids().map(str),
+    st.uuids().map(lambda found: f"%7B{str(found).upper()}%7D"),
+    st.sampled_from(["001000000000001", "001000000000001AAA", "Internationales", "371449635398431", ""]),
+)
+BETWEEN = st.sampled_from(["", " ", "/", "%2F", "客户", "_", "-", "?id=", "a", "https://x.y/", "\n"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.lists(st.one_of(IDS, BETWEEN), max_size=6).map("".join), min_size=1, max_size=20))
+def test_the_first_id_hidden_in_a_text_is_found_in_its_one_form(session: DuckSession, texts: list[str]):
+    assert compute(session, clean("t", ["find_id"]), texts) == [find_id(text) for text in texts]
+
+
+def test_ids_are_found_where_people_leave_them(session: DuckSession):
+    texts = [
+        "see https://x.lightning.force.com/lightning/r/Account/0015g00000AbCdE/view",
+        "main.aspx?etn=account&id=%7b3F2504E0-4F89-11D3-9A0C-0305E82C3301%7d",
+        "card 371449635398431, Internationales",
+    ]
+    found = ["0015g00000AbCdEAAV", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", None]
+    assert compute(session, clean("t", ["find_id"]), texts) == found
 
 
 # Letters whose case is one to one in every Unicode version: the engine maps letters one by one, Python maps words.

@@ -24,6 +24,14 @@ TEXTS = st.one_of(NASTY, st.text(CHARS, max_size=12))
 NAMES = TEXTS.filter(lambda name: bool(name.strip()) and not name.startswith("__"))
 WORDS = st.one_of(st.none(), TEXTS)
 MAPS_OF = st.dictionaries(TEXTS, WORDS, max_size=4)
+MAPS_BY_TYPE = st.fixed_dictionaries(
+    {
+        "by": NAMES,
+        "maps": st.one_of(
+            NAMES, st.dictionaries(TEXTS, MAPS_OF.filter(bool) | NAMES, min_size=1, max_size=2)
+        ),
+    }
+)
 
 RULES = st.fixed_dictionaries(
     {},
@@ -33,7 +41,8 @@ RULES = st.fixed_dictionaries(
         "type": st.sampled_from(["date", "decimal(18,2)", "string(80)"]),
         "required": st.sampled_from(["true", "false"]),
         "clean": st.one_of(st.sampled_from(list(VERBS)), st.lists(st.sampled_from(list(VERBS)), max_size=3)),
-        "values": st.one_of(MAPS_OF, NAMES),
+        "values": st.one_of(MAPS_OF, NAMES, MAPS_BY_TYPE),
+        "lookup": st.one_of(st.just("m-1"), st.just({"type": "T", "客户 x": "m-1"})),
         "unmapped": st.one_of(st.sampled_from(["keep", None]), st.fixed_dictionaries({"default": TEXTS})),
         "default": WORDS,
         "by": WORDS,
