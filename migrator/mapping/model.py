@@ -328,7 +328,7 @@ def _warning(value: str) -> str:
     return value
 
 
-class Acceptance(_Strict):
+class Acceptance(Strict):
     """A warning that somebody has looked at and accepts."""
 
     warning: Annotated[
@@ -353,7 +353,7 @@ def _direction(value: object) -> object:
     return value
 
 
-class SyncRule(_Strict):
+class SyncRule(Strict):
     """Whether records will flow back once both systems are used; only the warnings of a check read it yet."""
 
     direction: Annotated[
