@@ -45,8 +45,17 @@ def parse_formula(text: str, columns: Mapping[str, Column], at: At) -> Formula:
             tree = renamed
         else:
             column.replace(renamed)
-    sql = tree.sql(dialect="duckdb", comments=False)
+    sql = tree.transform(_refuse_zero).sql(dialect="duckdb", comments=False)
     return Formula(sql, tuple(operands.values()), text, at(0))
+
+
+def _refuse_zero(node: exp.Expr) -> exp.Expr:
+    """A quotient whose divisor is zero cannot be computed; the engine would say infinity for `/` but fail for `//`."""
+    if not isinstance(node, exp.Div):
+        return node
+    fails = exp.IntDiv(this=exp.Literal.number(1), expression=exp.Literal.number(0))
+    is_zero = exp.EQ(this=exp.paren(node.expression), expression=exp.Literal.number(0))
+    return exp.paren(exp.case().when(is_zero, fails).else_(node.copy()), copy=False)
 
 
 def _parse(text: str, at: At) -> exp.Expr:

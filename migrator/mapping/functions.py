@@ -91,7 +91,8 @@ OPERATORS: Mapping[str, tuple[type[exp.Expr], ...]] = {
 CAST_TYPES = frozenset(
     {
         exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.INT, exp.DType.BIGINT, exp.DType.DECIMAL, exp.DType.DOUBLE,
-        exp.DType.BOOLEAN, exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.TIME,
+        exp.DType.BOOLEAN, exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.TIMESTAMPTZ,
+        exp.DType.TIME,
     }
 )  # fmt: skip
 """Types an expression may cast to."""

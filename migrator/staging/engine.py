@@ -212,6 +212,8 @@ def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
+                # It would compute what two TRY share outside of both, where a failure ends the query.
+                "disabled_optimizers": "common_subexpressions",
             },
         )
     except duckdb.Error as error:

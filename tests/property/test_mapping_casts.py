@@ -428,3 +428,31 @@ def test_with_a_zone_an_instant_becomes_the_calendar_day_there(session: DuckSess
     ]
     found = cast(session, texts, Kind(FieldType.DATE), zone="Asia/Shanghai")
     assert found == [date(2024, 1, 16), date(2024, 1, 15), date(2024, 1, 15), date(2024, 1, 15)]
+
+
+@settings(max_examples=20)
+@given(texts=st.lists(NUMBERS, min_size=1, max_size=20))
+def test_floats_agree_with_python(session: DuckSession, texts: list[str]):
+    def reference(text: str) -> float | None:
+        word = text.strip(" ")
+        if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?", word):
+            return None
+        return float(word) if abs(float(word)) != float("inf") else None
+
+    assert cast(session, list(texts), Kind(FieldType.FLOAT)) == [reference(text) for text in texts]
+
+
+DECLARED = ["%d/%m/%Y %H:%M", "%B %d, %Y", "%y%m%d", "%Y-%m-%d %H:%M:%S.%f"]
+
+
+@settings(max_examples=30)
+@given(
+    moments=st.lists(st.datetimes(datetime(1000, 1, 1)), min_size=1, max_size=20),  # noqa: DTZ001
+    form=st.sampled_from(DECLARED),
+)
+def test_declared_formats_read_what_python_writes_in_them(
+    session: DuckSession, moments: list[datetime], form: str
+):
+    texts = [moment.strftime(form) for moment in moments]
+    found = [seen(value) for value in cast(session, list(texts), Kind(FieldType.DATETIME), formats=[form])]
+    assert found == [datetime.strptime(text, form).replace(tzinfo=UTC) for text in texts]

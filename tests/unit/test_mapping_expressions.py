@@ -150,3 +150,18 @@ def test_no_value_can_make_the_query_fail(tmp_path: Path):
     }  # fmt: skip
     assert ("Amount", "expr.operand", "abc") in issues(second)
     assert (first["__bad"], second["__bad"], second["num"]) == (True, True, 5)
+
+
+def test_what_two_expressions_share_fails_for_each_by_itself(tmp_path: Path):
+    fields = """
+    half: {expr: "100 // N", type: integer}
+    more: {expr: "100 // N + 1", type: integer}
+    safe: {expr: "case when N = 0 then 0 else 100 // N end", type: integer}
+    share: {expr: "100 / N", type: string}
+    """
+    zero, four = map_one(tmp_path, fields, [{"Id": "1", "N": "0"}, {"Id": "2", "N": "4"}], N="integer")
+    assert [item[:2] for item in issues(zero)] == [
+        (name, "expr.failed") for name in ("half", "more", "share")
+    ]
+    assert (zero["safe"], zero["share"]) == (0, None)
+    assert (four["half"], four["more"], four["safe"], four["share"]) == (25, 26, 25, "25.0")
