@@ -47,6 +47,8 @@ class Request:
     key: tuple[str, ...] = ()
     after: Key | None = None
     page_rows: int = 50_000
+    only: tuple[str, Key] | None = None
+    """A column and values: only rows that have one of them there."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -109,6 +111,9 @@ def select(
     """One page's query for SQLite and PostgreSQL; `expression` writes a column, `value` a part of the last key."""
     columns = ", ".join(expression(item) for item in request.deliveries)
     query = f"SELECT {columns} FROM {table_name(request.relation)}"
+    if request.only is not None:
+        column, values = request.only
+        return f"{query} WHERE {quote(column)} IN ({', '.join(value(part) for part in values)})"
     if not request.key:
         return query
     names = ", ".join(quote(name) for name in request.key)

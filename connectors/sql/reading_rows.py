@@ -42,7 +42,8 @@ def _sqlite_chunks(raw: sqlite3.Connection, request: Request, done: int) -> Iter
     cursor = raw.cursor()
     places = [request.schema.names.index(name) for name in request.key]
     query = select(request, request.after, _plain_expression, _placeholder)
-    cursor.execute(query if places else f"{query} LIMIT -1 OFFSET {done:d}", request.after or ())
+    given = request.only[1] if request.only else request.after or ()
+    cursor.execute(query if places else f"{query} LIMIT -1 OFFSET {done:d}", given)
     while rows := cursor.fetchmany(request.page_rows):
         after = tuple(rows[-1][place] for place in places) if places else None
         yield chunk_of(rows, request, after)
@@ -73,6 +74,8 @@ def read_generic(connection: sa.Connection, request: Request) -> Iterator[Chunk]
             statement = statement.order_by(*key).limit(request.page_rows)
         if key and after is not None:
             statement = statement.where(_beyond(key, after))
+        if request.only is not None:
+            statement = statement.where(table.c[request.only[0]].in_(request.only[1]))
         received = 0
         result = connection.execution_options(stream_results=True).execute(statement)
         for rows in result.partitions(request.page_rows):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy as sa
 
 from connectors.sql import tables
 from connectors.sql.catalog import Relation, describe, relations
 from connectors.sql.checks import checked
 from connectors.sql.database import Database
-from connectors.sql.delivery import as_text, target_delivery
+from connectors.sql.delivery import Delivery, as_text, target_delivery
 from connectors.sql.failures import Refusal
 from connectors.sql.fit import differences, listed
 from connectors.sql.reading import Request, paging_key
@@ -27,6 +30,8 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, SafetyStop
 from migrator.core.schema import ObjectSchema
 
+_KEYS_A_QUERY = 500
+"""How many keys one query names: below the least number of parameters that any database takes."""
 _WRITERS: dict[str, Writer] = {"postgresql": write_postgres, "sqlite": write_sqlite}
 
 
@@ -100,25 +105,43 @@ class SqlTarget:
             self._require_column(relation, name)
         with self._database.apart() as connection:
             key = paging_key(connection, self._database.kind, relation)
-            names = dict.fromkeys((*wanted, *key))
-            deliveries = tuple(target_delivery(item) for item in relation.columns if item.name in names)
-            request = Request(relation, deliveries, key, page_rows=page_rows)
+            request = Request(relation, _deliveries(relation, (*wanted, *key)), key, page_rows=page_rows)
             empty = True
-            for chunk in reader(self._database.kind)(connection, request):
-                if chunk.misfits:
-                    first = chunk.misfits[0]
-                    raise FatalError(
-                        f"{self._database.label}: {object_name}.{first.field} holds what its type does not: {first.message}",
-                        hint="somebody else wrote it; correct the row in the target",
-                    )
+            for page in self._pages(connection, request):
                 empty = False
-                yield chunk.rows.select(wanted)
+                yield page.select(wanted)
             if empty:
                 yield request.schema.empty_table().select(wanted)
+
+    def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
+        """Rows with these keys, in the types they are written in."""
+        relation = self._relation(object_name)
+        for name in (key, *columns):
+            self._require_column(relation, name)
+        request = Request(relation, _deliveries(relation, columns))
+        found = [request.schema.empty_table()]
+        column = relation.column(key)
+        values = _key_values(keys, target_delivery(column).type) if column is not None else []
+        with self._database.apart() as connection:
+            for start in range(0, len(values), _KEYS_A_QUERY):
+                only = (key, tuple(values[start : start + _KEYS_A_QUERY]))
+                found += self._pages(connection, replace(request, only=only))
+        return pa.concat_tables(found).select(list(columns))
 
     def close(self) -> None:
         """Release the connection; may be called twice."""
         self._database.close()
+
+    def _pages(self, connection: sa.Connection, request: Request) -> Iterator[pa.Table]:
+        for chunk in reader(self._database.kind)(connection, request):
+            if chunk.misfits:
+                first = chunk.misfits[0]
+                place = f"{self._database.label}: {request.relation.name}.{first.field}"
+                raise FatalError(
+                    f"{place} holds what its type does not: {first.message}",
+                    hint="somebody else wrote it; correct the row in the target",
+                )
+            yield chunk.rows
 
     # -- tables
 
@@ -188,6 +211,28 @@ class SqlTarget:
             for number, reason in bad.items():
                 refused.setdefault(number, reason)
         return pa.Table.from_arrays(columns, names=rows.column_names), refused
+
+
+def _deliveries(relation: Relation, names: Sequence[str]) -> tuple[Delivery, ...]:
+    wanted = frozenset(names)
+    return tuple(target_delivery(item) for item in relation.columns if item.name in wanted)
+
+
+def _key_values(keys: Sequence[str], type_: pa.DataType) -> list[int | str]:
+    """Keys as every driver takes them in a comparison; one that cannot be a value of the column is the key of no row."""
+    texts = pa.array(keys, pa.string())
+    try:
+        values = texts.cast(type_).to_pylist()
+    except pa.ArrowInvalid:
+        values = [value for text in keys for value in _cast(text, type_)]
+    return [value if isinstance(value, (int, str)) else str(value) for value in values]
+
+
+def _cast(text: str, type_: pa.DataType) -> list[Any]:
+    try:
+        return pa.array([text]).cast(type_).to_pylist()
+    except pa.ArrowInvalid:
+        return []
 
 
 def _bad_keys(keys: pa.Array, name: str) -> dict[int, Refusal]:

@@ -181,6 +181,14 @@ class Target(Protocol):
         """Records as the target holds them now, typed, in pages of at most `page_rows`."""
         ...
 
+    def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
+        """The records with these external keys as the target holds them now: `columns`, typed as `read` types them.
+
+        At most `facts.batch_rows` keys in one call; a key that is not there has no row; no keys give an empty table
+        with the types. The order says nothing.
+        """
+        ...
+
     def close(self) -> None:
         """Release connections; may be called twice."""
         ...

@@ -225,6 +225,17 @@ class MemoryTarget:
             ]
             yield pa.Table.from_arrays(arrays, schema=schema)
 
+    def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
+        """Records by external key; see `Target.fetch`."""
+        stored = self._object(object_name)
+        wanted = [self._field(stored, name) for name in columns]
+        ids = self._ids_by_key(stored, key)
+        records = [stored.records[ids[one]] for one in keys if one in ids]
+        return pa.Table.from_arrays(
+            [pa.array([row.get(item.name) for row in records], arrow_type(item)) for item in wanted],
+            names=[item.name for item in wanted],
+        )
+
     def close(self) -> None:
         """Nothing to release."""
 

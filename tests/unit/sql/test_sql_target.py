@@ -125,6 +125,25 @@ def test_a_row_of_every_type_comes_back_as_it_was(target: SqlTarget) -> None:
     assert read.to_pylist() == sent.to_pylist()
 
 
+def test_records_are_fetched_by_their_keys_as_they_are_read(target: SqlTarget) -> None:
+    target.prepare([EVERY_TYPE])
+    sent = orders(FULL, row(id="it's"), row(id="名"), *(row(id=f"n{at}") for at in range(600)))
+    target.upsert("Order", sent, key="id")
+    keys = ["名", "nobody", "a1", "it's", *(f"n{at}" for at in range(600))]
+    found = target.fetch("Order", keys, key="id", columns=ARROW.names)
+    assert found.schema.types == ARROW.types
+    assert sorted(found.to_pylist(), key=str) == sorted(sent.to_pylist(), key=str)
+    assert target.fetch("Order", [], key="id", columns=["seen"]).schema == pa.schema(
+        [("seen", pa.timestamp("us", tz="UTC"))]
+    )
+
+
+def test_a_key_that_is_no_value_of_its_column_is_the_key_of_no_record(target: SqlTarget) -> None:
+    target.prepare([EVERY_TYPE])
+    target.upsert("Order", orders(row(id="1", 数量=7)), key="id")
+    assert target.fetch("Order", ["7", "x", "1.5"], key="数量", columns=["id"]).to_pylist() == [{"id": "1"}]
+
+
 def test_the_same_rows_again_are_unchanged(target: SqlTarget) -> None:
     target.prepare([EVERY_TYPE])
     sent = orders(FULL, row(id="a2"))
