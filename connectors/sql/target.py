@@ -230,7 +230,7 @@ def _key_values(keys: Sequence[str], type_: pa.DataType) -> list[int | str]:
 
 def _cast(text: str, type_: pa.DataType) -> list[Any]:
     try:
-        return pa.array([text]).cast(type_).to_pylist()
+        return list(pa.array([text]).cast(type_).to_pylist())
     except pa.ArrowInvalid:
         return []
 

@@ -21,6 +21,7 @@ from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress
 from migrator.core.retry import PATIENT, RetryPolicy
 from migrator.core.schema import FieldSchema, ObjectSchema
+from migrator.load.intents import Intents
 from migrator.load.links import changed_links, deferred, links_fingerprint, nothing_left
 from migrator.load.outbound import cut_batches, make_outbound, read_batches
 from migrator.load.plan import Groups, is_stale, plan
@@ -190,17 +191,20 @@ class _Loading:
         crosswalk = self._store.current(Kind.CROSSWALK, obj.name)
         if crosswalk is None or not self._loaded_any(crosswalk):
             return
-        target = self._sender.target
-
-        def is_empty() -> bool:
-            page = next(iter(target.read(obj.target_object, columns=[obj.key], page_rows=1)), None)
-            return page is None or not page.num_rows
-
-        if self._sender.patiently(is_empty):
+        if self._is_empty(obj):
             raise SafetyStop(
                 f"{obj.target_object} is empty in the target, though records of {obj.name!r} were loaded into it",
                 hint="was the target replaced or emptied? name the right one, or load into it from a new project folder",
             )
+
+    def _is_empty(self, obj: MappedObject) -> bool:
+        target = self._sender.target
+
+        def asked() -> bool:
+            page = next(iter(target.read(obj.target_object, columns=[obj.key], page_rows=1)), None)
+            return page is None or not page.num_rows
+
+        return bool(self._sender.patiently(asked))
 
     def _loaded_any(self, crosswalk: Dataset) -> bool:
         name = relation(self._session, crosswalk)
@@ -214,14 +218,11 @@ class _Loading:
                 self._progress.start("load", obj.name, outbound.rows)
                 building = self._store.build(Kind.OUTCOMES, obj.name, planned.id)
                 batches = read_batches(outbound.files[0])
-                self._send(
-                    "load",
-                    obj,
-                    batches,
-                    self._sender.upsert,
-                    building=building,
-                    counted=self._outcomes[obj.name],
-                )
+                intents = Intents(
+                    self._store, self._sender, obj, Kind.OUTCOMES,
+                    plan=planned.id, target_is_empty=self._is_empty(obj),
+                )  # fmt: skip
+                self._send("load", obj, batches, intents, building=building, counted=self._outcomes[obj.name])
         # A killed load may have left one, with nothing of it to be sent any more.
         self._store.discard(Kind.OUTBOUND, obj.name)
 
@@ -238,9 +239,10 @@ class _Loading:
         if rows:
             self._progress.start("links", obj.name, rows)
             batches = cut_batches(wanted, self._sender.target.facts.batch_rows)
-            self._send(
-                "links", obj, batches, self._sender.update, building=building, counted=self._links[obj.name]
+            intents = Intents(
+                self._store, self._sender, obj, Kind.LINKS, plan=planned.id, target_is_empty=False
             )
+            self._send("links", obj, batches, intents, building=building, counted=self._links[obj.name])
             made_of = links_fingerprint(self._store, obj, planned)
         # An empty set of links under this fingerprint says that the pass has been made.
         marker = self._store.build(Kind.LINKS, obj.name, made_of)
@@ -252,13 +254,15 @@ class _Loading:
         step: str,
         obj: MappedObject,
         batches: Iterator[pa.Table],
-        write: Callable[[MappedObject, pa.Table], pa.Table],
+        intents: Intents,
         *,
         building: Building,
         counted: Counter[str],
     ) -> None:
-        """Batch by batch: send, match, record; then enter what was recorded in the crosswalk."""
+        """Batch by batch: put on record what is there, send, match, record; then enter it all in the crosswalk."""
+        write = self._sender.upsert if step == "load" else self._sender.update
         for batch in batches:
+            intents.keep(batch)
             boundary(f"{step}.batch-intended")
             answers = write(obj, batch)
             boundary(f"{step}.batch-answered")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -68,6 +69,25 @@ class Sender:
         answers = _with(answers, message=pc.if_else(missing, lost, answers.column("message")))
         return self._recorded(rows, answers, told, rows.column(TARGET_KEY), None)
 
+    def fetch(self, obj: MappedObject, keys: Sequence[str], names: Sequence[str]) -> pa.Table:
+        """What the target holds now under these external keys, the columns `names`; no row where there is no record."""
+        size = self.target.facts.batch_rows
+        pieces = [keys[start : start + size] for start in range(0, len(keys), size) or (0,)]
+        fetch = partial(self.target.fetch, obj.target_object, key=obj.key, columns=names)
+        return pa.concat_tables([self.patiently(partial(fetch, piece)) for piece in pieces])
+
+    def change(self, obj: MappedObject, rows: pa.Table) -> pa.Table:
+        """Set the columns given on records that exist; the target's own answers, one per key."""
+        return self._ask(obj, rows, self.target.update)
+
+    def delete(self, obj: MappedObject, keys: pa.ChunkedArray) -> pa.Table:
+        """Delete by external key; the target's own answers, one per key. What is not there answers 'missing'."""
+
+        def write(name: str, rows: pa.Table, *, key: str) -> pa.Table:
+            return self.target.delete(name, rows.column(key).to_pylist(), key=key)
+
+        return self._ask(obj, pa.table({TARGET_KEY: keys, obj.key: keys}), write)
+
     def patiently(self, attempt: Callable[[], Any]) -> Any:
         """The answer of an idempotent call to the target; before each try the lease is renewed, or the work stops."""
 
@@ -83,7 +103,7 @@ class Sender:
             [name for name in rows.column_names if not name.startswith(columns.RESERVED_PREFIX)]
         )
         size = self.target.facts.batch_rows
-        answers = []
+        answers = [OUTCOMES.empty_table()]
         for start in range(0, payload.num_rows, size):
             piece = payload.slice(start, size)
             told = self.patiently(lambda piece=piece: write(obj.target_object, piece, key=obj.key))  # type: ignore[misc]  # mypy cannot infer a lambda's default

@@ -10,6 +10,7 @@ from __future__ import annotations
 from migrator.core.boundary import boundary
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject
+from migrator.load.intents import settle_intents
 from migrator.staging import columns
 from migrator.staging.engine import Session, quote
 from migrator.staging.relation import relation
@@ -25,6 +26,7 @@ def settle(store: Store, session: Session, obj: MappedObject) -> None:
         # Damaged parts are worth nothing: their rows are sent again, by key, and make no second record.
         if unfinished is not None and unfinished.parts and unfinished.intact:
             store.build(kind, obj.name, unfinished.fingerprint, resume=True).complete()
+        settle_intents(store, session, obj, kind)
         recorded = store.current(kind, obj.name)
         if recorded is not None and recorded.rows:
             _fold(store, session, recorded)

@@ -65,6 +65,9 @@ CROSSWALK = pa.schema(
 `target_key` is the external key the record has in the target. `links` is the md5 of the deferred links last set, or null.
 """
 
+KNOWN_ROW = pa.struct([pa.field(item.name, item.type) for item in CROSSWALK])
+"""A row of CROSSWALK as one value."""
+
 CLUSTERS = pa.schema(
     [
         pa.field(ID, pa.string(), nullable=False),

@@ -1,6 +1,6 @@
-"""A process that plays one load many times over, each time killed at another boundary and then run again.
+"""A process that plays one load, or one rollback, many times over, each time killed at another boundary and then run again.
 
-Run as a script: `load_trial.py FOLDER row|all`. It forks for every trial, so that a SIGKILL is real and nothing has to be
+Run as a script: `load_trial.py FOLDER load|rollback row|all`. It forks for every trial, so that a SIGKILL is real and nothing has to be
 imported twice, and prints one JSON line a trial: what the target, the account and the ledger hold in the end.
 """
 
@@ -14,13 +14,18 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 import migrator.core.boundary as boundaries
+from migrator.core.errors import ProjectError
 from migrator.core.mapped import Link
+from migrator.core.progress import Quiet
+from migrator.load.rollback import rollback
+from migrator.load.send import Sender
 from migrator.staging.accounting import account
 from migrator.staging.store import Kind
 from migrator.testing.memory import Call, MemoryTarget
@@ -62,6 +67,11 @@ class KeptTarget(MemoryTarget):
         self._keep()
         return answers
 
+    def delete(self, object_name: str, keys: Any, *, key: str) -> pa.Table:
+        answers = super().delete(object_name, keys, key=key)
+        self._keep()
+        return answers
+
     def _check(self, stored: Any, record_id: Any, record: Any, key: Any) -> Any:
         if record.get("name") == "poison":
             return {"key": str(key), "target_id": None, "outcome": "refused", "code": "poison", "field": "name", "message": "no"}  # fmt: skip
@@ -81,11 +91,43 @@ def prepare(folder: Path) -> None:
         put(here, PERSON, PEOPLE)
 
 
-def run(folder: Path) -> None:
+def load(folder: Path) -> None:
     """What `migrator load` does."""
     with world(folder) as here:
         here.store.sweep()
         here.run(KeptTarget(folder / "target.pickle"), GROUPS)
+
+
+def take_back(folder: Path) -> None:
+    """What `migrator rollback` does with every run there was.
+
+    Here all runs begin at the same moment, so which was the latest nobody knows: each is asked as often as there are.
+    """
+    target = KeptTarget(folder / "target.pickle")
+    with world(folder) as here:
+        here.store.sweep()
+        runs = [item.id for item in here.ledger.list_runs(1000) if item.command == "load"]
+        with here.ledger.lease() as fence:
+            sender = Sender(target, here.ledger, fence)
+            for one in runs * len(runs):
+                with suppress(ProjectError):  # a run that was killed before its first answer
+                    rollback(here.store, here.session, sender, GROUPS, one, dry_run=False, progress=Quiet())
+
+
+VERBS = {"load": load, "rollback": take_back}
+run = VERBS[sys.argv[2]] if len(sys.argv) > 2 else load
+
+
+def twice(folder: Path) -> None:
+    """Two loads over records that were there before: something to delete, and something to restore."""
+    target = KeptTarget(folder / "target.pickle")
+    with world(folder) as here:
+        target.prepare([COMPANY.schema, PERSON.schema])
+        target._objects["T company"].records["k2"] = {"key": "k2", "name": "theirs", "parent": None}
+        target._keep()
+        here.run(target, GROUPS)
+        put(here, PERSON, Rows({**PEOPLE.values, "1": {"name": "new", "company": "company/s:2"}}))
+        here.run(target, GROUPS)
 
 
 def state(folder: Path) -> dict[str, Any]:
@@ -101,10 +143,12 @@ def state(folder: Path) -> dict[str, Any]:
             "account": account(here.store, here.session, OBJECTS).to_json(),
             "crosswalk": {obj.name: here.query(Kind.CROSSWALK, obj.name, columns) for obj in OBJECTS},
             "datasets": sorted(
-                f"{kind.value}/{name}"
-                for kind in Kind
-                if kind is not Kind.PLAN
-                for name in here.store.names(kind)
+                {
+                    f"{kind.value}/{name.partition('@')[0]}"
+                    for kind in Kind
+                    if kind is not Kind.PLAN
+                    for name in here.store.names(kind)
+                }
             ),
             "unfinished": [
                 f"{kind.value}/{obj.name}"
@@ -113,6 +157,20 @@ def state(folder: Path) -> dict[str, Any]:
                 if here.store.unfinished(kind, obj.name)
             ],
         }
+
+
+def left_after_rollback(folder: Path) -> dict[str, Any]:
+    """What is in the target once everything that was ever loaded is taken back, tried on a copy."""
+    copy = folder.with_name(f"{folder.name} back")
+    shutil.copytree(folder, copy)
+    take_back(copy)
+    target = KeptTarget(copy / "target.pickle")
+    left = {
+        obj.name: [row for page in target.read(obj.target_object) for row in page.to_pylist()]
+        for obj in OBJECTS
+    }
+    shutil.rmtree(copy)
+    return left
 
 
 def sends(folder: Path) -> Counter[str]:
@@ -181,6 +239,8 @@ def in_a_row(folder: Path, trace: Path) -> None:
 def main(folder: Path, play: Callable[[Path, Path], None]) -> None:
     """An undisturbed run, the same again, then the trials."""
     assert child(lambda: prepare(folder / "prepared")) == 0
+    if run is take_back:
+        assert child(lambda: twice(folder / "prepared")) == 0
     shutil.copytree(folder / "prepared", folder / "whole")
     trace = folder / "trace"
 
@@ -200,13 +260,12 @@ def report(folder: Path, name: str) -> None:
     sent = sends(folder)
 
     def told() -> None:
-        sys.stdout.write(
-            json.dumps({"trial": name, "sent": sent, "state": state(folder)}, default=str) + "\n"
-        )
+        told = {"trial": name, "sent": sent, "state": state(folder), "left": left_after_rollback(folder)}
+        sys.stdout.write(json.dumps(told, default=str) + "\n")
         sys.stdout.flush()
 
     assert child(told) == 0
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), in_a_row if sys.argv[2] == "row" else one_by_one)
+    main(Path(sys.argv[1]), in_a_row if sys.argv[3] == "row" else one_by_one)
