@@ -285,6 +285,36 @@ def load(as_json: Json = False) -> None:
 
 
 @app.command()
+def rollback(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="The run to take back; without it, the runs are listed.")
+    ] = "",
+    objects: Objects = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete what a run created and restore what it changed; what people edited since is left alone and listed."""
+    from migrator.commands import rollback as commands
+
+    project = _project()
+    if not run:
+        runs = commands.written_runs(project)
+        document = {"runs": [item.to_json() for item in runs]}
+        _answer(as_json, lambda: document, lambda: show.written_runs(runs, _stdout))
+        return
+    confirmed = yes or dry_run or (sys.stdin.isatty() and typer.confirm(f"take back run {run}?"))
+    with watched(_stderr) as progress:
+        found = commands.rollback(
+            project, run, objects or (), dry_run=dry_run, confirmed=confirmed, progress=progress
+        )
+    _answer(as_json, found.to_json, lambda: show.rollback(found, _stdout))
+    commands.raise_unless_whole(found)
+
+
+@app.command()
 def validate(
     *,
     lang: Language = "en",

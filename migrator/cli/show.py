@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from migrator.commands.init import InitReport
     from migrator.commands.inspect import Life, Quarantined
     from migrator.commands.report import Drawn, SignOff
+    from migrator.commands.rollback import WrittenRun
     from migrator.commands.run import Run
     from migrator.commands.steps import StepLine
     from migrator.commands.trial import TrialReport
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from migrator.extract.profile import ObjectProfile
     from migrator.load.load import LoadReport
     from migrator.load.plan import Plan
+    from migrator.load.rollback import Rollback
     from migrator.staging.accounting import Accounting
 
 _WIDE = 60
@@ -291,6 +293,44 @@ def quarantine(found: Quarantined, console: Console) -> None:
     console.print(table)
     if found.total > len(found.rows):
         console.print(f"{len(found.rows):,} of {found.total:,} shown; more: --limit N")
+
+
+def written_runs(runs: Sequence[WrittenRun], console: Console) -> None:
+    """Runs that wrote to the target, the latest first."""
+    if not runs:
+        console.print("no run has written to the target yet")
+        return
+    table = _table("run", "command", "started", ">records", "objects")
+    for item in runs:
+        started = f"{item.started_at:%Y-%m-%d %H:%M:%S}" if item.started_at else ""
+        objects = ", ".join(f"{name} {n:,}" for name, n in item.written.items())
+        total = _number(sum(item.written.values()))
+        table.add_row(escape(item.run), escape(item.command), started, total, escape(objects))
+    console.print(table)
+    console.print("look first: [bold]migrator rollback RUN --dry-run[/]")
+
+
+def rollback(found: Rollback, console: Console) -> None:
+    """What a rollback did, and what it left."""
+    if not found.objects:
+        console.print("[green]nothing of this run is left to take back[/]")
+        return
+    words = list(dict.fromkeys(word for item in found.objects for word in item.counts))
+    table = _table("object", *(f">{word}" for word in words))
+    for item in found.objects:
+        table.add_row(escape(item.name), *(_number(item.counts.get(word, 0)) for word in words))
+    console.print(table)
+    if found.dry_run:
+        console.print("[yellow]dry run:[/] nothing was written")
+    if not found.kept:
+        return
+    listed = _table("left alone", "key", "why", "detail")
+    for kept in found.kept:
+        cells = (f"{kept.object}/{kept.record}", kept.key, kept.verdict.value, kept.detail)
+        listed.add_row(*(escape(text) for text in cells))
+    console.print(listed)
+    if found.not_taken_back > len(found.kept):
+        console.print(f"{len(found.kept):,} of {found.not_taken_back:,} shown")
 
 
 def profile(reports: Sequence[ObjectProfile], console: Console) -> None:
