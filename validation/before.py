@@ -19,7 +19,7 @@ from migrator.staging.store import Store
 from validation.checks import rule_checks
 from validation.expectations import Suite
 from validation.facts import check_to_json
-from validation.failing import FAILING_RECORDS, Listing, examples, write_list
+from validation.failing import FAILING_RECORDS, Listing, check_name, examples, write_list
 from validation.privacy import Privacy, show_sql
 from validation.relations import SessionFactory
 from validation.rules import FAILING, RuleResult, check_suite, run_suite, start_failing
@@ -87,7 +87,7 @@ def _query(mapped: MappedObject, moving: str, result: RuleResult, privacy: Priva
     shown = show_sql(value, item, privacy) if item is not None else "NULL"
     return (
         f"SELECT f.object, f.key AS record, CAST(r.{quote(mapped.key)} AS VARCHAR) AS key,"
-        f' {literal(PREFIX)} || f.rule AS "check", f.field, NULL AS expected, {shown} AS actual'
+        f' {literal(PREFIX + check_name(result))} AS "check", f.field, NULL AS expected, {shown} AS actual'
         f" FROM {quote(FAILING)} f LEFT JOIN {quote(moving)} r ON r.{c.ID} = f.key"
         f" WHERE f.object = {literal(mapped.name)} AND f.number = {result.number}"
     )

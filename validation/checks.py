@@ -10,7 +10,6 @@ from migrator.core.mapped import MappedObject
 from migrator.staging.accounting import ObjectAccount
 from validation.controls import Controls
 from validation.differences import AUTOMATION, LATER_EDIT
-from validation.expectations import Expectation
 from validation.measures import ORPHAN, Distribution, Orphans, Totals
 from validation.privacy import Privacy, show
 from validation.reconcile import COPY, DOUBLED, EXTRA, MISSING, SUPERSEDED, Cell, FieldFacts, Reconciled
@@ -75,7 +74,7 @@ def rule_checks(
     return tuple(
         Check(
             Section.RULES, mapped.name, item.expectation.type, item.status, item.checked, item.failed,
-            subject=_subject(item.expectation), severity=item.expectation.severity,
+            subject=item.expectation.subject, variant=item.expectation.variant, severity=item.expectation.severity,
             detail={
                 "kwargs": {k: v for k, v in item.expectation.kwargs.items() if not k.startswith("column")},
                 "error": item.error, "observed": item.observed, "number": item.number,
@@ -86,15 +85,6 @@ def rule_checks(
         )
         for item in results
     )  # fmt: skip
-
-
-def _subject(rule: Expectation) -> str:
-    """The fields of a rule, and the records it is about when those are not all."""
-    fields, when = ", ".join(rule.columns), rule.when
-    if when is None:
-        return fields
-    listed = ", ".join(when.values[:3]) + (", …" if len(when.values) > 3 else "")
-    return f"{fields} [{when.column} {'≠' if when.negated else '='} {listed}]"
 
 
 def _accounting(found: Found, _privacy: Privacy) -> Iterable[Check]:
@@ -159,7 +149,7 @@ def _totals(found: Found, _privacy: Privacy) -> Iterable[Check]:
         groups = len(total.groups) + total.left_out
         yield Check(
             Section.TOTALS, name, "totals.by_group", judge(total.different, groups), groups, total.different,
-            subject=total.field, detail={"by": list(total.by)},
+            subject=total.field, variant="+".join(total.by), detail={"by": list(total.by)},
         )  # fmt: skip
 
 

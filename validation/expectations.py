@@ -56,6 +56,19 @@ class Expectation:
     place: Location = field(default_factory=lambda: Location("mapping"))
     when: When | None = None
     """Ours, beside Great Expectations' words: its own `row_condition` is code."""
+    name: str = ""
+    """Ours too: what the team calls it, for its id."""
+    variant: str = ""
+    """What tells it from the other rules of this type on these fields; see `validation.variants`."""
+
+    @property
+    def subject(self) -> str:
+        """Its fields, and the records it is about when those are not all."""
+        fields, when = ", ".join(self.columns), self.when
+        if when is None:
+            return fields
+        listed = ", ".join(when.values[:3]) + (", …" if len(when.values) > 3 else "")
+        return f"{fields} [{when.column} {'≠' if when.negated else '='} {listed}]"
 
     @property
     def columns(self) -> tuple[str, ...]:

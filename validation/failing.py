@@ -100,10 +100,16 @@ def rule_query(
         else ""
     )
     return (
-        f'SELECT f.object, x.{c.ID} AS record, f.key, f.rule AS "check", f.field, NULL AS expected, {shown} AS actual'
+        f'SELECT f.object, x.{c.ID} AS record, f.key, {literal(check_name(result))} AS "check", f.field, NULL AS expected, {shown} AS actual'
         f" FROM {quote(FAILING)} f {joined} LEFT JOIN {crosswalk} x ON x.target_key = f.key"
         f" WHERE f.object = {literal(mapped.name)} AND f.number = {result.number}"
     )
+
+
+def check_name(result: RuleResult) -> str:
+    """What the list calls a rule: its type, and its variant where it has one."""
+    rule = result.expectation
+    return f"{rule.type}#{rule.variant}" if rule.variant else rule.type
 
 
 def examples(session: Session, query: str, name: str, limit: int = 3) -> tuple[Example, ...]:

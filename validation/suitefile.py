@@ -19,11 +19,12 @@ from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject
 from migrator.core.schema import FieldType
 from validation.expectations import PARAMETERS, SEVERITIES, Expectation, Suite, TotalsBy, When, derive_suite
+from validation.variants import tell_apart
 
 NO_SUITE = "waivers.yaml"
 """Stands in the same folder and is read by `validation.waivers`."""
 _KEYS = ("object", "seal", "expectations", "totals")
-_RULE_KEYS = ("type", "kwargs", "when", "severity", "meta", "description")
+_RULE_KEYS = ("type", "kwargs", "when", "severity", "name", "meta", "description")
 _WHEN_KEYS = ("column", "in", "not_in")
 _TOTAL_KEYS = ("field", "by")
 
@@ -64,7 +65,7 @@ def read_suites(folder: Path, objects: Sequence[MappedObject]) -> tuple[Suite, .
         suites.append(reader.suite())
         problems += reader.problems
     raise_errors(problems)
-    return tuple(suite for suite in suites if suite.object in known)
+    return tell_apart([suite for suite in suites if suite.object in known])
 
 
 def suite_to_yaml(suite: Suite) -> str:
@@ -171,7 +172,7 @@ class _Reader:
         return Expectation(
             kind, self._as_written(kwargs, (*path, "kwargs"), mapped), str(severity),
             meta if isinstance(meta, dict) else {}, str(data.get("description") or ""), self.document.locate(path),
-            self._when(data, path, mapped),
+            self._when(data, path, mapped), str(data.get("name") or ""),
         )  # fmt: skip
 
     def _when(self, data: Mapping[str, Any], path: TreePath, mapped: MappedObject) -> When | None:

@@ -199,7 +199,9 @@ class _Run:
             mapped,
             account,
             reconcile(self.session, self.store, sides),
-            tuple(self._totals(sides, by) for suite in suites for by in suite.totals),
+            tuple(
+                self._totals(sides, by) for by in dict.fromkeys(by for suite in suites for by in suite.totals)
+            ),
             tuple(measures.months(self.session, sides, item.name) for item in measures.dates(sides)),
             tuple(
                 measures.orphans(self.session, self.store, sides, column, known)

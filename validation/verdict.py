@@ -79,11 +79,14 @@ class Check:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Facts the text of the rule speaks of; JSON values only."""
     examples: tuple[Example, ...] = ()
+    variant: str = ""
+    """What tells it from other checks of this rule on this subject."""
 
     @property
     def id(self) -> str:
-        """The name a waiver or a trend knows this check by."""
-        return "/".join(part for part in (self.object, self.section.value, self.rule, self.subject) if part)
+        """The name a waiver or a trend knows this check by; no other check of the report has it."""
+        name = "/".join(part for part in (self.object, self.section.value, self.rule, self.subject) if part)
+        return f"{name}#{self.variant}" if self.variant else name
 
 
 def judge(failed: int, checked: int, *, severity: str = "critical") -> Status:

@@ -8,20 +8,30 @@ from typing import Any
 
 from validation.messages import Catalogue
 
+_LONGEST = 80
+"""Characters shown of what a rule asks for."""
+
 
 def say(check: Mapping[str, Any], text: Catalogue) -> str:
     """A finding in one sentence."""
     values = {"failed": check["failed"], "checked": check["checked"], "subject": check["subject"]}
     detail = check["detail"]
     if check["section"] == "rules":
-        if check["status"] == "could_not_check":
-            return text("check.unchecked", subject=check["subject"] or check["rule"], error=detail["error"])
-        return text("check.rule", **values, text=rule_text(check, text))
+        told = (
+            text("check.unchecked", subject=check["subject"] or check["rule"], error=detail["error"])
+            if check["status"] == "could_not_check"
+            else text("check.rule", **values, text=rule_text(check, text))
+        )
+        return text("check.before", text=told) if check["rule"].startswith("before.") else told
     name = f"check.{check['rule']}"
     if text.has(name):
         by = ", ".join(detail.get("by", ()))
-        return text(name, **values, difference=detail.get("difference", ""), by=by)
+        return text(name, **values, object=check["object"], difference=_amount(detail, text), by=by)
     return text("check.cells", **values, reason=cell_reason(check["rule"].partition(".")[2], text))
+
+
+def _amount(detail: Mapping[str, Any], text: Catalogue) -> str:
+    return text.amount(detail["difference"]) if detail.get("difference") else ""
 
 
 def cell_reason(reason: str, text: Catalogue) -> str:
@@ -37,7 +47,12 @@ def rule_text(check: Mapping[str, Any], text: Catalogue) -> str:
     name, kwargs = f"rule.{detail['reason']}", detail["kwargs"]
     if text.has(name):
         return text(name, max_value=kwargs.get("max_value", ""), n=len(kwargs.get("value_set", ())))
-    return str(check["rule"])
+    asked = ", ".join(f"{key}: {value}" for key, value in kwargs.items())
+    return f"{check['rule']} ({_cut(asked)})" if asked else str(check["rule"])
+
+
+def _cut(asked: str) -> str:
+    return asked if len(asked) <= _LONGEST else asked[: _LONGEST - 1] + "…"
 
 
 def why(reason: Mapping[str, Any], text: Catalogue) -> str:

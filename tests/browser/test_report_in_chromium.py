@@ -68,7 +68,7 @@ def test_details_open_with_the_keyboard(page: Page, reports: dict[str, Path]) ->
 def test_the_first_screen_names_what_is_missing_and_why(page: Page, reports: dict[str, Path]) -> None:
     page.goto(reports["en"].as_uri())
     blocking = page.locator("section", has=page.get_by_role("heading", name="What blocks")).inner_text()
-    assert "is missing in the new system" in blocking
+    assert "is gone from the new system" in blocking
     assert "account/crm:A00011" in blocking
 
 

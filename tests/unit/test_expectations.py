@@ -301,3 +301,42 @@ def test_amounts_have_no_more_decimals_than_their_currency_and_some_fields_are_r
     listed = session.fetch(f'SELECT field, key FROM "{FAILING}" ORDER BY ALL').to_pylist()
     assert [tuple(row.values()) for row in listed] == [("amount", "b"), ("amount", "e"), ("tax_id", "c")]
     assert all(item.status is not Status.COULD_NOT_CHECK for item in found)
+
+
+TEAM = """\
+object: account
+expectations:
+  - {type: expect_column_values_to_match_regex, kwargs: {column: Order, regex: '^PO'}, severity: warning}
+  - {type: expect_column_values_to_match_regex, kwargs: {column: Order, regex: '[0-9]'}, severity: warning}
+  - {type: expect_column_values_to_match_regex, kwargs: {column: Order, regex: 'Case$'}, name: ends, severity: warning}
+  - {type: expect_column_value_lengths_to_be_between, kwargs: {column: name, min_value: 2}}
+"""
+
+
+def variants(folder: Path) -> dict[str, str]:
+    """Regex or length → variant, of the rules on two fields."""
+    found = read_suites(folder, [ACCOUNTS])
+    return {
+        str(rule.kwargs.get("regex") or rule.kwargs.get("min_value") or rule.kwargs.get("max_value")): rule.variant
+        for suite in found
+        for rule in suite.expectations
+        if rule.subject in ("Order", "name") and len(rule.kwargs) > 1
+    }  # fmt: skip
+
+
+def test_rules_of_one_type_on_one_field_have_ids_of_their_own_that_stay(tmp_path: Path) -> None:
+    refresh_suites(tmp_path, [ACCOUNTS])
+    team = tmp_path / "team.yaml"
+    team.write_text(TEAM)
+    found = variants(tmp_path)
+    assert found["80"] == found["40"] == ""  # derived ones keep the plain id
+    assert found["Case$"] == "ends"
+    assert len({found[name] for name in ("^PO", "[0-9]", "2")} - {"", "ends"}) == 3
+    lines = TEAM.splitlines(keepends=True)
+    team.write_text("".join([*lines[:2], *reversed(lines[2:])]))
+    assert variants(tmp_path) == found
+    team.write_text(TEAM + lines[2])
+    with pytest.raises(
+        ProjectError, match=r"team.yaml:7:5.*stands at validation.*team.yaml:3:5 too|stands at"
+    ):
+        read_suites(tmp_path, [ACCOUNTS])
