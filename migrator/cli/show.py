@@ -130,6 +130,10 @@ def mapped(lines: Sequence[StepLine], console: Console) -> None:
             f"{line.seconds:.2f}", escape(issues),
         )  # fmt: skip
     console.print(table)
+    for line in lines:
+        for hook, cost in line.detail.get("hooks", {}).items():
+            told = f"{line.name}: {hook}: {cost['rows']:,} records in {cost['batches']:,} batches, {cost['seconds']:.2f} s"
+            console.print(f"[dim]·[/] {escape(told)}", highlight=False)
 
 
 def trial(report: TrialReport, console: Console) -> None:

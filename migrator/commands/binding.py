@@ -63,14 +63,14 @@ def bind_project(
     found = read_mappings(project) if mappings is None else mappings
     sources = {name: known_schema(project, name) for name in source_systems(found)}
     types = staged or (lambda name: _staged_types(workspace, name))
-    return bind(found, sources, _targets(project, found), types, full)
+    return bind(found, sources, _targets(project, found), types, full, hooks=project.hooks)
 
 
 def bind_sources(project: Project, opened: Mapping[str, Source]) -> Bound:
     """Bind the project's mappings to open sources as extract will find them, so that no hours of reading come before an error."""
     found = read_mappings(project)
     sources = {name: index_schemas(merged_schemas(project, name, source)) for name, source in opened.items()}
-    return bind(found, sources, _targets(project, found))
+    return bind(found, sources, _targets(project, found), hooks=project.hooks)
 
 
 def _targets(project: Project, found: Iterable[ObjectMapping]) -> dict[str, Mapping[str, ObjectSchema]]:

@@ -17,7 +17,7 @@ from migrator.core.mask import mask
 from migrator.dedupe.story import ClusterStory, explain_cluster
 from migrator.extract.profile import ObjectProfile
 from migrator.extract.profile import profile as profile_object
-from migrator.mapping.bound import Bound, BoundField, Column, Constant, Formula, Input
+from migrator.mapping.bound import Bound, BoundField, Column, Constant, Formula, Hook, Input
 from migrator.staging import life as lives
 from migrator.staging import quarantine as held
 from migrator.staging.accounting import Accounting, account
@@ -225,6 +225,8 @@ def _how(field: BoundField) -> str:
             first = f"from {column}"
         case Formula(written=written):
             first = f"expr {written}"
+        case Hook(name=name):
+            first = f"python {name}"
         case Constant(text=text):
             first = "left empty" if text is None else f"value {text}"
         case _:
@@ -243,7 +245,7 @@ def _columns(read: Input) -> tuple[Column, ...]:
     match read:
         case Column():
             return (read,)
-        case Formula(operands=operands):
+        case Formula(operands=operands) | Hook(operands=operands):
             return operands
         case _:
             return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from migrator.mapping.bound import Bound, Column, Constant, Formula, Input, RecordId
+from migrator.mapping.bound import Bound, Column, Constant, Formula, Hook, Input, RecordId
 
 
 def origins(bound: Bound) -> Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]]:
@@ -23,7 +23,7 @@ def _columns(value: Input, key: str) -> tuple[str, ...]:
     match value:
         case Column(engine=name):
             return (name,)
-        case Formula(operands=operands):
+        case Formula(operands=operands) | Hook(operands=operands):
             return tuple(dict.fromkeys(item.engine for item in operands))
         case RecordId():
             return (key,) if key else ()

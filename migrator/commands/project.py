@@ -38,6 +38,7 @@ _KEYS: Mapping[str, type] = {
     "ledger": str,
     "engine": dict,
     "batch_rows": int,
+    "hooks": bool,
 }
 
 
@@ -62,6 +63,8 @@ class Project:
     engine: EngineSettings = field(default_factory=EngineSettings)
     batch_rows: int = 10_000
     mappings: str = "mappings"
+    hooks: bool = False
+    """Whether functions of the project's own hooks.py may run."""
     ledger_place: Location = PLACE
 
     @property
@@ -246,6 +249,7 @@ def parse_project(document: Document, folder: Path) -> Project:
         engine=engine,
         batch_rows=int(data.get("batch_rows", 10_000)),
         mappings=str(data.get("mappings", "mappings")),
+        hooks=bool(data.get("hooks", False)),
         ledger_place=document.locate(("ledger",)) if "ledger" in data else Location(document.file),
     )
 
@@ -366,7 +370,8 @@ def _wrong_types(
             f"for example: {key}: {_EXAMPLES.get(key, '…')}",
         )
         for key, value in data.items()
-        if key in known and (not isinstance(value, known[key]) or isinstance(value, bool))
+        if key in known
+        and (not isinstance(value, known[key]) or isinstance(value, bool) is not (known[key] is bool))
     ]
 
 
@@ -377,10 +382,11 @@ _EXAMPLES: Mapping[str, str] = {
     "ledger": "sqlite:///.migrator/ledger.db",
     "engine": "{memory_limit: 1GB}",
     "batch_rows": "10000",
+    "hooks": "true",
     "memory_limit": "1GB",
     "threads": "2",
     "temp_directory": "/mnt/large/spill",
 }
-_WORDS: Mapping[type, str] = {str: "text", int: "whole number", dict: "mapping"}
+_WORDS: Mapping[type, str] = {str: "text", int: "whole number", dict: "mapping", bool: "yes or no"}
 
 SessionFactory = Callable[[], DuckSession]

@@ -11,7 +11,16 @@ from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import DedupeRules, Link, MappedObject, MatchKey
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.bind_field import BoundInput, bind_field, decide_kind, settle
-from migrator.mapping.bound import Bound, BoundField, BoundMapping, BoundSource, Column, Formula, StagedTypes
+from migrator.mapping.bound import (
+    Bound,
+    BoundField,
+    BoundMapping,
+    BoundSource,
+    Column,
+    Formula,
+    Hook,
+    StagedTypes,
+)
 from migrator.mapping.expressions import offset_place, parse_formula
 from migrator.mapping.hidden_losses import Fills, unknown_fills
 from migrator.mapping.losses import check_target, warn
@@ -31,14 +40,17 @@ def bind(
     targets: Schemas | None = None,
     staged: StagedTypes = unknown_types,
     fills: Fills = unknown_fills,
+    *,
+    hooks: bool = False,
 ) -> Bound:
     """Bind all mappings of a project together.
 
     `sources` and `targets`: system → object → schema. A target system or object that is not in `targets` is taken as
     not there yet: the mapping says what it will look like. `staged` gives the Arrow schema of a STAGED dataset
-    'system/object' once there is one, `fills` how full its columns are. Raises `ProjectError` with all problems of all mappings.
+    'system/object' once there is one, `fills` how full its columns are. Python of the
+    project is looked at only with `hooks`, and not imported even then. Raises `ProjectError` with all problems of all mappings.
     """
-    scope = look(mappings, sources, staged)
+    scope = look(mappings, sources, staged, hooks=hooks)
     drafts = [_draft(scope, mapping, _target_schema(mapping, targets)) for mapping in mappings]
     groups = _ordered(scope, drafts)
     settled = {item.name: item for group in groups for item in group}
@@ -280,4 +292,6 @@ def _fingerprint(mapping: ObjectMapping, columns: Sequence[tuple[FieldSchema, li
         for cell in cells
         if cell.values is not None
     ]
-    return fingerprint(mapping.rule.model_dump(mode="json"), maps, [repr(schema) for schema, _ in columns])
+    hooks = [cell.input.digest for _, cells in columns for cell in cells if isinstance(cell.input, Hook)]
+    rule = mapping.rule.model_dump(mode="json")
+    return fingerprint(rule, maps, [repr(schema) for schema, _ in columns], *hooks)

@@ -15,6 +15,7 @@ from migrator.mapping.bind_values import bind_values
 from migrator.mapping.bound import BoundField, Column, Constant, Input, LookupTarget, RecordId
 from migrator.mapping.constants import fits
 from migrator.mapping.expressions import offset_place, parse_formula
+from migrator.mapping.hooks import bind_hook
 from migrator.mapping.kinds import TEXTUAL, Kind, kind_of, parse_kind
 from migrator.mapping.links import bind_lookup, bind_lookup_type
 from migrator.mapping.model import Policy
@@ -51,7 +52,10 @@ def bind_field(scope: Scope, mapping: ObjectMapping, view: SourceView, item: Fie
         _wrong_inputs(scope, mapping, view, item, given)
         return _EMPTY
     _check_companions(scope, mapping, item)
-    found = _input(scope, mapping, view, item, given[0])
+    if given[0] == "python":
+        found = bind_hook(scope, mapping, view, item)
+    else:
+        found = _input(scope, mapping, view, item, given[0])
     values, values_by = bind_values(scope, mapping, view, item)
     lookup = bind_lookup(scope, mapping, view, item) if rule.lookup else ()
     return BoundInput(found, values, values_by, lookup, bind_lookup_type(scope, mapping, view, item))
@@ -67,15 +71,15 @@ def _wrong_inputs(
         scope.error(
             place,
             f"the field {item.name!r} has {words}{where}",
-            "give exactly one of: from, expr, value, record_id",
+            "give exactly one of: from, expr, value, record_id, python",
         )
         return
-    hint = "give one of: from, expr, value, record_id (value: null leaves it empty)"
+    hint = "give one of: from, expr, value, record_id, python (value: null leaves it empty)"
     scope.error(place, f"the field {item.name!r} says nowhere where its value comes from{where}", hint)
 
 
 _COMPANIONS = {
-    "unmapped": "values", "missing": "lookup", "by": "lookup", "defer": "lookup",
+    "unmapped": "values", "missing": "lookup", "by": "lookup", "defer": "lookup", "using": "python",
 }  # fmt: skip
 
 

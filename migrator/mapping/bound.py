@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -74,7 +75,24 @@ class RecordId:
     """The record's own id in this migration."""
 
 
-Input: TypeAlias = Column | Formula | Constant | RecordId
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A pandas function of the project, found but not imported."""
+
+    name: str
+    """As the mapping names it: hooks.segment."""
+    path: Path
+    source: bytes = field(repr=False)
+    """Its file as it was read: what runs is what the fingerprint is of."""
+    digest: str
+    operands: tuple[Column, ...]
+    place: Location
+    """The function in its file."""
+    used: Location
+    """The field in its mapping."""
+
+
+Input: TypeAlias = Column | Formula | Constant | RecordId | Hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +152,7 @@ class BoundField:
         match self.input:
             case Column() as column:
                 read: tuple[Column, ...] = (column,)
-            case Formula(operands=operands):
+            case Formula(operands=operands) | Hook(operands=operands):
                 read = operands
             case _:
                 read = ()

@@ -1,7 +1,7 @@
 """A bound mapping compiled to one SELECT, whose named steps read like the YAML.
 
 For each source: 1. *staged*: the columns that are used, and typed operands of expressions; 2. *filtered*: the record's
-id, conditions and expressions; 3. *cleaned*: one text per field, clean verbs applied; 4. *looked_up*: value maps and
+id, conditions and expressions (then *hooked*: the project's own functions, where there are any); 3. *cleaned*: one text per field, clean verbs applied; 4. *looked_up*: value maps and
 links joined; 5. *cast*: typed values; 6. *checked*: whether anything is wrong with the row; 7. *mapped*: the row of
 MAPPED with its issues. The sources are united at the end. No value of the data can make the query fail.
 """
@@ -17,6 +17,7 @@ from migrator.core.errors import Location, Severity
 from migrator.core.mapped import MappedObject
 from migrator.mapping.bound import BoundMapping, BoundSource
 from migrator.mapping.compile_field import Columns, compile_field
+from migrator.mapping.compile_hook import CompiledHook, hook_columns, hooks_of
 from migrator.mapping.compile_lookup import key_steps
 from migrator.mapping.compile_source import (
     KEYLESS,
@@ -57,6 +58,8 @@ class CompiledMapping:
     relations: tuple[str, ...]
     """STAGED datasets it reads; each is registered as a view under its own name."""
     probes: tuple[Probe, ...]
+    hooks: tuple[CompiledHook, ...] = ()
+    """Functions of the project that the query calls."""
 
 
 def compile_mapping(bound: BoundMapping) -> CompiledMapping:
@@ -74,7 +77,12 @@ def compile_mapping(bound: BoundMapping) -> CompiledMapping:
         f"SELECT * FROM {quote(f'{source.name}_mapped')}" for source in bound.sources
     )
     return CompiledMapping(
-        bound.mapped, query(steps, united), tables, tuple(relations), tuple(_probes(bound))
+        bound.mapped,
+        query(steps, united),
+        tables,
+        tuple(relations),
+        tuple(_probes(bound)),
+        tuple(hooks_of(bound)),
     )
 
 
@@ -83,8 +91,12 @@ def _source_steps(source: BoundSource, key: str) -> Iterable[Step]:
     yield from filter_steps(
         source, name, computed=_aliased(column for item in fields for column in item.filtered)
     )
+    called, before = hook_columns(source), f"{name}_filtered"
+    if called:
+        yield Step(f"{name}_hooked", select(["*", *called], quote(before)))
+        before = f"{name}_hooked"
     cleaned = _aliased(column for item in fields for column in item.cleaned)
-    yield Step(f"{name}_cleaned", select([*_own_columns(source), *cleaned], quote(f"{name}_filtered")))
+    yield Step(f"{name}_cleaned", select([*_own_columns(source), *cleaned], quote(before)))
     looked_up = _aliased(column for item in fields for column in item.looked_up)
     joins = [join for item in fields for join in item.joins]
     yield Step(

@@ -9,9 +9,10 @@ from typing import TypeAlias
 from migrator.core.errors import Severity
 from migrator.core.mapped import Missing
 from migrator.core.schema import FieldType
-from migrator.mapping.bound import BoundField, Column, Constant, Formula, RecordId
+from migrator.mapping.bound import BoundField, Column, Constant, Formula, Hook, RecordId
 from migrator.mapping.casts import FIRST_INSTANT, LAST_INSTANT, cast_text
 from migrator.mapping.columns import filled, text_of, typed
+from migrator.mapping.compile_hook import hook_column
 from migrator.mapping.compile_lookup import count_of, default_of, joins_of, record_of, type_name
 from migrator.mapping.compile_source import tried
 from migrator.mapping.issues import Check
@@ -87,6 +88,8 @@ def _direct(bound: BoundField) -> str | None:
             return f"CAST(NULL AS {engine_type(bound.kind)})"
         case Column() as column if plain and bound.kind.type not in TEXTUAL:
             return typed(column, bound.kind, bound.zone)
+        case Hook() if plain and bound.kind.type not in TEXTUAL:
+            return quote(hook_column(bound))
         case _:
             return None
 
@@ -108,6 +111,8 @@ def _given_text(bound: BoundField, steps: FieldSteps) -> str:
             return f"CAST({literal(text)} AS TEXT)"
         case RecordId():
             return quote(ID)
+        case Hook():
+            return f"CAST({quote(hook_column(bound))} AS TEXT)"
 
 
 def _normal(bound: BoundField, text: str) -> str:

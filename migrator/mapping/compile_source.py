@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from migrator.mapping.bound import BoundSource, Column, Formula
+from migrator.mapping.bound import BoundSource, Column, Formula, Hook
 from migrator.mapping.columns import operand, text_of
 from migrator.mapping.expressions import needs_typing, operand_name
 from migrator.mapping.sql import Step, select
@@ -95,7 +95,9 @@ def _key_columns(source: BoundSource) -> list[str]:
 
 
 def _operands(source: BoundSource) -> list[Column]:
-    return list(dict.fromkeys(column for formula in formulas(source) for column in formula.operands))
+    hooks = [field.input for field in source.fields if isinstance(field.input, Hook)]
+    read: list[Formula | Hook] = [*formulas(source), *hooks]
+    return list(dict.fromkeys(column for item in read for column in item.operands))
 
 
 def _columns_read(source: BoundSource) -> list[Column]:

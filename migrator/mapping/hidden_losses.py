@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from migrator.core.errors import Location, Problem, Severity
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
-from migrator.mapping.bound import BoundField, Column, Formula, Stored
+from migrator.mapping.bound import BoundField, Column, Formula, Hook, Stored
 from migrator.mapping.kinds import TEXTUAL
 from migrator.mapping.model import Policy
 from migrator.mapping.parse import ObjectMapping
@@ -69,7 +69,7 @@ def hidden(field: BoundField, seen: Seen) -> Iterable[Problem]:
 
 
 def _hidden_blank(field: BoundField, seen: Seen) -> Iterable[Problem]:
-    if field.default is None or not isinstance(field.input, Column | Formula):
+    if field.default is None or not isinstance(field.input, Column | Formula | Hook):
         return
     blank = ""
     if isinstance(field.input, Column):

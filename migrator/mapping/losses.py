@@ -249,8 +249,9 @@ def _used_elsewhere(staged: str, scope: Scope, mine: str) -> set[str]:
         for view in views:
             if name != mine and view.mapped.staged == staged:
                 mapping = scope.mappings[name]
-                rules = (mapping.field(view.named, field).rule for field in mapping.field_names)
+                rules = [mapping.field(view.named, field).rule for field in mapping.field_names]
                 used |= {rule.from_ for rule in rules if rule.from_}
+                used |= {name for rule in rules for name in rule.using}
     return used
 
 

@@ -30,6 +30,8 @@ from migrator.mapping.model_by import LookupRule, ValueMap
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.warnings import WARNINGS
 
+_HOOK = re.compile(r"hooks(?:\.[A-Za-z][A-Za-z0-9_]*)+")
+
 
 class Policy(Enum):
     """What becomes of a value that the value map does not know."""
@@ -80,6 +82,14 @@ def _format(value: str) -> str:
         check_format(value)
     except ValueError as error:
         raise problem(str(error), "for example '%d.%m.%Y' or '%m/%d/%Y %I:%M %p'") from error
+    return value
+
+
+def _hook(value: str) -> str:
+    if not _HOOK.fullmatch(value):
+        raise problem(
+            f"{value!r} is not a hook", "hooks.FUNCTION in hooks.py, or hooks.FILE.FUNCTION in hooks/FILE.py"
+        )
     return value
 
 
@@ -179,6 +189,18 @@ class FieldRule(Strict):
         bool,
         Field(description="The record's own id in this migration, 'SOURCE:KEY'; the usual external key."),
     ] = False
+    python: Annotated[
+        Annotated[str, AfterValidator(_hook)] | None,
+        Field(
+            description="A pandas function of the project: hooks.segment is segment in hooks.py; needs hooks: true."
+        ),
+    ] = None
+    using: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_listed),
+        WithJsonSchema(_NAMES),
+        Field(description="Source columns that the function of python: takes, in order."),
+    ] = ()
     clean: Annotated[
         tuple[Annotated[str, AfterValidator(_verb)], ...],
         BeforeValidator(_listed),

@@ -25,7 +25,7 @@ from migrator.mapping.model import (
     TargetRule,
 )
 
-INPUTS = ("from_", "expr", "value", "record_id")
+INPUTS = ("from_", "expr", "value", "record_id", "python")
 """Keys of a field that say where its value comes from; exactly one is given."""
 
 

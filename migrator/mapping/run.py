@@ -9,6 +9,7 @@ from migrator.core.errors import Problem, ProjectError
 from migrator.core.fingerprint import fingerprint
 from migrator.core.progress import Progress, Quiet
 from migrator.mapping.compile import COMPILER_VERSION, CompiledMapping, Probe
+from migrator.mapping.hook_run import HookRun, costs, register_hooks
 from migrator.staging.columns import BAD, EXCLUDED, ISSUES
 from migrator.staging.engine import Session, quote
 from migrator.staging.store import Dataset, Kind, Store
@@ -21,7 +22,8 @@ def map_object(
 ) -> Dataset:
     """The current MAPPED dataset of a mapping; built only when the mapping or what it reads has changed.
 
-    `detail` holds {"issues": {rule: rows}, "excluded": {reason: rows}, "bad": rows}. Raises `FatalError` when a staged
+    `detail` holds {"issues": {rule: rows}, "excluded": {reason: rows}, "bad": rows}, and {"hooks": {hook: cost}}
+    when there are any. Raises `FatalError` when a staged
     dataset is not there yet, and `ProjectError` with the place of the expression that the engine refuses.
     """
     listener = progress or Quiet()
@@ -35,13 +37,13 @@ def map_object(
         listener.done(STEP, name, "unchanged")
         return current
     listener.start(STEP, name, sum(staged[source.staged].rows for source in compiled.mapped.sources))
-    register(session, compiled, staged)
+    hooks = register(session, compiled, staged)
     check_query(session, compiled)
     building = store.build(Kind.MAPPED, name, stamp)
     part = building.add(lambda path: session.write(compiled.sql, path))
     listener.advance(STEP, name, part.rows)
     session.view(_RESULT, [part.path])
-    dataset = building.complete(summarise(session))
+    dataset = building.complete(summarise(session) | ({"hooks": costs(hooks)} if hooks else {}))
     listener.done(STEP, name, _note(dataset.detail))
     return dataset
 
@@ -56,12 +58,15 @@ def map_fingerprint(compiled: CompiledMapping, staged: Mapping[str, Dataset]) ->
     return fingerprint(COMPILER_VERSION, compiled.mapped.fingerprint, compiled.sql, tables, inputs)
 
 
-def register(session: Session, compiled: CompiledMapping, staged: Mapping[str, Dataset]) -> None:
-    """Make everything the query reads known to the session, under the names the query uses."""
+def register(
+    session: Session, compiled: CompiledMapping, staged: Mapping[str, Dataset]
+) -> tuple[HookRun, ...]:
+    """Make everything the query reads known to the session, under the names the query uses; its hooks at work."""
     for relation, dataset in staged.items():
         session.view(relation, dataset.files, dataset.schema())
     for name, table in compiled.tables.items():
         session.table(name, table)
+    return register_hooks(session, compiled.hooks)
 
 
 def check_query(session: Session, compiled: CompiledMapping) -> None:

@@ -44,20 +44,24 @@ class Scope:
     views: Mapping[str, tuple[SourceView, ...]]
     """Mapping → its sources; one whose object is unknown is left out, and told."""
     problems: list[Problem] = field(default_factory=list)
+    hooks: bool = False
+    """Whether the project lets hooks run."""
 
     def error(self, place: Location, message: str, hint: str = "") -> None:
         """Note a problem."""
         self.problems.append(Problem(place, message, hint))
 
 
-def look(mappings: Sequence[ObjectMapping], schemas: Schemas, staged: StagedTypes) -> Scope:
+def look(
+    mappings: Sequence[ObjectMapping], schemas: Schemas, staged: StagedTypes, *, hooks: bool = False
+) -> Scope:
     """The scope of all mappings; unknown systems, objects and key columns are noted as problems."""
     problems: list[Problem] = []
     views: dict[str, tuple[SourceView, ...]] = {}
     for mapping in mappings:
         found = (_view(mapping, named, schemas, staged, problems) for named in mapping.sources)
         views[mapping.name] = tuple(view for view in found if view is not None)
-    return Scope({item.name: item for item in mappings}, views, problems)
+    return Scope({item.name: item for item in mappings}, views, problems, hooks)
 
 
 def _view(
@@ -94,7 +98,9 @@ def _view(
 def _reads_columns(mapping: ObjectMapping, named: NamedSource) -> bool:
     """Whether the mapping names a column of this source; one that names none can move an empty object as it is."""
     rules = (mapping.field(named, name).rule for name in mapping.field_names)
-    return bool(named.rule.key) or any(rule.from_ is not None or rule.expr is not None for rule in rules)
+    return bool(named.rule.key) or any(
+        rule.from_ is not None or rule.expr is not None or rule.using for rule in rules
+    )
 
 
 def columns_of(schema: ObjectSchema, staged: pa.Schema | None) -> dict[str, Column]:

@@ -17,6 +17,7 @@ from migrator.core.schema import ObjectSchema
 from migrator.mapping.bound import BoundMapping
 from migrator.mapping.compile import CompiledMapping, compile_mapping
 from migrator.mapping.constants import FALSE, TRUE
+from migrator.mapping.hook_run import register_hooks
 from migrator.mapping.model import MappingTest
 from migrator.mapping.parse import ObjectMapping
 from migrator.mapping.run import check_query
@@ -65,6 +66,7 @@ def try_mapping(
         raise ProjectError(problems)
     for name, table in compiled.tables.items():
         session.table(name, table)
+    register_hooks(session, compiled.hooks)
     bench = _Bench(session, mapping, bound, compiled, schemas)
     return [bench.run(number) for number in range(len(mapping.rule.tests))]
 

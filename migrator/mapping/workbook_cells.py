@@ -22,7 +22,7 @@ Entries = dict[str, str | None]
 Place = Callable[[str], Location]
 """Column → the place of its cell in the workbook."""
 
-INPUTS = ("from", "expr", "value", "record_id")
+INPUTS = ("from", "expr", "value", "record_id", "python")
 OWN = ("type", "required")
 """Keys of the common rule that have a column of their own."""
 REVIEW = ("status", "by", "question")

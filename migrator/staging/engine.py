@@ -11,14 +11,16 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Protocol, cast
 
 import duckdb
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from migrator.core.clock import new_id
-from migrator.core.errors import FatalError, ProjectError
+from migrator.core.errors import FatalError, MigratorError, ProjectError
 from migrator.staging.process import is_alive, machine
 
 
@@ -50,6 +52,13 @@ class Session(Protocol):
 
     def execute(self, sql: str) -> None:
         """Run a statement for its effect (CREATE TABLE …); what it creates as TEMP, a `cursor` does not see."""
+        ...
+
+    def function(self, name: str, call: Callable[..., pa.Array], takes: Sequence[str], gives: str) -> None:
+        """Make `call` a function of the engine: Arrow columns of a batch in, nulls too, one Arrow column out.
+
+        `takes` and `gives` are engine types. What `call` raises of `MigratorError` comes out of the query that calls it.
+        """
         ...
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
@@ -98,6 +107,8 @@ class DuckSession:
     ) -> None:
         self._connection = connection
         self._on_close = on_close
+        self._raised: list[MigratorError] = []
+        """What functions of the running query raised; the engine passes on only the words."""
 
     def view(self, name: str, files: Sequence[Path], schema: pa.Schema | None = None) -> None:
         """See `Session.view`."""
@@ -122,14 +133,35 @@ class DuckSession:
         finally:
             self._connection.unregister("__incoming")
 
+    def function(self, name: str, call: Callable[..., pa.Array], takes: Sequence[str], gives: str) -> None:
+        """See `Session.function`."""
+
+        def noted(*columns: pa.ChunkedArray) -> pa.Array:
+            try:
+                return call(*columns)
+            except MigratorError as error:
+                self._raised.append(error)
+                raise
+
+        # the engine counts the parameters that a function declares
+        given = [Parameter(f"column_{number}", Parameter.POSITIONAL_ONLY) for number in range(len(takes))]
+        noted.__signature__ = Signature(given)  # type: ignore[attr-defined]
+        with suppress(duckdb.InvalidInputException):  # there was none of that name
+            self._connection.remove_function(name)
+        # called volatile, so that the engine asks it exactly once for a row
+        self._connection.create_function(
+            name, noted, list(takes), gives, type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL, side_effects=True,
+        )  # fmt: skip
+
     def execute(self, sql: str) -> None:
         """See `Session.execute`."""
-        with _translated():
+        with _translated(self._raised):
             self._connection.execute(sql).fetchall()
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """See `Session.fetch`."""
-        with _translated():
+        with _translated(self._raised):
             relation = (
                 self._connection.sql(sql, params=list(parameters))
                 if parameters
@@ -139,14 +171,14 @@ class DuckSession:
 
     def stream(self, sql: str, rows: int = 50_000) -> Iterator[pa.RecordBatch]:
         """See `Session.stream`."""
-        with _translated(), self._connection.sql(sql).to_arrow_reader(rows) as reader:
+        with _translated(self._raised), self._connection.sql(sql).to_arrow_reader(rows) as reader:
             yield from reader
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
         """See `Session.write`."""
         temporary = path.with_name(f".{path.name}.writing")
         try:
-            with _translated():
+            with _translated(self._raised):
                 written = self._connection.execute(
                     f"COPY ({sql}) TO {literal(str(temporary))}"
                     f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group:d})"
@@ -254,8 +286,9 @@ def flush_and_rename(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the engine's resource errors into ours; anything else is a bug in a query of ours."""
+def _translated(raised: list[MigratorError]) -> Iterator[None]:
+    """Turn the engine's resource errors, and what functions `raised`, into ours; all else is a bug in a query of ours."""
+    raised.clear()
     try:
         yield
     except duckdb.OutOfMemoryException as error:
@@ -264,6 +297,8 @@ def _translated() -> Iterator[None]:
             hint="raise engine.memory_limit in migration.yaml, or give engine.temp_directory a larger disk",
         ) from error
     except duckdb.InvalidInputException as error:
+        if raised:
+            raise raised[0] from error
         if "parquet" not in str(error).lower():
             raise
         raise _damaged(error) from error
