@@ -14,6 +14,7 @@ from migrator.mapping.bound import BoundField, Column, Formula, Hook, Stored
 from migrator.mapping.kinds import TEXTUAL
 from migrator.mapping.model import Policy
 from migrator.mapping.parse import ObjectMapping
+from migrator.mapping.values import ValueMap
 from migrator.staging.fill import Fill
 
 Fills: TypeAlias = Callable[[str], "Mapping[str, Fill] | None"]
@@ -61,7 +62,7 @@ def hidden(field: BoundField, seen: Seen) -> Iterable[Problem]:
     """The hidden losses of one field as one source fills it."""
     yield from _hidden_blank(field, seen)
     if seen.back and field.values is not None:
-        yield from _one_way(field)
+        yield from _one_way(field, field.values)
     if isinstance(field.input, Column) and not field.lookup and field.values is None:
         known = seen.schema.field(field.input.name)
         if known is not None:
@@ -83,19 +84,20 @@ def _hidden_blank(field: BoundField, seen: Seen) -> Iterable[Problem]:
     yield warning("default.hides_blank", field.place, message, hint)
 
 
-def _one_way(field: BoundField) -> Iterable[Problem]:
-    if field.values is None:
-        return
-    olds: dict[str | None, list[str]] = defaultdict(list)
-    for old, new in field.values.entries:
-        olds[new].append(repr(old))
+def _one_way(field: BoundField, values: ValueMap) -> Iterable[Problem]:
+    olds: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+    types = values.types or ("",) * len(values.entries)
+    for (old, new), kind in zip(values.entries, types, strict=True):
+        olds[kind, new].append(repr(old))
     if field.unmapped in (Policy.NULL, Policy.DEFAULT):
-        olds[field.unmapped_text].append("values that the map does not know")
-    for new, several in olds.items():
+        for kind in dict.fromkeys(types):
+            olds[kind, field.unmapped_text].append("values that the map does not know")
+    for (kind, new), several in olds.items():
         if len(several) > 1:
             shown = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
+            of = f" of {kind!r}" if kind else ""
             became = "null" if new is None else repr(new)
-            message = f"{field.name!r}: {shown} all become {became}, and records are to flow back"
+            message = f"{field.name!r}: {shown}{of} all become {became}, and records are to flow back"
             hint = "the way back can write only one of them: give each a new value of its own"
             yield warning("values.one_way", field.place, message, hint)
 

@@ -157,6 +157,14 @@ def test_a_map_that_cannot_be_turned_round_is_told_when_records_flow_back(
     assert codes(told(fields, tmp_path)) == []
 
 
+def test_each_record_types_map_is_turned_round_by_itself(tmp_path: Path) -> None:
+    maps = "{a: X, b: Y}, Partner: {a: X, c: X}"
+    fields = f"level: {{from: Level, values: {{by: Name, maps: {{Customer: {maps}}}}}}}"
+    found = told(fields, tmp_path, more="sync: {direction: both}\n")
+    ways = [item.message for item in found.warnings if item.code == "values.one_way"]
+    assert ways == ["'level': 'a', 'c' of 'Partner' all become 'X', and records are to flow back"]
+
+
 def test_unknown_values_that_share_one_default_are_a_one_way_map_too(tmp_path: Path) -> None:
     fields = "level: {from: Level, values: {a: X, b: Y}, unmapped: {default: X}}"
     found = told(fields, tmp_path, more="sync: {direction: both}\n")
