@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,10 +125,12 @@ def suggest(
     Each column goes to at most one field. Keys are left out on both sides: the target's is filled with the record id.
     """
     mine, theirs = read_object(lexicon, source, seen), read_object(lexicon, target, there)
-    key = _key(target, theirs)
-    wanted = [item for item in theirs.values() if not item.schema.read_only and item.schema is not key]
     given = [item for item in mine.values() if item.schema.name != source.key]
+    wanted = [item for item in theirs.values() if not item.schema.read_only]
     scores = _scores(given, wanted)
+    key = _key(target, theirs, {name for (_, name), found in scores.items() if found.confidence >= threshold})
+    wanted = [item for item in wanted if item.schema is not key]
+    scores = {pair: found for pair, found in scores.items() if key is None or pair[1] != key.name}
     pairs = {pair: found.confidence for pair, found in scores.items() if found.confidence >= threshold}
     chosen = assign(pairs) if pairs else {}
     lines = tuple(_line(lexicon, item, mine, scores, chosen.get(item.schema.name)) for item in wanted)
@@ -190,8 +192,13 @@ def _question(best: Candidate, others: Sequence[Candidate], values: SuggestedVal
     return ""
 
 
-def _key(target: ObjectSchema, fields: Mapping[str, ReadField]) -> FieldSchema | None:
-    """The field for the external key: one made for that, else the target's own key where it can be written, else a unique text."""
+def _key(
+    target: ObjectSchema, fields: Mapping[str, ReadField], fitting: Collection[str]
+) -> FieldSchema | None:
+    """The field for the external key: one made for that, else the target's own key where it can be written.
+
+    Else a unique text that no column is `fitting` for; else the target's own key, about which a person must be asked.
+    """
     texts = [item for item in fields.values() if not item.schema.read_only and _is_text(item.schema)]
     made = [item for item in texts if not item.senses.isdisjoint(_KEYS)]
     chosen = next((item for item in made if item.schema.unique), made[0] if made else None)
@@ -200,7 +207,8 @@ def _key(target: ObjectSchema, fields: Mapping[str, ReadField]) -> FieldSchema |
     own = target.field(target.key)
     if own is not None and not own.read_only:
         return own
-    return next((item.schema for item in texts if item.schema.unique), own)
+    free = (item.schema for item in texts if item.schema.unique and item.schema.name not in fitting)
+    return next(free, own)
 
 
 def _is_text(item: FieldSchema) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.suggest_facts import ColumnFacts
@@ -47,6 +47,8 @@ class ReadField:
     links: frozenset[str]
     """Concepts of the objects that a reference points to."""
     facts: ColumnFacts | None
+    claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Group → what the field is of it, where its name or label says so without a doubt."""
 
     @property
     def senses(self) -> frozenset[str]:
@@ -62,30 +64,56 @@ class Scored:
     evidence: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the words of an object's fields are read against."""
+
+    prefix: str
+    own: frozenset[str]
+    about: frozenset[str]
+    """Concepts that any of its fields speaks of."""
+
+
 def read_object(
     lexicon: Lexicon, schema: ObjectSchema, facts: Mapping[str, ColumnFacts] | None = None
 ) -> dict[str, ReadField]:
     """The fields of an object by name, read with its own words left out."""
     own = lexicon.objects(schema.name, schema.label)
     prefix = shared_prefix(schema.field_names)
+    about = {
+        sense
+        for item in schema.fields
+        for token in lexicon.read(item.name, prefix=prefix)
+        for sense in token.senses
+    } | {sense for item in schema.fields for token in lexicon.read(item.label) for sense in token.senses}
     return {
-        item.name: _read_field(lexicon, item, prefix, own, (facts or {}).get(item.name))
+        item.name: _read_field(
+            lexicon, item, _Context(prefix, own, frozenset(about)), (facts or {}).get(item.name)
+        )
         for item in schema.fields
     }
 
 
 def _read_field(
-    lexicon: Lexicon, item: FieldSchema, prefix: str, own: frozenset[str], facts: ColumnFacts | None
+    lexicon: Lexicon, item: FieldSchema, context: _Context, facts: ColumnFacts | None
 ) -> ReadField:
     texts = dict.fromkeys(text for text in (item.name, item.label) if text)
     views: dict[tuple[str, ...], View] = {}
     for text in texts:
-        tokens = lexicon.read(text, prefix=prefix, own=own)
+        tokens = lexicon.settle(lexicon.read(text, prefix=context.prefix, own=context.own), context.about)
         senses = frozenset(sense for token in tokens for sense in token.senses)
         known = any(token.known and token.weight > _INFORMATIVE for token in tokens)
         views.setdefault(tuple(token.text for token in tokens), View(text, tokens, senses, known))
     links = lexicon.objects(*item.references) if item.references else frozenset()
-    return ReadField(item, tuple(views.values()), links, facts)
+    return ReadField(item, tuple(views.values()), links, facts, _claims(views.values()))
+
+
+def _claims(views: Iterable[View]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for token in (token for view in views for token in view.tokens if len(token.senses) == 1):
+        for group in token.groups:
+            found.setdefault(group, set()).update(token.senses)
+    return {group: frozenset(senses) for group, senses in found.items()}
 
 
 def score(source: ReadField, target: ReadField) -> Scored:
@@ -192,7 +220,9 @@ def _partner(token: Token, others: Sequence[Token]) -> Token | None:
 
 
 def _contradict(a: Token, b: Token) -> bool:
-    return not a.groups.isdisjoint(b.groups)
+    """Whether two words exclude each other; where both are without a doubt, the whole field's claims decide."""
+    doubtful = len(a.senses) > 1 or len(b.senses) > 1
+    return doubtful and not a.groups.isdisjoint(b.groups)
 
 
 _TEXT, _CHOICE, _NUMBER = "text", "choice", "number"
@@ -206,7 +236,7 @@ _FACTORS: Mapping[tuple[str, str], float] = {
     (_TEXT, "boolean"): 0.7, ("boolean", _TEXT): 0.7, ("boolean", _CHOICE): 0.75, (_CHOICE, "boolean"): 0.7,
     (_TEXT, "date"): 0.75, (_TEXT, "datetime"): 0.75, ("date", _TEXT): 0.75, ("datetime", _TEXT): 0.75,
     ("date", "datetime"): 0.96, ("datetime", "date"): 0.93,
-    (_TEXT, "reference"): 0.7, ("reference", _TEXT): 0.72, (_CHOICE, "reference"): 0.65, ("reference", _CHOICE): 0.55,
+    (_TEXT, "reference"): 0.58, ("reference", _TEXT): 0.55, (_CHOICE, "reference"): 0.65, ("reference", _CHOICE): 0.65,
     ("id", _TEXT): 0.7, (_TEXT, "id"): 0.7, ("id", "reference"): 0.6, ("reference", "id"): 0.5,
     (_NUMBER, _CHOICE): 0.7, (_CHOICE, _NUMBER): 0.6, ("boolean", _NUMBER): 0.5, (_NUMBER, "boolean"): 0.5,
 }  # fmt: skip
@@ -235,6 +265,10 @@ def _fits_type(facts: ColumnFacts, family: str) -> bool:
 def _against(source: ReadField, target: ReadField) -> list[tuple[float, str]]:
     """Factors below 1 with what speaks against the pair."""
     found: list[tuple[float, str]] = []
+    for group in source.claims.keys() & target.claims.keys():
+        mine, theirs = source.claims[group], target.claims[group]
+        if mine.isdisjoint(theirs):
+            found.append((CONTRADICTION, f"{_some(mine)} is not {_some(theirs)}"))
     if source.links and target.links and source.links.isdisjoint(target.links):
         found.append((OTHER_LINK, f"links to {_some(source.links)}, not to {_some(target.links)}"))
     facts = source.facts

@@ -21,7 +21,7 @@ _SHARED = 0.6
 """A first word that so large a share of an object's fields begin with is the object's, not theirs."""
 _NEAR = 88
 """Of 100: from here on an unknown word is taken for a misspelt one."""
-_UNKNOWN_WEIGHT = 0.9
+_UNKNOWN_WEIGHT = 1.2
 _FILLER = 0.05
 ORDINALS: Mapping[str, frozenset[str]] = {
     "1": frozenset({"#1", "main", "billing"}),
@@ -42,6 +42,9 @@ class Concept:
     """How much it says of a field that it has this concept; 1 is usual."""
     absorbs: frozenset[str]
     """Concepts that say nothing more beside this one: a mobile phone is a phone."""
+    beside: str = ""
+    """Where a word has several meanings, it means this one in objects that have a field of that concept, and there only:
+    the title of who has a last name is a job title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,18 @@ class Lexicon:
         tokens = self._read[key]
         left = tuple(token for token in tokens if not (token.senses <= set(own)))
         return left if any(token.weight > _FILLER * 2 for token in left) else tokens
+
+    def settle(self, tokens: Iterable[Token], about: Collection[str]) -> tuple[Token, ...]:
+        """The tokens with meanings left out that do not fit an object whose fields are `about` those concepts."""
+        return tuple(self._settled(token, about) if len(token.senses) > 1 else token for token in tokens)
+
+    def _settled(self, token: Token, about: Collection[str]) -> Token:
+        bound = {sense for sense in token.senses if (known := self.concepts.get(sense)) and known.beside}
+        if not bound:
+            return token
+        fitting = {sense for sense in bound if self.concepts[sense].beside in about}
+        senses = frozenset(fitting or token.senses - bound)
+        return self._known(token.text, senses) if senses else token
 
     def _tokens(self, words: Sequence[str]) -> list[Token]:
         found: list[Token] = []
@@ -190,22 +205,28 @@ def load_lexicon() -> Lexicon:
 
 
 def parse_lexicon(text: str) -> Lexicon:
-    """A lexicon from CSV: concept, group, weight, absorbs, and its words in each language, with `|` between.
+    """A lexicon from CSV: concept, group, weight, absorbs, beside, and its words in each language, with `|` between.
 
-    Raises ValueError when a concept stands twice or absorbs one that is not there.
+    Raises ValueError when a concept stands twice or speaks of one that is not there.
     """
     rows = list(csv.DictReader(text.splitlines()))
     concepts = {
         row["concept"]: Concept(
-            row["concept"], row["group"], float(row["weight"]), frozenset(_listed(row["absorbs"]))
+            row["concept"],
+            row["group"],
+            float(row["weight"]),
+            frozenset(_listed(row["absorbs"])),
+            row["beside"],
         )
         for row in rows
     }
     if len(concepts) != len(rows):
         raise ValueError("a concept stands twice in the lexicon")
-    lost = {name for item in concepts.values() for name in item.absorbs} - set(concepts)
+    lost = {name for item in concepts.values() for name in (*item.absorbs, item.beside) if name} - set(
+        concepts
+    )
     if lost:
-        raise ValueError(f"the lexicon absorbs unknown concepts: {', '.join(sorted(lost))}")
+        raise ValueError(f"the lexicon speaks of unknown concepts: {', '.join(sorted(lost))}")
     phrases: dict[str, set[str]] = {}
     for row in rows:
         for phrase in (phrase for language in LANGUAGES for phrase in _listed(row[language])):

@@ -141,9 +141,9 @@ def test_the_lexicon_holds_together() -> None:
     assert len(lexicon.phrases) > 800
     assert len(lexicon.terms) > 400
     with pytest.raises(ValueError, match="twice"):
-        parse_lexicon("concept,group,weight,absorbs,english,chinese,malay\na,,1,,a,,\na,,1,,b,,\n")
-    with pytest.raises(ValueError, match="absorbs unknown"):
-        parse_lexicon("concept,group,weight,absorbs,english,chinese,malay\na,,1,zzz,a,,\n")
+        parse_lexicon("concept,group,weight,absorbs,beside,english,chinese,malay\na,,1,,,a,,\na,,1,,,b,,\n")
+    with pytest.raises(ValueError, match="speaks of unknown"):
+        parse_lexicon("concept,group,weight,absorbs,beside,english,chinese,malay\na,,1,zzz,,a,,\n")
 
 
 def test_hostile_names_cannot_leave_their_comments() -> None:
