@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo test lint test-long bench clean
+.PHONY: setup chromium demo test lint mappings test-long bench clean
 
 setup: .venv/.ready
 
@@ -33,6 +33,10 @@ chromium:
 
 test: setup chromium lint
 	$(BIN)/pytest -n $(JOBS) -m "not slow"
+
+# Every shipped mapping run whole on synthetic data of its system.
+mappings: setup
+	$(BIN)/pytest -n $(JOBS) --dist loadscope tests/e2e/test_shipped_mappings.py
 
 test-long: setup chromium
 	$(BIN)/pytest -n $(JOBS) --timeout 3600

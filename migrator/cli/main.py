@@ -99,8 +99,18 @@ def version() -> None:
     _stdout.print(__version__, highlight=False)
 
 
+def _list_shipped(wanted: bool) -> None:
+    if not wanted:
+        return
+    from migrator.commands.shipped import templates
+
+    show.templates(templates(), _stdout)
+    raise typer.Exit
+
+
 @app.command()
 def init(
+    *,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project folder.")],
     source: Annotated[
         list[str],
@@ -111,7 +121,15 @@ def init(
     ],
     target: Annotated[
         str, typer.Option("--target", help="URL of the new database, such as sqlite:///new.db.")
-    ] = "sqlite:///new.db",
+    ] = "",
+    mapping: Annotated[
+        str,
+        typer.Option("--mapping", help="Begin with shipped mappings, such as salesforce-to-fxiaoke."),
+    ] = "",
+    mappings: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option("--mappings", callback=_list_shipped, is_eager=True, help="List the shipped mappings."),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -122,11 +140,25 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Recognise exports, profile every record, and write a project that runs as it is."""
+    if mapping:
+        _init_from_template(folder, mapping, source, target, settings or (), as_json=as_json)
+        return
     from migrator.commands.init import init as call
 
     with watched(_stderr) as progress:
-        report = call(folder, source, target, settings=settings or (), progress=progress)
+        report = call(
+            folder, source, target or "sqlite:///new.db", settings=settings or (), progress=progress
+        )
     _answer(as_json, report.to_json, lambda: show.init(report, _stdout))
+
+
+def _init_from_template(
+    folder: Path, name: str, sources: Sequence[str], target: str, settings: Sequence[str], *, as_json: bool
+) -> None:
+    from migrator.commands.shipped import init_from_template as call
+
+    report = call(folder, name, sources, target=target, settings=settings)
+    _answer(as_json, report.to_json, lambda: show.from_template(report, _stdout))
 
 
 @app.command()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from migrator.commands.report import Drawn, SignOff
     from migrator.commands.rollback import WrittenRun
     from migrator.commands.run import Run
+    from migrator.commands.shipped import Template, TemplateReport
     from migrator.commands.steps import StepLine
     from migrator.commands.trial import TrialReport
     from migrator.commands.validate import Rehearsed, Validated
@@ -81,6 +82,27 @@ def init(report: InitReport, console: Console) -> None:
     console.print(
         f"wrote {escape(str(report.folder))}; next: [bold]migrator -C {escape(str(report.folder))} run[/]"
     )
+
+
+def templates(found: Sequence[Template], console: Console) -> None:
+    """The shipped mappings."""
+    table = _table("mapping", "about")
+    for item in found:
+        table.add_row(escape(item.name), escape(item.about))
+    console.print(table)
+
+
+def from_template(report: TemplateReport, console: Console) -> None:
+    """What was filled in, and what does not fit yet."""
+    for name, reason in report.systems.items():
+        console.print(f"[green]✓[/] {escape(name)}: {escape(reason)}")
+    for problem in report.problems:
+        console.print(f"[red]to settle[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+    if report.checked is not None:
+        check(report.checked, console)
+    where = escape(str(report.folder))
+    done = "run" if report.checked is not None else "check"
+    console.print(f"wrote {where}; read {where}/README.md; next: [bold]migrator -C {where} {done}[/]")
 
 
 def check(report: CheckReport, console: Console) -> None:

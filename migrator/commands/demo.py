@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from migrator.commands.init import write_json_schema
 from migrator.commands.inspect import Quarantined, quarantine
 from migrator.commands.project import FILE, Project, load_project
 from migrator.commands.run import Run, run
-from migrator.core.errors import FatalError, ProjectError
+from migrator.commands.shipped import shipped
+from migrator.core.errors import ProjectError
 from migrator.core.progress import Progress, Quiet
 from migrator.testing.synthetic import generate
 
@@ -65,20 +65,6 @@ def _sample(found: Quarantined) -> Quarantined:
         if seen[row.object, row.rule] <= A_RULE:
             chosen.append(row)
     return Quarantined(tuple(chosen), found.total)
-
-
-def shipped(name: str) -> Path:
-    """A folder of shipped mappings: beside the package in a checkout, under share/ where it is installed."""
-    places = (
-        Path(__file__).parents[2] / "mappings" / name,
-        Path(sys.prefix) / "share" / "crm-migrator" / "mappings" / name,
-    )
-    for place in places:
-        if place.is_dir():
-            return place
-    raise FatalError(
-        f"the shipped mappings {name!r} are not installed", hint="run it from a checkout of crm-migrator"
-    )
 
 
 def _make(folder: Path, scale: int, seed: int) -> Project:

@@ -17,8 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from migrator.cli.main import run_app
-from migrator.commands.demo import shipped
 from migrator.commands.project import Project, load_project, open_workspace
+from migrator.commands.shipped import shipped
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind
 from migrator.testing.synthetic import Rates, Truth, generate

@@ -235,7 +235,7 @@ class Expected:
 
 def target_fields(mapping: str) -> Mapping[tuple[str, str], list[str]]:
     """(system, source column) → target fields it goes into, read from the shipped mapping as plain YAML."""
-    from migrator.commands.demo import shipped
+    from migrator.commands.shipped import shipped
 
     raw = yaml.safe_load((shipped("demo") / "mappings" / f"{mapping}.yaml").read_text(encoding="utf-8"))
     sources = raw.get("sources") or {raw["source"]["system"]: {"fields": raw["fields"]}}

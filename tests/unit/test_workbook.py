@@ -13,8 +13,8 @@ import pytest
 from openpyxl import Workbook, load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from migrator.commands.demo import shipped
 from migrator.commands.project import Project, load_project
+from migrator.commands.shipped import shipped
 from migrator.commands.workbook import from_xlsx, to_xlsx
 from migrator.core.document import Document
 from migrator.core.errors import ProjectError

@@ -19,6 +19,18 @@ PREFIXES = {
     "Attachment": "00P",
     "Task": "00T",
     "Order__c": "a01",
+    "Lead": "00Q",
+    "OpportunityLineItem": "00k",
+    "CampaignMember": "00v",
+    "Event": "00U",
+    "Note": "002",
+    "RecordType": "012",
+    "Product2": "01t",
+    "ContentVersion": "068",
+    "ContentDocument": "069",
+    "ContentDocumentLink": "06A",
+    "Case": "500",
+    "Campaign": "701",
 }
 
 
