@@ -6,16 +6,14 @@ applies; `validation/gx.py` is the one module that runs them. See `validation/su
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import resources
 from typing import Any
 
+from migrator.core.currency import minor_units
 from migrator.core.errors import Location
-from migrator.core.mapped import MappedObject
+from migrator.core.mapped import Amount, MappedObject
 from migrator.core.schema import FieldSchema, FieldType
 
 NOT_NULL = "expect_column_values_to_not_be_null"
@@ -163,29 +161,34 @@ def _is_birth(name: str) -> bool:
     return name.casefold().replace("_", "").startswith(("birth", "born", "出生", "生日"))
 
 
-@cache
-def minor_units() -> Mapping[str, int]:
-    """ISO 4217 code → decimals of the currency; only those that have not two."""
-    text = resources.files("validation").joinpath("iso4217.csv").read_text(encoding="ascii")
-    return {row["code"]: int(row["digits"]) for row in csv.DictReader(text.splitlines())}
-
-
 def _minor_units(mapped: MappedObject) -> Iterable[Expectation]:
     """Amounts with no more decimals than their currency has: none in JPY, two in EUR, three in KWD."""
-    currencies = _currencies(mapped)
-    if len(currencies) != 1:
-        return
     units = minor_units()
-    for item in mapped.fields:
-        if item.type is not FieldType.DECIMAL or not _is_money(item.name):
+    others = tuple(code for code, digits in units.items() if digits != 2)
+    declared = {amount.field for amount in mapped.amounts}
+    for amount in _amounts(mapped):
+        item = mapped.schema.field(amount.field)
+        if item is None or not (item.name in declared or _is_money(item.name)):
             continue
-        for digits in sorted({*units.values(), 2}):
+        wanted = {units[amount.code]} if amount.code else set(units.values())
+        for digits in sorted(found for found in wanted if found is not None):
             if digits >= (item.scale or 0):
                 continue
-            codes = tuple(units) if digits == 2 else tuple(code for code, n in units.items() if n == digits)
+            codes = others if digits == 2 else tuple(code for code, n in units.items() if n == digits)
             regex = f"^-?[0-9]+([.][0-9]{{0,{digits}}}0*)?$"
             rule = _rule(MATCHES, item, "minor_units", severity="warning", regex=regex)
-            yield replace(rule, when=When(currencies[0], codes, negated=digits == 2))
+            yield replace(rule, when=When(amount.by, codes, negated=digits == 2)) if amount.by else rule
+
+
+def _amounts(mapped: MappedObject) -> Iterable[Amount]:
+    """Number fields with the currency that the mapping declares, or else the one field that evidently names it."""
+    evident = _currencies(mapped)
+    declared = {amount.field: amount for amount in mapped.amounts}
+    for item in mapped.fields:
+        if item.name in declared:
+            yield declared[item.name]
+        elif item.type is FieldType.DECIMAL and len(evident) == 1:
+            yield Amount(item.name, by=evident[0])
 
 
 def _is_money(name: str) -> bool:
@@ -219,15 +222,15 @@ def _currencies(mapped: MappedObject) -> list[str]:
 
 
 def _totals(mapped: MappedObject) -> Iterable[TotalsBy]:
-    """Amounts by currency, and by currency and stage or owner, where the object has one field that is evidently that."""
-    currencies = _currencies(mapped)
+    """Amounts by currency, and by currency and stage or owner, where the object has a field that is evidently that."""
     others = [item.name for item in mapped.fields if _is_group(mapped, item)]
-    if len(currencies) == 1:
-        for item in mapped.fields:
-            if item.type is FieldType.DECIMAL:
-                yield TotalsBy(item.name, (currencies[0],))
-                for other in others if _is_money(item.name) else ():
-                    yield TotalsBy(item.name, (currencies[0], other))
+    declared = {amount.field for amount in mapped.amounts}
+    for amount in _amounts(mapped):
+        currency = (amount.by,) if amount.by else ()
+        if currency:
+            yield TotalsBy(amount.field, currency)
+        for other in others if amount.field in declared or _is_money(amount.field) else ():
+            yield TotalsBy(amount.field, (*currency, other))
 
 
 def _is_group(mapped: MappedObject, item: FieldSchema) -> bool:

@@ -235,6 +235,12 @@ def _how(field: BoundField) -> str:
     if field.values is not None:
         by = f" by {field.values_by.name}" if field.values_by is not None else ""
         steps.append(f"value map{by}")
+    if field.money is not None:
+        code = field.money.code
+        steps.append(f"in the currency {code if isinstance(code, str) else f'of {code.name}'}")
+    if field.conversion is not None:
+        on = f" of the day in {field.conversion.on.name}" if field.conversion.on is not None else ""
+        steps.append(f"to {field.conversion.table.to} at the rate{on} in {field.conversion.table.file}")
     if field.lookup:
         by = f" by {field.lookup_by.name}" if field.lookup_by is not None else ""
         steps.append("look-up " + ", ".join(target.mapping for target in field.lookup) + by)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def ways(bound: Bound) -> Ways:
-    """(mapping, source) → field → way; computed, cleaned, defaulted and linked fields, and those mapped by record type, are left out."""
+    """(mapping, source) → field → way; computed, cleaned, converted, defaulted and linked fields, and those mapped by record type, are left out."""
     found: dict[tuple[str, str], dict[str, Way]] = {}
     for mapping in bound.mappings:
         for source in mapping.sources:
@@ -23,7 +23,7 @@ def ways(bound: Bound) -> Ways:
 def _way(item: BoundField) -> Way | None:
     from validation.controls import Way
 
-    if not isinstance(item.input, Column) or item.lookup or item.default is not None:
+    if not isinstance(item.input, Column) or item.lookup or item.default is not None or item.conversion:
         return None
     if item.values_by is not None:
         return None

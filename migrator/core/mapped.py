@@ -87,6 +87,17 @@ class DedupeRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """A field that holds money; exactly one of `code` and `by` says in which currency."""
+
+    field: str
+    code: str = ""
+    """ISO 4217 code of all its values; '' when each record has its own."""
+    by: str = ""
+    """Target field that holds each record's code."""
+
+
+@dataclass(frozen=True, slots=True)
 class MappedSource:
     """One source of a mapped object."""
 
@@ -120,6 +131,8 @@ class MappedObject:
     dedupe: DedupeRules | None = None
     fingerprint: str = ""
     """Of the mapping's definition (value maps and hooks included)."""
+    amounts: tuple[Amount, ...] = ()
+    """Money, where the mapping says its currency and the target can know it too."""
 
     @property
     def fields(self) -> tuple[FieldSchema, ...]:

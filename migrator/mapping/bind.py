@@ -10,6 +10,7 @@ from migrator.core.errors import Location, Problem, ProjectError, Severity, rais
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import DedupeRules, Link, MappedObject, MatchKey
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
+from migrator.mapping.bind_currency import amounts
 from migrator.mapping.bind_field import BoundInput, bind_field, decide_kind, settle
 from migrator.mapping.bound import (
     Bound,
@@ -130,6 +131,7 @@ def _draft(scope: Scope, mapping: ObjectMapping, target: ObjectSchema | None) ->
         links=_links(mapping, columns),
         dedupe=_dedupe(scope, mapping, fields),
         fingerprint=_fingerprint(mapping, columns),
+        amounts=amounts(columns),
     )
     return BoundMapping(mapped, sources, mapping.at("mapping"))
 
@@ -293,5 +295,6 @@ def _fingerprint(mapping: ObjectMapping, columns: Sequence[tuple[FieldSchema, li
         if cell.values is not None
     ]
     hooks = [cell.input.digest for _, cells in columns for cell in cells if isinstance(cell.input, Hook)]
+    rates = [repr(cell.conversion.table) for _, cells in columns for cell in cells if cell.conversion]
     rule = mapping.rule.model_dump(mode="json")
-    return fingerprint(rule, maps, [repr(schema) for schema, _ in columns], *hooks)
+    return fingerprint(rule, maps, rates, [repr(schema) for schema, _ in columns], *hooks)

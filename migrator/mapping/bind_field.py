@@ -11,8 +11,9 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, ProjectError
 from migrator.core.mapped import Missing
 from migrator.core.schema import FieldSchema, FieldType
+from migrator.mapping.bind_currency import amount_kind, bind_money, check_amount
 from migrator.mapping.bind_values import bind_values
-from migrator.mapping.bound import BoundField, Column, Constant, Input, LookupTarget, RecordId
+from migrator.mapping.bound import BoundField, BoundMoney, Column, Constant, Input, LookupTarget, RecordId
 from migrator.mapping.constants import fits
 from migrator.mapping.expressions import offset_place, parse_formula
 from migrator.mapping.hooks import bind_hook
@@ -35,6 +36,7 @@ class BoundInput:
     lookup_by: Column | None = None
     declared: bool = True
     """False: this source says nothing of the field, which stays empty for it."""
+    money: BoundMoney | None = None
 
 
 _EMPTY = BoundInput(Constant(None), declared=False)
@@ -58,7 +60,9 @@ def bind_field(scope: Scope, mapping: ObjectMapping, view: SourceView, item: Fie
         found = _input(scope, mapping, view, item, given[0])
     values, values_by = bind_values(scope, mapping, view, item)
     lookup = bind_lookup(scope, mapping, view, item) if rule.lookup else ()
-    return BoundInput(found, values, values_by, lookup, bind_lookup_type(scope, mapping, view, item))
+    lookup_by = bind_lookup_type(scope, mapping, view, item)
+    money = bind_money(scope, mapping, view, item)
+    return BoundInput(found, values, values_by, lookup, lookup_by, money=money)
 
 
 def _wrong_inputs(
@@ -153,6 +157,8 @@ def decide_kind(
     else:
         derived = [_derive(item) for item in inputs if item.declared and item.input != Constant(None)]
         kind = _common(scope, mapping, rules[0], derived)
+        if any(item.money is not None for item in inputs):
+            kind = amount_kind(kind)
     return _sized(kind, rules, there)
 
 
@@ -211,6 +217,8 @@ def settle(
     if rule.default is not None and not found.lookup:
         _check_constant(scope, mapping.at(*item.path("default")), rule.default, kind)
     _check_mapped_values(scope, mapping, item, found, kind)
+    if found.money is not None:
+        check_amount(scope, mapping, item, found.money, kind)
     if rule.length is not None and kind.type not in TEXTUAL:
         scope.error(
             mapping.document.locate_key(item.path("length")),
@@ -242,6 +250,7 @@ def settle(
         formats=rule.format,
         zone=rule.zone or "",
         allowed=schema.values,
+        money=found.money,
     )
 
 

@@ -15,6 +15,7 @@ from migrator.core.mapped import MappedObject, MappedSource, Missing
 from migrator.core.schema import FieldSchema
 from migrator.mapping.kinds import Kind
 from migrator.mapping.model import Policy
+from migrator.mapping.rates import RateTable
 from migrator.mapping.values import ValueMap
 from migrator.mapping.warnings import Accepted
 
@@ -117,6 +118,25 @@ class LookupTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """How an amount is converted: the rates, and the column with the day whose rate holds (None: rates are not dated)."""
+
+    table: RateTable
+    on: Column | None
+    zone: str = ""
+    """Whose calendar day is meant where the column holds a time."""
+    formats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMoney:
+    """The currency of an amount: a column with ISO 4217 codes, or one code for all; and its conversion."""
+
+    code: Column | str
+    conversion: Conversion | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BoundField:
     """How one target field gets its value from one source."""
 
@@ -140,6 +160,8 @@ class BoundField:
     zone: str = ""
     allowed: tuple[str, ...] = ()
     """The target's value list; empty when it is open or unknown."""
+    money: BoundMoney | None = None
+    """Set when the field holds an amount of money."""
 
     @property
     def name(self) -> str:
@@ -156,8 +178,20 @@ class BoundField:
                 read = operands
             case _:
                 read = ()
-        beside = (item for item in (self.values_by, self.lookup_by) if item is not None)
+        code = self.money.code if self.money is not None else None
+        day = self.conversion.on if self.conversion is not None else None
+        beside = (item for item in (self.values_by, self.lookup_by, code, day) if isinstance(item, Column))
         return tuple(dict.fromkeys((*read, *beside)))
+
+    @property
+    def conversion(self) -> Conversion | None:
+        """How it is converted; None for all but amounts of money that are."""
+        return self.money.conversion if self.money is not None else None
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether it is converted by the rate of a day."""
+        return self.conversion is not None and self.conversion.on is not None
 
 
 @dataclass(frozen=True, slots=True)

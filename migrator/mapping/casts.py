@@ -97,6 +97,14 @@ def _decimal(text: str, kind: Kind) -> Cast:
     )
 
 
+def plain_number(text: str) -> str:
+    """A number without a power of ten; null when the text is no number."""
+    return (
+        f"CASE WHEN {_matches(text, _NUMBER)} THEN {text} "
+        f"WHEN {_matches(text, _POWER)} THEN {_without_power(text)} END"
+    )
+
+
 def _without_power(text: str) -> str:
     """A number in scientific notation with its point moved: the engine's own reading of it loses digits unnoticed."""
 

@@ -1,8 +1,9 @@
 """A bound mapping compiled to one SELECT, whose named steps read like the YAML.
 
 For each source: 1. *staged*: the columns that are used, and typed operands of expressions; 2. *filtered*: the record's
-id, conditions and expressions (then *hooked*: the project's own functions, where there are any); 3. *cleaned*: one text per field, clean verbs applied; 4. *looked_up*: value maps and
-links joined; 5. *cast*: typed values; 6. *checked*: whether anything is wrong with the row; 7. *mapped*: the row of
+id, conditions and expressions (then *hooked*: the project's own functions, where there are any); 3. *cleaned*: one text
+per field, clean verbs applied; 4. *looked_up*: value maps and links joined (then *converted*: amounts times rates, where
+there are any); 5. *cast*: typed values; 6. *checked*: whether anything is wrong with the row; 7. *mapped*: the row of
 MAPPED with its issues. The sources are united at the end. No value of the data can make the query fail.
 """
 
@@ -16,7 +17,8 @@ import pyarrow as pa
 from migrator.core.errors import Location, Severity
 from migrator.core.mapped import MappedObject
 from migrator.mapping.bound import BoundMapping, BoundSource
-from migrator.mapping.compile_field import Columns, compile_field
+from migrator.mapping.compile_currency import rate_steps, tables_of
+from migrator.mapping.compile_field import compile_field
 from migrator.mapping.compile_hook import CompiledHook, hook_columns, hooks_of
 from migrator.mapping.compile_lookup import key_steps
 from migrator.mapping.compile_source import (
@@ -28,6 +30,7 @@ from migrator.mapping.compile_source import (
     lost_name,
     typed_operands,
 )
+from migrator.mapping.field_steps import Columns
 from migrator.mapping.issues import NONE, Check, any_of, issues_of
 from migrator.mapping.sql import Step, query, select
 from migrator.staging.columns import BAD, COPY, EXCLUDED, ID, ISSUES, KEY, SOURCE
@@ -69,6 +72,7 @@ def compile_mapping(bound: BoundMapping) -> CompiledMapping:
     tables: dict[str, pa.Table] = {}
     for source in bound.sources:
         steps.extend(_source_steps(source, bound.mapped.key))
+        tables |= tables_of(source.fields)
         for field in source.fields:
             relations |= {target.source.staged: None for target in field.lookup}
             if field.values is not None:
@@ -87,7 +91,7 @@ def compile_mapping(bound: BoundMapping) -> CompiledMapping:
 
 
 def _source_steps(source: BoundSource, key: str) -> Iterable[Step]:
-    name, fields = source.name, [compile_field(field) for field in source.fields]
+    name, fields = source.name, [compile_field(field, source.name) for field in source.fields]
     yield from filter_steps(
         source, name, computed=_aliased(column for item in fields for column in item.filtered)
     )
@@ -95,6 +99,7 @@ def _source_steps(source: BoundSource, key: str) -> Iterable[Step]:
     if called:
         yield Step(f"{name}_hooked", select(["*", *called], quote(before)))
         before = f"{name}_hooked"
+    yield from rate_steps(source, name)
     cleaned = _aliased(column for item in fields for column in item.cleaned)
     yield Step(f"{name}_cleaned", select([*_own_columns(source), *cleaned], quote(before)))
     looked_up = _aliased(column for item in fields for column in item.looked_up)
@@ -102,8 +107,12 @@ def _source_steps(source: BoundSource, key: str) -> Iterable[Step]:
     yield Step(
         f"{name}_looked_up", select(["step.*", *looked_up], f"{quote(f'{name}_cleaned')} AS step", joins)
     )
+    converted = _aliased(column for item in fields for column in item.converted)
+    if converted:
+        yield Step(f"{name}_converted", select(["*", *converted], quote(f"{name}_looked_up")))
     cast = _aliased(column for item in fields for column in item.cast)
-    yield Step(f"{name}_cast", select(["*", *cast], quote(f"{name}_looked_up")))
+    before = f"{name}_converted" if converted else f"{name}_looked_up"
+    yield Step(f"{name}_cast", select(["*", *cast], quote(before)))
     checks = [*_row_checks(source, key), *(check for item in fields for check in item.checks)]
     yield Step(f"{name}_checked", select(["*", *_flags(checks)], quote(f"{name}_cast")))
     mapped = _aliased(column for item in fields for column in item.mapped)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from migrator.core.errors import Severity
 from migrator.core.mapped import Missing
@@ -12,9 +10,11 @@ from migrator.core.schema import FieldType
 from migrator.mapping.bound import BoundField, Column, Constant, Formula, Hook, RecordId
 from migrator.mapping.casts import FIRST_INSTANT, LAST_INSTANT, cast_text
 from migrator.mapping.columns import filled, text_of, typed
+from migrator.mapping.compile_currency import compile_amount
 from migrator.mapping.compile_hook import hook_column
 from migrator.mapping.compile_lookup import count_of, default_of, joins_of, record_of, type_name
 from migrator.mapping.compile_source import tried
+from migrator.mapping.field_steps import FieldSteps
 from migrator.mapping.issues import Check
 from migrator.mapping.kinds import FREE_TEXT, TEXTUAL, engine_type
 from migrator.mapping.model import Policy
@@ -23,25 +23,9 @@ from migrator.mapping.values import TYPE, ValueMap
 from migrator.staging.columns import ID
 from migrator.staging.engine import literal, quote
 
-Columns: TypeAlias = list[tuple[str, str]]
-"""Name → SQL, in order."""
 
-
-@dataclass(slots=True)
-class FieldSteps:
-    """What one field adds to each step."""
-
-    filtered: Columns = field(default_factory=list)
-    cleaned: Columns = field(default_factory=list)
-    joins: list[str] = field(default_factory=list)
-    looked_up: Columns = field(default_factory=list)
-    cast: Columns = field(default_factory=list)
-    mapped: Columns = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-
-
-def compile_field(bound: BoundField) -> FieldSteps:
-    """The steps of a field, by the way its value takes."""
+def compile_field(bound: BoundField, source: str) -> FieldSteps:
+    """The steps of a field of a source, by the way its value takes."""
     steps = FieldSteps()
     direct = _direct(bound)
     if direct is not None:
@@ -57,7 +41,10 @@ def compile_field(bound: BoundField) -> FieldSteps:
         else:
             finished = (_text(bound), _with_default(bound, _normal(bound, text)))
             (steps.looked_up if bound.values is not None else steps.cleaned).append(finished)
-            _cast(bound, steps)
+            if bound.money is not None:
+                compile_amount(bound, bound.money, steps, _text(bound), source)
+            else:
+                _cast(bound, steps)
     _limits(bound, steps)
     steps.checks.sort(key=lambda check: check.severity is Severity.WARNING)
     withheld = [check.when for check in steps.checks if check.withholds]
@@ -81,6 +68,7 @@ def _given(bound: BoundField) -> str:
 def _direct(bound: BoundField) -> str | None:
     """The value without reading any text, where the source already has it."""
     plain = not (bound.clean or bound.values or bound.lookup or bound.formats or bound.default is not None)
+    plain = plain and bound.money is None
     match bound.input:
         case RecordId() if plain:
             return quote(ID)

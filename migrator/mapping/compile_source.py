@@ -32,7 +32,8 @@ def filter_steps(
         for alias, formula in conditions(source)
     ]
     filtered = select(["*", *_key_columns(source), *lost, *met, *computed], quote(f"{name}_staged"))
-    return Step(f"{name}_staged", staged), Step(f"{name}_filtered", filtered)
+    shared = any(field.is_dated for field in source.fields)
+    return Step(f"{name}_staged", staged, shared=shared), Step(f"{name}_filtered", filtered)
 
 
 def tried(sql: str) -> str:

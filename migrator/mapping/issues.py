@@ -15,7 +15,7 @@ RULES: Mapping[str, str] = {
     "required.missing": "a required field has no value",
     "cast.integer": "the text is not a whole number that fits 64 bits",
     "cast.decimal": "the text is not a number",
-    "cast.precision": "the number has more digits than the type holds (for a datetime, as a warning: digits behind the microsecond)",
+    "cast.precision": "the number has more digits than the type or its currency holds (for a datetime, as a warning: digits behind the microsecond)",
     "cast.float": "the text is not a number",
     "cast.boolean": "the text is neither true nor false",
     "cast.date": "the text is not a date, or has a time of day",
@@ -26,6 +26,8 @@ RULES: Mapping[str, str] = {
     "value.unknown": "the value is not in the target's list",
     "lookup.missing": "the linked record is not in the source",
     "lookup.ambiguous": "more than one record fits the link",
+    "currency.unknown": "the amount's currency is blank, or no code of ISO 4217",
+    "rate.missing": "no rate for the amount's currency holds on its day",
     "expr.failed": "the expression cannot be computed for this row (overflow, division by zero, a failed cast)",
     "expr.operand": "a column used in an expression or condition holds a text that is not of the column's type",
 }

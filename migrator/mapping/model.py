@@ -27,6 +27,7 @@ from migrator.mapping.issues import RULES
 from migrator.mapping.kinds import parse_kind
 from migrator.mapping.model_base import SCALAR, Name, Strict, problem
 from migrator.mapping.model_by import LookupRule, ValueMap
+from migrator.mapping.money import Money
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.warnings import WARNINGS
 
@@ -251,6 +252,10 @@ class FieldRule(Strict):
         WithJsonSchema(_NAMES),
         Field(description="Date formats of the source, tried before the ISO forms, for example '%d.%m.%Y'."),
     ] = ()
+    currency: Annotated[
+        Money | None,
+        Field(description="The amount's currency: {from: COLUMN} or {code: CNY}; to: and rates: convert it."),
+    ] = None
     zone: Annotated[
         str | None,
         Field(description="Time zone of source times that do not say theirs, for example Asia/Shanghai."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from migrator.core.document import Document, TreePath, did_you_mean
 from migrator.core.errors import Location, Problem, ProjectError, raise_errors
 from migrator.core.mapped import Normaliser, Survivorship
+from migrator.mapping.kept import Kept, check_kept, kept_fields, kept_rule
 from migrator.mapping.model import (
     Acceptance,
     DedupeRule,
@@ -24,6 +25,7 @@ from migrator.mapping.model import (
     SyncRule,
     TargetRule,
 )
+from migrator.mapping.money import SHAPES
 
 INPUTS = ("from_", "expr", "value", "record_id", "python")
 """Keys of a field that say where its value comes from; exactly one is given."""
@@ -61,6 +63,8 @@ class ObjectMapping:
     document: Document
     project: Path
     sources: tuple[NamedSource, ...]
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    """Target fields that keep an original because another field says so."""
 
     @property
     def name(self) -> str:
@@ -73,15 +77,29 @@ class ObjectMapping:
 
     @property
     def field_names(self) -> tuple[str, ...]:
-        """Target fields in order of appearance, the key first when no rule names it."""
+        """Target fields in order of appearance, what is kept last, the key first when no rule names it."""
         names = dict.fromkeys(
-            [*self.rule.fields, *(name for item in self.sources for name in item.rule.fields)]
+            [*self.rule.fields, *(name for item in self.sources for name in item.rule.fields), *self.kept]
         )
         key = self.rule.target.key
         return tuple(names) if key in names else (key, *names)
 
     def field(self, source: NamedSource, name: str) -> FieldInput:
         """The rule of field `name` for a source: its own part laid over the common one, key by key."""
+        found, kept = self._written(source, name), self.kept.get(name)
+        if kept is None:
+            return found
+        origin = self._written(source, kept.of)
+        derived = kept_rule(origin.rule, kept.part)
+        if not derived:
+            return found
+        path = (*origin.path("currency"), "keep", kept.part)
+        values = derived | {key: getattr(found.rule, key) for key in found.keys}
+        rule = FieldRule.model_construct(_fields_set=set(values), **values)
+        keys = dict.fromkeys(derived, path) | dict(found.keys)
+        return FieldInput(name, rule, found.base if found.keys else path, keys)
+
+    def _written(self, source: NamedSource, name: str) -> FieldInput:
         common, own = self.rule.fields.get(name), source.rule.fields.get(name)
         common_path: TreePath = ("fields", name)
         own_path: TreePath = (*source.path, "fields", name)
@@ -151,8 +169,8 @@ def parse_mapping(document: Document, project: Path) -> ObjectMapping:
     except ValidationError as error:
         raise_errors([*_readable(error, document, data), *_check_sources(document, data)])
         raise
-    raise_errors(_check_sources(document, data))
-    return ObjectMapping(rule, document, project, _sources(rule))
+    raise_errors([*_check_sources(document, data), *check_kept(rule, document)])
+    return ObjectMapping(rule, document, project, _sources(rule), kept_fields(rule))
 
 
 def _sources(rule: MappingRule) -> tuple[NamedSource, ...]:
@@ -286,6 +304,8 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
             model = FieldRule
         case [*_, "fields", _, "review"]:
             model = Review
+        case [*_, "fields", _, first] | [*_, "fields", _, "currency", first] if first in SHAPES:
+            model = SHAPES[first]
         case [*_, "exclude"]:
             model = Exclusion
         case ["tests"]:

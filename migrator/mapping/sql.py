@@ -20,6 +20,8 @@ class Step:
 
     name: str
     body: str
+    shared: bool = False
+    """Read by several steps, each of which computes only the columns it needs: nothing is kept in between."""
 
 
 def select(columns: Iterable[str], source: str, joins: Sequence[str] = ()) -> str:
@@ -36,8 +38,11 @@ def readable(sql: str) -> str:
 
 def query(steps: Iterable[Step], last: str) -> str:
     """All steps, then the SELECT that stands on them; of steps with one name the first is kept."""
-    bodies: dict[str, str] = {}
+    found: dict[str, Step] = {}
     for step in steps:
-        bodies.setdefault(step.name, step.body)
-    named = ",\n".join(f"{quote(name)} AS (\n{body}\n)" for name, body in bodies.items())
+        found.setdefault(step.name, step)
+    named = ",\n".join(
+        f"{quote(step.name)} AS {'NOT MATERIALIZED ' if step.shared else ''}(\n{step.body}\n)"
+        for step in found.values()
+    )
     return f"WITH {named}\n{last}"

@@ -36,6 +36,8 @@ def render(text: str, folder: Path) -> str:
         system: [make_schema(name, **types) for name, types in objects.items()]
         for system, objects in case["schemas"].items()
     }
+    for name, lines in case.get("files", {}).items():
+        (folder / name).write_text(lines, encoding="utf-8")
     bound = bind_texts({f"{name}.yaml": body for name, body in case["mappings"].items()}, schemas, folder)
     item = bound.mapping(case["show"])
     assert item is not None

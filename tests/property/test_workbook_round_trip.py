@@ -46,6 +46,21 @@ RULES = st.fixed_dictionaries(
         "unmapped": st.one_of(st.sampled_from(["keep", None]), st.fixed_dictionaries({"default": TEXTS})),
         "default": WORDS,
         "by": WORDS,
+        "currency": st.one_of(
+            st.just({"code": "CNY"}),
+            st.builds(
+                lambda column, file, kept: {
+                    "from": column,
+                    "to": "USD",
+                    "rates": file,
+                    "on": column,
+                    "keep": {"amount": f"kept {kept}"},
+                },
+                NAMES,
+                NAMES,
+                st.uuids(),
+            ),
+        ),
         "length": st.integers(1, 99).map(str),
         "review": st.fixed_dictionaries(
             {},

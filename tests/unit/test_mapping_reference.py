@@ -25,6 +25,7 @@ from migrator.mapping.model import (
     SourceRule,
     SyncRule,
 )
+from migrator.mapping.money import Currency
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.trial import try_mapping
 from migrator.mapping.warnings import WARNINGS
@@ -44,6 +45,7 @@ def table_under(heading: str) -> dict[str, str]:
         ("Keys of a file", MappingRule),
         ("Keys of a source", SourceRule),
         ("Keys of a field", FieldRule),
+        ("Keys of a currency", Currency),
         ("Keys of dedupe", DedupeRule),
         ("Keys of a review", Review),
         ("Keys of a test", MappingTest),
