@@ -9,7 +9,7 @@ from decimal import Decimal
 from migrator.core.mapped import MappedObject
 from migrator.staging.accounting import ObjectAccount
 from validation.controls import Controls
-from validation.differences import AUTOMATION, LATER_EDIT
+from validation.differences import AUTOMATION, LATER_EDIT, NOT_COMPARABLE
 from validation.measures import ORPHAN, Distribution, Orphans, Totals
 from validation.privacy import Privacy, show
 from validation.reconcile import COPY, DOUBLED, EXTRA, MISSING, SUPERSEDED, Cell, FieldFacts, Reconciled
@@ -211,5 +211,7 @@ def _examples(
     for cell in cells:
         item = mapped.schema.field(cell.field)
         expected = None if cell.reason == ORPHAN else show(cell.expected, item, privacy)
-        found.append(Example(f"{name}/{cell.id or cell.key}", expected, show(cell.actual, item, privacy)))
+        # What is no value of the field's type may be anything, so the field's own openness says nothing of it.
+        actual = show(cell.actual, None if cell.reason == NOT_COMPARABLE else item, privacy)
+        found.append(Example(f"{name}/{cell.id or cell.key}", expected, actual))
     return tuple(found)

@@ -16,6 +16,7 @@ from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
+from validation.differences import NOT_COMPARABLE
 from validation.privacy import Privacy, show_sql, shown_values
 from validation.rules import FAILING, RuleResult
 from validation.verdict import Example, Status
@@ -64,10 +65,11 @@ def differences_query(session: Session, mapped: MappedObject, dataset: Dataset, 
     """SQL of an object's differences as `FAILING_RECORDS`."""
     rows = relation(session, dataset)
     cases = {side: shown_values(side, "field", mapped, privacy) for side in ("expected", "actual")}
+    odd = f"WHEN class = {literal(NOT_COMPARABLE)} THEN {show_sql('actual', None, privacy)}"
     return (
         f'SELECT mapping AS object, {c.ID} AS record, key, class AS "check", field,'
         f" CASE WHEN field = '' THEN NULL ELSE {cases['expected']} END AS expected,"
-        f" CASE WHEN field = '' THEN NULL ELSE {cases['actual']} END AS actual"
+        f" CASE WHEN field = '' THEN NULL {odd} ELSE {cases['actual']} END AS actual"
         f" FROM {rows}"
     )
 

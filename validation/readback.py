@@ -12,7 +12,7 @@ from migrator.core.errors import FatalError
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress
 from migrator.core.schema import FieldSchema, FieldType
-from migrator.staging.store import Dataset, Kind, Store
+from migrator.staging.store import Building, Dataset, Kind, Store
 
 PAGE_ROWS = 50_000
 
@@ -21,20 +21,37 @@ def read_back(store: Store, target: Target, mapped: MappedObject, *, progress: P
     """The mapped fields of every record of the target's object, as a READBACK dataset of the mapping's name.
 
     Always fresh: the target is live, so the fingerprint is random. Columns stand in the order of the mapped schema,
-    typed as the target answers them (`column_type`). Raises `FatalError` when the target does not answer a field.
+    typed as the target answers them (`column_type`); one with a value that is not of its type is text as a whole. Raises `FatalError` when the target does not answer a field.
     """
     progress.start("read back", mapped.name, None)
-    building = store.build(Kind.READBACK, mapped.name, new_id())
-    schema: pa.Schema | None = None
-    for page in _pages(target, mapped):
-        schema = schema or _schema(mapped, page)
-        building.add_table(_fit(page, schema, mapped))
-        progress.advance("read back", mapped.name, page.num_rows)
-    if schema is None:
-        building.add_table(_schema(mapped, None).empty_table())
+    loose: frozenset[str] = frozenset()
+    while True:
+        building = store.build(Kind.READBACK, mapped.name, new_id())
+        found = _keep(building, target, mapped, loose, progress)
+        if found == loose:
+            break
+        loose = found
     dataset = building.complete({"object": mapped.target_object})
     progress.done("read back", mapped.name, f"{dataset.rows} records")
     return dataset
+
+
+def _keep(
+    building: Building, target: Target, mapped: MappedObject, loose: frozenset[str], progress: Progress
+) -> frozenset[str]:
+    """Keep every page; returns at once what has to be text, when that is more than `loose`: some value is not of its type."""
+    schema: pa.Schema | None = None
+    for page in _pages(target, mapped):
+        schema = schema or _schema(mapped, page, loose)
+        texts = {item.name for item in page.schema if pa.types.is_string(item.type)}
+        odd = {item.name for item in schema if not pa.types.is_string(item.type)} & texts
+        if odd:
+            return loose | odd
+        building.add_table(_fit(page, schema, mapped))
+        progress.advance("read back", mapped.name, page.num_rows)
+    if schema is None:
+        building.add_table(_schema(mapped, None, loose).empty_table())
+    return loose
 
 
 def column_type(item: FieldSchema, answered: pa.DataType | None) -> pa.DataType:
@@ -69,15 +86,13 @@ def _pages(target: Target, mapped: MappedObject) -> Iterator[pa.Table]:
         yield page.select(list(names))
 
 
-def _schema(mapped: MappedObject, page: pa.Table | None) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field(
-                item.name, column_type(item, page.schema.field(item.name).type if page is not None else None)
-            )
-            for item in mapped.fields
-        ]
-    )
+def _schema(mapped: MappedObject, page: pa.Table | None, loose: frozenset[str]) -> pa.Schema:
+    def kind(item: FieldSchema) -> pa.DataType:
+        if item.name in loose:
+            return pa.string()
+        return column_type(item, page.schema.field(item.name).type if page is not None else None)
+
+    return pa.schema([pa.field(item.name, kind(item)) for item in mapped.fields])
 
 
 def _fit(page: pa.Table, schema: pa.Schema, mapped: MappedObject) -> pa.Table:

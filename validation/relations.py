@@ -77,6 +77,8 @@ class Sides:
     source: str
     sent: str
     refs: str
+    readback: str
+    """SQL of what the target answered, under the fields' own names, cast to their types where it answers others."""
     doubled: bool
     """Whether the target has a key more than once; only then are there rows with __n above 1."""
     partial: bool = False
@@ -129,14 +131,16 @@ def open_sides(
     shape = made.mapped.schema()
     prefix = f"v:{mapped.name}:"
     answered = relation(session, readback)
+    columns = _columns(mapped, shape, readback.schema())
     sides = Sides(
         mapped,
-        _columns(mapped, shape, readback.schema()),
+        columns,
         expected=f"{prefix}expected",
         actual=f"{prefix}actual",
         source=f"{prefix}source",
         sent=f"{prefix}sent",
         refs=f"{prefix}refs",
+        readback=_typed_sql(answered, columns, shape),
         doubled=_has_doubled(session, answered, mapped.key),
         partial=pick.partial,
     )
@@ -190,6 +194,17 @@ def duck_type(kind: pa.DataType) -> str:
         pa.date32(): "DATE", pa.time64("us"): "TIME",
     }  # fmt: skip
     return names.get(kind, "VARCHAR")
+
+
+def typed(value: str, kind: pa.DataType) -> str:
+    """SQL of a value as this type, null when it is none: a cast of text would round what has more digits than the type."""
+    cast, text = f"TRY_CAST({value} AS {duck_type(kind)})", f"CAST({value} AS VARCHAR)"
+    if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        digits = kind.scale if pa.types.is_decimal(kind) else 0
+        return (
+            f"CASE WHEN regexp_full_match({text}, '[+-]?[0-9]*([.][0-9]{{0,{digits}}}0*)?') THEN {cast} END"
+        )
+    return cast
 
 
 def family(item: FieldSchema, link: Link | None) -> Family:
@@ -287,9 +302,18 @@ def _actual_sql(sides: Sides, answered: str, made: pa.Schema) -> str:
         if not column.raw:
             values.append(f"{name} AS {column.a}")
             continue
-        wanted = duck_type(made.field(column.name).type)
-        values += [f"TRY_CAST({name} AS {wanted}) AS {column.a}", f"CAST({name} AS VARCHAR) AS {column.raw}"]
+        wanted = made.field(column.name).type
+        values += [f"{typed(name, wanted)} AS {column.a}", f"CAST({name} AS VARCHAR) AS {column.raw}"]
     return f"SELECT {key} AS __k, {number} AS __n, {', '.join(values)} FROM {answered}"
+
+
+def _typed_sql(answered: str, columns: tuple[Column, ...], made: pa.Schema) -> str:
+    casts = [
+        f"{typed(quote(column.name), made.field(column.name).type)} AS {quote(column.name)}"
+        for column in columns
+        if column.raw
+    ]
+    return f"SELECT * REPLACE ({', '.join(casts)}) FROM {answered}" if casts else f"SELECT * FROM {answered}"
 
 
 def _make_refs(session: Session, store: Store, sides: Sides, objects: Mapping[str, MappedObject]) -> None:

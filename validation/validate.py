@@ -15,8 +15,7 @@ from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress
 from migrator.staging.accounting import Accounting, ObjectAccount
 from migrator.staging.engine import Session, quote
-from migrator.staging.relation import relation
-from migrator.staging.store import Kind, Store
+from migrator.staging.store import Store
 from validation import measures, noticed, uat
 from validation.absent import ABSENT, Reason, find_absent, reasons
 from validation.before import check_before
@@ -264,10 +263,9 @@ class _Run:
     def _rules(self, sides: Sides, suites: Sequence[Suite]) -> tuple[RuleResult, ...]:
         """The rules are about this project's records: those of others in the same object are not judged."""
         mapped = sides.mapped
-        readback = relation(self.session, self.store.need(Kind.READBACK, mapped.name, made_by="validate"))
         key = f"CAST({quote(mapped.key)} AS VARCHAR)"
         ours = (
-            f"(SELECT r.* FROM {readback} r WHERE EXISTS"
+            f"(SELECT r.* FROM ({sides.readback}) r WHERE EXISTS"
             f" (FROM {quote(sides.expected)} e WHERE e.__k = CAST(r.{quote(mapped.key)} AS VARCHAR)))"
         )
         merged = Suite(mapped.name, tuple(rule for suite in suites for rule in suite.expectations))

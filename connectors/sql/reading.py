@@ -15,18 +15,19 @@ import sqlalchemy as sa
 
 from connectors.sql.catalog import Relation
 from connectors.sql.database import driver, literal, quote
-from connectors.sql.delivery import Delivery, to_arrow
+from connectors.sql.delivery import Delivery, as_text, to_arrow
 
 Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A row with a value that its delivered type cannot hold; `row` is the row as text."""
+    """A row with a value that its delivered type cannot hold; `row` is the row as text, `values` as the driver gave it."""
 
     row: dict[str, str | None]
     field: str
     message: str
+    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +164,34 @@ def _misfit(row: Sequence[Any], request: Request) -> Misfit | None:
                 shown,
                 delivery.name,
                 f"{_printable(value)!r} does not fit {delivery.type}: {_printable(error)}",
+                tuple(row),
             )
     return None
+
+
+def with_misfits(
+    chunk: Chunk, deliveries: Sequence[Delivery], loose: frozenset[str]
+) -> tuple[pa.Table, frozenset[str]]:
+    """All rows of a chunk, misfits last, and which columns are text for their sake: those in `loose`, and any that has one."""
+    rows = chunk.rows
+    given = list(zip(*(misfit.values for misfit in chunk.misfits), strict=True)) or [()] * len(deliveries)
+    loose |= {item.name for item, values in zip(deliveries, given, strict=True) if not _fits(values, item)}
+    odd = []
+    for place, (item, values) in enumerate(zip(deliveries, given, strict=True)):
+        if item.name in loose:
+            rows = rows.set_column(place, item.name, as_text(rows[item.name]))
+            odd.append(pa.array([misfit.row[item.name] for misfit in chunk.misfits], pa.string()))
+        else:
+            odd.append(to_arrow(values, item))
+    return pa.concat_tables([rows, pa.Table.from_arrays(odd, schema=rows.schema)]), loose
+
+
+def _fits(values: Sequence[Any], delivery: Delivery) -> bool:
+    try:
+        to_arrow(values, delivery)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def _printable(value: object) -> str:

@@ -145,7 +145,9 @@ def _parsed_one_by_one(texts: pa.Table, schema: pa.Schema) -> tuple[pa.Table, tu
             if value is not None and (reason := _unfit(value, field.type)):
                 bad.setdefault(number, (field.name, reason))
     misfits = tuple(
-        Misfit(texts.slice(number, 1).to_pylist()[0], name, reason) for number, (name, reason) in bad.items()
+        Misfit(row, name, reason, tuple(row.values()))
+        for number, (name, reason) in bad.items()
+        for row in texts.slice(number, 1).to_pylist()
     )
     good = texts.filter(pa.array([number not in bad for number in range(texts.num_rows)], pa.bool_()))
     columns = [_parse(_csv_column(good[field.name]), pa.schema([field])).column(0) for field in schema]

@@ -18,7 +18,7 @@ from connectors.sql.database import Database
 from connectors.sql.delivery import Delivery, as_text, target_delivery
 from connectors.sql.failures import Refusal
 from connectors.sql.fit import differences, listed
-from connectors.sql.reading import Request, paging_key
+from connectors.sql.reading import Request, paging_key, with_misfits
 from connectors.sql.reading_rows import reader
 from connectors.sql.settings import SqlSettings
 from connectors.sql.writing import Answers, Batch, Verb, Writer
@@ -98,7 +98,11 @@ class SqlTarget:
     def read(
         self, object_name: str, *, columns: Sequence[str] | None = None, page_rows: int = 50_000
     ) -> Iterator[pa.Table]:
-        """Rows in the order of the primary key, in the types they are written in."""
+        """Rows in the order of the primary key, in the types they are written in.
+
+        From the first page on that has a value which is not of its column's type (SQLite takes any), that column comes
+        as text, and rows with such values stand last in their page.
+        """
         relation = self._relation(object_name)
         wanted = tuple(columns) if columns is not None else relation.names
         for name in wanted:
@@ -107,8 +111,10 @@ class SqlTarget:
             key = paging_key(connection, self._database.kind, relation)
             request = Request(relation, _deliveries(relation, (*wanted, *key)), key, page_rows=page_rows)
             empty = True
-            for page in self._pages(connection, request):
+            loose: frozenset[str] = frozenset()
+            for chunk in reader(self._database.kind)(connection, request):
                 empty = False
+                page, loose = with_misfits(chunk, request.deliveries, loose)
                 yield page.select(wanted)
             if empty:
                 yield request.schema.empty_table().select(wanted)

@@ -178,7 +178,10 @@ class Target(Protocol):
     def read(
         self, object_name: str, *, columns: Sequence[str] | None = None, page_rows: int = 50_000
     ) -> Iterator[pa.Table]:
-        """Records as the target holds them now, typed, in pages of at most `page_rows`."""
+        """Records as the target holds them now, typed, in pages of at most `page_rows`.
+
+        Where a value is not of its field's type, that column is text from its page on.
+        """
         ...
 
     def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
