@@ -179,12 +179,17 @@ class Lexicon:
         return self._split[word]
 
     def _absorbed(self, tokens: Sequence[Token]) -> tuple[Token, ...]:
-        gone: set[str] = set()
-        for token in tokens:
-            if len(token.senses) == 1:
-                concept = self.concepts.get(next(iter(token.senses)))
-                gone |= concept.absorbs if concept else frozenset()
-        return tuple(dict.fromkeys(token for token in tokens if not token.senses <= gone))
+        """The tokens without those that say nothing more beside another one."""
+        sure = {sense for token in tokens if len(token.senses) == 1 for sense in token.senses}
+        gone = {
+            absorbed for sense in sure if sense in self.concepts for absorbed in self.concepts[sense].absorbs
+        }
+        kept = (
+            token
+            for token in tokens
+            if not (token.senses <= gone or (len(token.senses) > 1 and token.senses <= gone | sure))
+        )
+        return tuple(dict.fromkeys(kept))
 
 
 def shared_prefix(names: Iterable[str]) -> str:
