@@ -93,7 +93,14 @@ def _open(item: Proposal, console: Console) -> None:
     ]
     for title, names in (
         (f"not proposed (sure below {found.threshold:g}, or the column fits elsewhere)", near),
-        ("fields that nothing fits", [line.target.name for line in found.lines if not line.ranked]),
+        (
+            "fields that nothing fits",
+            [line.target.name for line in found.lines if not (line.ranked or line.parts)],
+        ),
+        (
+            "could be put together",
+            [f"{line.target.name} ({' + '.join(line.parts)})" for line in found.lines if line.parts],
+        ),
         ("columns that go nowhere yet", [column.name for column in found.unused]),
         ("read-only fields, left out", [column.name for column in found.read_only]),
     ):

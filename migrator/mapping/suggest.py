@@ -30,6 +30,8 @@ class Candidate:
     column: FieldSchema
     confidence: float
     evidence: tuple[str, ...]
+    doubt: str = ""
+    """What a person should ask before believing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Line:
     question: str = ""
     """What a person must decide; empty when nothing."""
     values: SuggestedValues | None = None
+    parts: tuple[str, ...] = ()
+    """Columns that could be put together to make it, where no single one fits: a full name of first and last name."""
 
     @property
     def ranked(self) -> tuple[Candidate, ...]:
@@ -103,6 +107,7 @@ def _line_to_json(line: Line) -> dict[str, Any]:
         "confidence": line.chosen.confidence if line.chosen else None,
         "evidence": list(line.chosen.evidence) if line.chosen else [],
         "question": line.question or None,
+        "parts": list(line.parts),
         "values": values,
         "others": [
             {"source": item.column.name, "confidence": item.confidence, "evidence": list(item.evidence)}
@@ -167,7 +172,7 @@ def _line(
     name = item.schema.name
     ranked = sorted(
         (
-            Candidate(mine[column].schema, found.confidence, found.evidence)
+            Candidate(mine[column].schema, found.confidence, found.evidence, found.doubt)
             for (column, target), found in scores.items()
             if target == name
         ),
@@ -176,20 +181,36 @@ def _line(
     best = next((candidate for candidate in ranked if candidate.column.name == chosen), None)
     others = tuple(candidate for candidate in ranked if candidate is not best)[:_SHOWN]
     if best is None:
-        return Line(item.schema, None, others)
+        return Line(item.schema, None, others, parts=_parts(item, mine))
     values = None
     if item.schema.type in CHOICES:
         values = suggest_values(lexicon, best.column, mine[best.column.name].facts, item.schema)
     return Line(item.schema, best, others, _question(best, others, values), values)
 
 
+def _parts(item: ReadField, mine: Mapping[str, ReadField]) -> tuple[str, ...]:
+    """The columns of first and last name, for a field that is a name and nothing else."""
+    if item.senses != {"name"}:
+        return ()
+    found = [
+        [
+            column.schema.name
+            for column in mine.values()
+            if part in column.senses and "phonetic" not in column.senses
+        ]
+        for part in ("first name", "last name")
+    ]
+    return tuple(names[0] for names in found) if all(len(names) == 1 for names in found) else ()
+
+
 def _question(best: Candidate, others: Sequence[Candidate], values: SuggestedValues | None) -> str:
     near = [item.column.name for item in others if item.confidence > best.confidence - _CLOSE]
+    asked = [best.doubt] if best.doubt else []
     if near:
-        return f"or is it {' or '.join(near)}?"
+        asked.append(f"or is it {' or '.join(near)}?")
     if values is not None and values.open:
-        return f"which values are {', '.join(repr(value) for value in values.open[:8])}?"
-    return ""
+        asked.append(f"which values are {', '.join(repr(value) for value in values.open[:8])}?")
+    return " ".join(asked)
 
 
 def _key(

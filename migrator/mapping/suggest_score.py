@@ -62,6 +62,8 @@ class Scored:
 
     confidence: float
     evidence: tuple[str, ...]
+    doubt: str = ""
+    """What a person should ask before believing it; empty when nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,20 @@ def score(source: ReadField, target: ReadField) -> Scored:
     for share, text in _in_favour(source, target):
         found += (1 - found) * share
         evidence.append(text)
-    return Scored(round(min(found, 1.0), 4), tuple(evidence))
+    return Scored(round(min(found, 1.0), 4), tuple(evidence), _doubt(source, target))
+
+
+def _doubt(source: ReadField, target: ReadField) -> str:
+    """A planned amount may be the amount, or not: names do not tell."""
+    mine, theirs = source.claims.get(_PLAN), target.claims.get(_PLAN)
+    said = mine or theirs
+    return (
+        f"only one of the two says {_some(said)}: is it the same?" if said and not (mine and theirs) else ""
+    )
+
+
+_PLAN = "plan"
+"""The group of what is estimated, budgeted or actual."""
 
 
 def _likeness(source: ReadField, target: ReadField) -> tuple[float, list[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.mapping.scaffold import MODELINE, comment, scalar
 from migrator.mapping.suggest import Candidate, Line, Suggestion
+from migrator.staging.engine import quote
 
 NO_KEY = "legacy_id"
 """The key named where the target has no field that could be one; `migrator check` then says so."""
@@ -76,6 +77,11 @@ def _line(line: Line, found: Suggestion, links: Mapping[str, str]) -> Iterator[s
         rule = _rule(line, line.chosen, links)
         yield f"  {scalar(line.target.name)}: {rule}{_end(_why(line.chosen))}"
         return
+    if line.parts:
+        joined = f"concat_ws(' ', {', '.join(quote(name) for name in line.parts)})"
+        remark = "no column holds it whole: mind the order of the parts"
+        yield f"  # {scalar(line.target.name)}: {{expr: {scalar(joined)}}}{_end(remark)}"
+        return
     best = next(iter(line.others), None)
     if best is None and not line.target.required:
         return
@@ -126,7 +132,9 @@ def _flow(names: Sequence[str]) -> str:
 
 
 def _without(found: Suggestion) -> list[str]:
-    return [line.target.name for line in found.lines if not line.ranked and not line.target.required]
+    return [
+        line.target.name for line in found.lines if not (line.ranked or line.parts or line.target.required)
+    ]
 
 
 def _listed(title: str, names: Sequence[str]) -> list[str]:

@@ -108,6 +108,22 @@ def test_near_ties_are_a_question() -> None:
     assert found.lines[0].question in ("or is it Email?", "or is it EMail?")
 
 
+def test_a_planned_amount_is_a_question() -> None:
+    found = propose(
+        thing("Deal", field("Amount", kind=T.DECIMAL)), thing("deal", field("est_amount", kind=T.DECIMAL))
+    )
+    assert found.lines[0].chosen is not None
+    assert found.lines[0].question == "only one of the two says estimated: is it the same?"
+
+
+def test_a_name_without_a_column_can_be_put_together_and_stays_a_comment() -> None:
+    person = thing("User", field("First Name"), field("Last Name"), field("Email"))
+    found = propose(person, thing("人员", field("name", "姓名", required=True), field("email", "邮箱")))
+    assert found.lines[0].parts == ("First Name", "Last Name")
+    text = write_suggestion(found, name="person", systems=("old", "new"), links={})
+    assert """  # name: {expr: "concat_ws(' ', \\"First Name\\", \\"Last Name\\")"}  # no column""" in text
+
+
 def test_read_only_fields_and_keys_are_left_out() -> None:
     target = thing("B", field("id", kind=T.ID), field("name"), field("total", read_only=True), key="id")
     found = propose(thing("A", field("id", kind=T.ID), field("name"), field("total"), key="id"), target)
@@ -263,3 +279,37 @@ def test_names_that_are_not_there_are_told(
 ) -> None:
     assert run_app(["-C", str(folder), "map", "suggest", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_staged_values_are_looked_at_whatever_the_columns_are_called(tmp_path: Path) -> None:
+    rows = "".join(
+        f'{at},"say ""hi""\n{at}",user{at}@example.com,{"热" if at % 2 else "冷"}\n' for at in range(40)
+    )
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/Order.csv").write_text(f'Id,"we ""quote"".it",select,级别\n{rows}', encoding="utf-8")
+    project = tmp_path / "project"
+    made = [
+        "init",
+        str(project),
+        "--source",
+        f"old={tmp_path / 'in'}",
+        "--target",
+        f"sqlite:///{tmp_path / 'new.db'}",
+    ]
+    assert run_app(made) == 0
+    for path in (project / "mappings").iterdir():
+        path.unlink()
+    target = thing(
+        "orders", field("mail", "Contact"), field("email", "E-mail"), field("key", unique=True),
+        field("rating", "级别", T.PICKLIST, values=("1", "2"), labels={"1": "热", "2": "冷"}),
+    )  # fmt: skip
+    (project / "schemas/new.json").write_text(schemas_to_json([target]), encoding="utf-8")
+    (found,) = suggest_mappings(load_project(project), source="old/Order", target="new/orders").proposals
+    lines = {line.target.name: line for line in found.suggestion.lines}
+    assert lines["rating"].values is not None
+    assert sorted(lines["rating"].values.entries) == [("冷", "2"), ("热", "1")]
+    facts = found.suggestion.facts
+    assert facts["select"].forms["e-mail addresses"] == 1.0
+    assert facts["select"].unique
+    assert facts['we "quote".it'].distinct == 40
+    assert facts["级别"].values == ("冷", "热")
