@@ -299,6 +299,7 @@ def _links(
     entities: Sequence[Element], objects: Sequence[ObjectSchema], place: str
 ) -> tuple[dict[str, tuple[LinkPlan, ...]], list[ObjectSchema]]:
     keys = {item.name: item.key for item in objects}
+    shared = _shared_tables(entities)
     links: dict[str, tuple[LinkPlan, ...]] = {}
     schemas: list[ObjectSchema] = []
     for element in entities:
@@ -313,11 +314,10 @@ def _links(
             source_key = keys[entity]
             target_key = item.get("m2mTargetEntityPrimaryKey") or keys.get(target) or f"{target}id"
             name = item.get("relatedEntityName") or item.get("name") or f"{entity}_{target}"
-            if name in keys:
+            if name in keys or name.lower() in shared:
                 name = item.get("name") or f"{name}_links"
-            names = frozenset(
-                filter(None, (name.lower(), *(_lower(item, key) for key in ("name", "relatedEntityName"))))
-            )
+            told = [name.lower(), _lower(item, "name"), _lower(item, "relatedEntityName")]
+            names = frozenset(filter(None, told)) - shared
             if source_key == target_key:
                 source_key, target_key = f"{source_key}one", f"{source_key}two"
             known = links.get(name)
@@ -335,6 +335,17 @@ def _links(
                     f"{place}: the many-to-many relationship {name!r} is declared twice in different ways"
                 )
     return links, schemas
+
+
+def _shared_tables(entities: Iterable[Element]) -> frozenset[str]:
+    """Tables (small letters) that hold the pairs of several relationships (`listmember`: a list with contacts, leads or accounts)."""
+    pairs: dict[str, set[frozenset[str]]] = {}
+    for element in entities:
+        for item in element.iterfind("relationships/relationship"):
+            table, target = item.get("relatedEntityName"), item.get("m2mTargetEntity")
+            if table and target and item.get("manyToMany", "").lower() == "true":
+                pairs.setdefault(table.lower(), set()).add(frozenset((element.attrib["name"], target)))
+    return frozenset(table for table, ends in pairs.items() if len(ends) > 1)
 
 
 def _link_schema(name: str, source: tuple[str, str], target: tuple[str, str]) -> ObjectSchema:

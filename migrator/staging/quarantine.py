@@ -228,7 +228,8 @@ def _refused(store: Store, session: Session, obj: MappedObject, planned: str, hi
     safe = "x.message"
     for name in sorted(hidden):
         text = f"CAST(p.{quote(name)} AS VARCHAR)"
-        safe = f"CASE WHEN length({text}) > 1 THEN replace({safe}, {text}, '•••') ELSE {safe} END"
+        # `safe` stands here once: twice would double the query with every personal field. Nothing is '' in a text
+        safe = f"replace({safe}, CASE WHEN length({text}) > 1 THEN {text} ELSE '' END, '•••')"
     body = (
         f"FROM {planned} AS p JOIN {crosswalk} AS x ON x.{_ID} = p.{_ID} AND x.{_FP} = p.{_FP}"
         f" {_places(store, session, obj, 'p')} WHERE x.outcome = 'refused'"

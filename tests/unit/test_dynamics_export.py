@@ -286,6 +286,25 @@ def test_a_reflexive_relationship_has_two_different_ends(tmp_path: Path) -> None
     assert row == {"id": f"{A}:{B}".lower(), "accountidone": A.lower(), "accountidtwo": B.lower()}
 
 
+def test_relationships_that_share_a_table_are_objects_of_their_own(tmp_path: Path) -> None:
+    declared = "".join(
+        f'<relationship name="list{other}_association" manyToMany="true" isreflexive="false" relatedEntityName="listmember" '
+        f'm2mTargetEntity="{other}" m2mTargetEntityPrimaryKey="{other}id"/>'
+        for other in ("contact", "lead")
+    )
+    table = Table(
+        "list", {"listid": "guid"}, [{"listid": A}], relationships=f"<relationships>{declared}</relationships>",
+        links=links("listcontact_association", A, B) + links("listlead_association", A, C),
+    )  # fmt: skip
+    path = write_zip(
+        tmp_path / "e.zip", table, Table("contact", {"contactid": "guid"}), Table("lead", {"leadid": "guid"})
+    )
+    (contact,) = read_all(path, "listcontact_association")
+    (lead,) = read_all(path, "listlead_association")
+    assert (contact["listid"], contact["contactid"]) == (A.lower(), B)
+    assert (lead["listid"], lead["leadid"]) == (A.lower(), C)
+
+
 def test_links_exported_from_both_sides_are_one_object(tmp_path: Path) -> None:
     account = Table(
         "account", {"accountid": "guid"},

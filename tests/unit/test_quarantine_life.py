@@ -11,11 +11,12 @@ import pytest
 
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import Link, MappedObject
+from migrator.core.schema import FieldSchema, FieldType
 from migrator.load.plan import Retry
 from migrator.staging import columns
 from migrator.staging.accounting import account
 from migrator.staging.life import life
-from migrator.staging.quarantine import Entry, Filter, rows, warnings
+from migrator.staging.quarantine import Entry, Filter, quarantined, rows, warnings
 from migrator.staging.store import Kind
 from migrator.testing.memory import MemoryTarget
 from tests.load_world import Rows, World, mapped_object, put, world
@@ -118,6 +119,17 @@ def test_an_entry_says_where_what_and_what_to_do_and_hides_names(here: World) ->
     (entry,) = [item for item in found(here, masked=False) if item.record == "s:4"]
     assert entry.value == "Ada Löwe"
     assert "'Ada Löwe' is taken" in (entry.message or "")
+
+
+def test_many_personal_fields_make_a_longer_query_not_a_vast_one(here: World) -> None:
+    few, many = (len(quarantined(here.store, here.session, wide(size))) for size in (10, 40))
+    assert many < 5 * few
+
+
+def wide(size: int) -> MappedObject:
+    """The accounts with so many more personal fields."""
+    more = (FieldSchema(f"phone_{number}", FieldType.STRING, pii="phone") for number in range(size))
+    return replace(ACCOUNT, schema=replace(ACCOUNT.schema, fields=(*ACCOUNT.fields, *more)))
 
 
 def test_filters(here: World) -> None:
