@@ -8,14 +8,14 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from migrator.commands.binding import merged_schemas
 from migrator.commands.check import CheckReport, check
 from migrator.commands.init import write_json_schema
-from migrator.commands.project import FILE, Project, anchor_sqlite, load_project, parse_project
+from migrator.commands.project import FILE, Project, System, anchor_sqlite, load_project, parse_project
 from migrator.commands.recognise import Recognised, recognise, with_settings
 from migrator.core.document import Document, did_you_mean
 from migrator.core.errors import FatalError, Problem, ProjectError
@@ -163,7 +163,13 @@ def _recognised(project: Project, sources: Sequence[str]) -> list[Recognised]:
         raise ProjectError.at(
             "--source", f"these mappings read from {lacking[0]!r} too", f"add --source {lacking[0]}=PATH"
         )
-    return [recognise(f"{name}={project.systems[name].connector}:{what}") for name, what in given.items()]
+    return [_opened(project.systems[name], what) for name, what in given.items()]
+
+
+def _opened(system: System, what: str) -> Recognised:
+    """The source as the template opens it, with what a person named in the place of what the template names."""
+    found = recognise(f"{system.name}={system.connector}:{what}")
+    return replace(found, settings={**system.settings, **found.settings})
 
 
 def _anchored(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,9 +77,18 @@ def ready(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder: Path = tmp_path_factory.mktemp("shipped")
     template: Template = request.param
     truth = generate_legacy(folder, system_of(template), size=SIZE)
+    make_views(template, truth.path)
     report = init_from_template(folder / "project", template.name, [str(truth.path)])
     assert not report.problems, "\n".join(map(str, report.problems))
     return Ready(template, truth, load_project(folder / "project"), report)
+
+
+def make_views(template: Template, database: Path) -> None:
+    """What the README tells to do first in a source that is a database."""
+    script = template.folder / "views.sql"
+    if script.is_file():
+        with closing(sqlite3.connect(database)) as connection:
+            connection.executescript(script.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
