@@ -16,8 +16,9 @@ from migrator.core.mapped import MappedObject
 from migrator.core.schema import ObjectSchema, index_schemas
 from migrator.mapping.bind import bind
 from migrator.mapping.bound import Bound, StagedTypes
+from migrator.mapping.files import MappingFiles, load, read_files
 from migrator.mapping.hidden_losses import Fills, unknown_fills
-from migrator.mapping.parse import ObjectMapping, load
+from migrator.mapping.parse import ObjectMapping
 from migrator.staging.fill import Fill, fills
 from migrator.staging.store import Kind
 
@@ -32,8 +33,19 @@ def read_mappings(project: Project) -> tuple[ObjectMapping, ...]:
             "there is no mapping here",
             "write one YAML file per target object, or use: migrator init",
         )
-    raise_errors(problem for mapping in found for problem in _unknown_systems(project, mapping))
+    raise_errors(_all_unknown_systems(project, found))
     return found
+
+
+def read_as_far(project: Project) -> MappingFiles:
+    """Parse all mapping files, those with mistakes as far as they go; raises `ProjectError` when there are none."""
+    found = read_files(project.folder / project.mappings, project.folder)
+    unknown = _all_unknown_systems(project, found.mappings)
+    return replace(found, problems=(*found.problems, *unknown), whole=found.whole and not unknown)
+
+
+def _all_unknown_systems(project: Project, found: Iterable[ObjectMapping]) -> list[Problem]:
+    return [problem for mapping in found for problem in _unknown_systems(project, mapping)]
 
 
 def _unknown_systems(project: Project, mapping: ObjectMapping) -> Iterator[Problem]:
@@ -62,7 +74,7 @@ def bind_project(
     project = workspace.project
     found = read_mappings(project) if mappings is None else mappings
     sources = {name: known_schema(project, name) for name in source_systems(found)}
-    types = staged or (lambda name: _staged_types(workspace, name))
+    types = staged or (lambda name: staged_types(workspace, name))
     return bind(found, sources, _targets(project, found), types, full, hooks=project.hooks)
 
 
@@ -137,6 +149,7 @@ def staged_fills(workspace: Workspace, name: str) -> Mapping[str, Fill] | None:
     return fills(staged.files) if staged is not None else None
 
 
-def _staged_types(workspace: Workspace, name: str) -> pa.Schema | None:
+def staged_types(workspace: Workspace, name: str) -> pa.Schema | None:
+    """The Arrow schema of a STAGED dataset; None while it is not staged."""
     staged = workspace.store.current(Kind.STAGED, name)
     return staged.schema() if staged is not None else None

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.commands.binding import (
     bind_project,
     known_schema,
-    read_mappings,
+    read_as_far,
     source_objects,
+    source_systems,
     staged_fills,
+    staged_types,
 )
-from migrator.commands.project import Project, open_workspace
-from migrator.core.errors import Location, Problem, Severity, raise_errors
+from migrator.commands.project import Project, Workspace, open_workspace
+from migrator.core.errors import Location, Problem, ProjectError, Severity, raise_errors
+from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
+from migrator.mapping.files import MappingFiles
+from migrator.mapping.parse import ObjectMapping
+from migrator.mapping.run import refused_expressions
+from migrator.mapping.scope import texts_of
 from migrator.mapping.warnings import Accepted, stale
 
 
@@ -60,15 +68,43 @@ def check(project: Project, *, strict: bool = False) -> CheckReport:
 
     `strict`: with every warning too, but for those that a mapping accepts. An acceptance of nothing is an error.
     """
-    mappings = read_mappings(project)
+    found = read_as_far(project)
+    mappings = found.mappings
     with open_workspace(project) as workspace:
+        if found.problems:
+            raise ProjectError(_with_the_rest(workspace, found))
         bound = bind_project(workspace, mappings, full=lambda name: staged_fills(workspace, name))
-        for item in bound.mappings:
-            compile_mapping(item)
+        _check_expressions(workspace, mappings, bound)
     warnings = [*bound.warnings, *_unmapped(project, source_objects(mappings))]
     raise_errors([*(map(_as_error, warnings) if strict else ()), *stale(bound.accepted)])
     objects = tuple((item.name, item.mapped.target_object) for item in bound.mappings)
     return CheckReport(objects, tuple(warnings), bound.accepted)
+
+
+def _with_the_rest(workspace: Workspace, found: MappingFiles) -> list[Problem]:
+    """The problems of files that cannot be read as they are, and what is wrong with the rest of them."""
+    problems = list(found.problems)
+    if found.whole:
+        try:
+            bind_project(workspace, found.mappings)
+        except ProjectError as error:
+            problems += [item for item in error.problems if item.location not in found.doubtful]
+    return sorted(problems, key=lambda item: item.location)
+
+
+def _check_expressions(workspace: Workspace, mappings: Iterable[ObjectMapping], bound: Bound) -> None:
+    """Let the engine bind every expression over empty columns; raises `ProjectError` with all it refuses."""
+    problems: list[Problem] = []
+    systems = {name: known_schema(workspace.project, name) for name in source_systems(mappings)}
+    with closing(workspace.session()) as session:
+        for item in bound.mappings:
+            compiled = compile_mapping(item)
+            for name in compiled.relations if compiled.probes else ():
+                system, _, object_name = name.partition("/")
+                shape = staged_types(workspace, name) or texts_of(systems[system][object_name])
+                session.table(name, shape.empty_table())
+            problems += refused_expressions(session, compiled)
+    raise_errors(problems)
 
 
 def _as_error(warning: Problem) -> Problem:

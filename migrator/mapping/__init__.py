@@ -13,9 +13,10 @@ from __future__ import annotations
 from migrator.mapping.bind import bind
 from migrator.mapping.bound import Bound, BoundMapping
 from migrator.mapping.compile import CompiledMapping, compile_mapping
+from migrator.mapping.files import load
 from migrator.mapping.model import json_schema
 from migrator.mapping.order import order
-from migrator.mapping.parse import ObjectMapping, load, parse_mapping
+from migrator.mapping.parse import ObjectMapping, parse_mapping
 from migrator.mapping.run import map_object
 from migrator.mapping.scaffold import mapping_names, write_mapping
 from migrator.mapping.sql import readable

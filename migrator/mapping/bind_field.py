@@ -20,7 +20,7 @@ from migrator.mapping.hooks import bind_hook
 from migrator.mapping.kinds import TEXTUAL, Kind, kind_of, parse_kind
 from migrator.mapping.links import bind_lookup, bind_lookup_type
 from migrator.mapping.model import Policy
-from migrator.mapping.parse import INPUTS, FieldInput, ObjectMapping
+from migrator.mapping.parse import COMPANIONS, INPUTS, FieldInput, ObjectMapping
 from migrator.mapping.scope import Scope, SourceView
 from migrator.mapping.values import ValueMap
 
@@ -82,13 +82,8 @@ def _wrong_inputs(
     scope.error(place, f"the field {item.name!r} says nowhere where its value comes from{where}", hint)
 
 
-_COMPANIONS = {
-    "unmapped": "values", "missing": "lookup", "by": "lookup", "defer": "lookup", "using": "python",
-}  # fmt: skip
-
-
 def _check_companions(scope: Scope, mapping: ObjectMapping, item: FieldInput) -> None:
-    for key, other in _COMPANIONS.items():
+    for key, other in COMPANIONS.items():
         if key in item.keys and not getattr(item.rule, other):
             place = mapping.document.locate_key(item.path(key))
             scope.error(place, f"{key} means nothing without {other}", f"remove {key}, or say {other}:")

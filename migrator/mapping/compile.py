@@ -47,7 +47,20 @@ class Probe:
 
     place: Location
     written: str
-    sql: str
+    expression: str
+    staged: Step
+    """What it reads."""
+
+    @property
+    def sql(self) -> str:
+        """The query."""
+        return probing([self])
+
+
+def probing(probes: Sequence[Probe]) -> str:
+    """One query for probes that read the same."""
+    listed = [f"{probe.expression} AS {quote(f'probe {number}')}" for number, probe in enumerate(probes)]
+    return query([probes[0].staged], select(listed, quote(probes[0].staged.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,5 +184,4 @@ def _probes(bound: BoundMapping) -> Iterable[Probe]:
     for source in bound.sources:
         staged, _ = filter_steps(source, source.name)
         for formula in formulas(source):
-            sql = query([staged], select([f"{formula.sql} AS probe"], quote(staged.name)))
-            yield Probe(formula.place, formula.written, sql)
+            yield Probe(formula.place, formula.written, formula.sql, staged)

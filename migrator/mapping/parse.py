@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ from migrator.mapping.money import SHAPES
 
 INPUTS = ("from_", "expr", "value", "record_id", "python")
 """Keys of a field that say where its value comes from; exactly one is given."""
+COMPANIONS = {
+    "unmapped": "values", "missing": "lookup", "by": "lookup", "defer": "lookup", "using": "python",
+}  # fmt: skip
+"""Key of a field → the key that it means nothing without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,40 +127,6 @@ def _written(key: str) -> str:
     return "from" if key == "from_" else key
 
 
-def load(folder: Path, project: Path) -> tuple[ObjectMapping, ...]:
-    """All mappings in `folder` (*.yaml, *.yml), by name; raises `ProjectError` with the problems of all files.
-
-    Places name files relative to `project`, the folder that value maps must stay in.
-    """
-    found: list[ObjectMapping] = []
-    problems: list[Problem] = []
-    files = sorted(path for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix))
-    if not files:
-        raise ProjectError.at(
-            str(folder), "no mapping in this folder", "write one, or start with: migrator init"
-        )
-    for path in files:
-        shown = str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
-        try:
-            found.append(parse_mapping(Document.read(path, shown_as=shown), project))
-        except ProjectError as error:
-            problems.extend(error.problems)
-    problems.extend(_twice(found))
-    raise_errors(problems)
-    return tuple(sorted(found, key=lambda item: item.name))
-
-
-def _twice(found: Iterable[ObjectMapping]) -> list[Problem]:
-    first: dict[str, ObjectMapping] = {}
-    problems = []
-    for item in found:
-        known = first.setdefault(item.name.casefold(), item)
-        if known is not item:
-            hint = f"the first is {known.document.file}; rename one"
-            problems.append(Problem(item.at("mapping"), f"a second mapping is called {item.name!r}", hint))
-    return problems
-
-
 def parse_mapping(document: Document, project: Path) -> ObjectMapping:
     """One mapping file; raises `ProjectError` with every problem in it."""
     data = document.texts()
@@ -167,13 +137,14 @@ def parse_mapping(document: Document, project: Path) -> ObjectMapping:
     try:
         rule = MappingRule.model_validate(data)
     except ValidationError as error:
-        raise_errors([*_readable(error, document, data), *_check_sources(document, data)])
+        raise_errors([*read_problems(error, document, data), *source_problems(document, data)])
         raise
-    raise_errors([*_check_sources(document, data), *check_kept(rule, document)])
-    return ObjectMapping(rule, document, project, _sources(rule), kept_fields(rule))
+    raise_errors([*source_problems(document, data), *check_kept(rule, document)])
+    return ObjectMapping(rule, document, project, named_sources(rule), kept_fields(rule))
 
 
-def _sources(rule: MappingRule) -> tuple[NamedSource, ...]:
+def named_sources(rule: MappingRule) -> tuple[NamedSource, ...]:
+    """The sources of a mapping with their names."""
     if rule.source is not None:
         system = rule.source.system or ""
         return (NamedSource(system, system, rule.source, ("source",)),)
@@ -182,7 +153,8 @@ def _sources(rule: MappingRule) -> tuple[NamedSource, ...]:
     )
 
 
-def _check_sources(document: Document, data: Mapping[str, Any]) -> list[Problem]:
+def source_problems(document: Document, data: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with how many sources there are, which no single key can tell."""
     one, several = data.get("source"), data.get("sources")
     if (one is None) == (several is None):
         what = "no source" if one is None else "source and sources"
@@ -204,15 +176,16 @@ _MODELS: Mapping[str, type] = {
 }
 
 
-def _readable(error: ValidationError, document: Document, data: Mapping[str, Any]) -> list[Problem]:
+def read_problems(error: ValidationError, document: Document, data: Mapping[str, Any]) -> list[Problem]:
+    """All of pydantic's errors in our words, each with its place."""
     problems = []
     for item in error.errors(include_url=False):
-        path = _existing(item["loc"], data)
+        path = existing(item["loc"], data)
         problems.append(_problem(item, path, document))
     return list(dict.fromkeys(problems))
 
 
-def _existing(loc: tuple[int | str, ...], data: object) -> TreePath:
+def existing(loc: tuple[int | str, ...], data: object) -> TreePath:
     """The part of pydantic's path that stands in the file; a key that is missing or wrong is kept as the last."""
     kept: list[str | int] = []
     node: object = data

@@ -8,7 +8,7 @@ from typing import Any
 from migrator.core.errors import Problem, ProjectError
 from migrator.core.fingerprint import fingerprint
 from migrator.core.progress import Progress, Quiet
-from migrator.mapping.compile import COMPILER_VERSION, CompiledMapping, Probe
+from migrator.mapping.compile import COMPILER_VERSION, CompiledMapping, Probe, probing
 from migrator.mapping.hook_run import HookRun, costs, register_hooks
 from migrator.staging.columns import BAD, EXCLUDED, ISSUES
 from migrator.staging.engine import Session, quote
@@ -74,8 +74,20 @@ def check_query(session: Session, compiled: CompiledMapping) -> None:
     try:
         session.explain(compiled.sql)
     except ProjectError as whole:
-        problems = [found for probe in compiled.probes if (found := _refused(session, probe)) is not None]
+        problems = refused_expressions(session, compiled)
         raise ProjectError(problems) if problems else whole from whole
+
+
+def refused_expressions(session: Session, compiled: CompiledMapping) -> list[Problem]:
+    """Every expression that the engine does not bind, at its place; asks for each only where not all bind together."""
+    problems: list[Problem] = []
+    for staged in dict.fromkeys(probe.staged for probe in compiled.probes):
+        probes = [probe for probe in compiled.probes if probe.staged == staged]
+        try:
+            session.explain(probing(probes))
+        except ProjectError:
+            problems += [found for probe in probes if (found := _refused(session, probe)) is not None]
+    return problems
 
 
 def _refused(session: Session, probe: Probe) -> Problem | None:

@@ -14,6 +14,7 @@ from migrator.core.schema import ObjectSchema
 from migrator.mapping.bound import Column, StagedTypes, Stored
 from migrator.mapping.kinds import kind_of
 from migrator.mapping.parse import NamedSource, ObjectMapping
+from migrator.staging.columns import COPY, PLACE, ROW
 
 Schemas = Mapping[str, Mapping[str, ObjectSchema]]
 """System → object → schema."""
@@ -112,6 +113,12 @@ def columns_of(schema: ObjectSchema, staged: pa.Schema | None) -> dict[str, Colu
         stored, digits = _stored(types.get(item.name))
         columns[item.name] = Column(item.name, name, kind_of(item), stored, digits)
     return columns
+
+
+def texts_of(schema: ObjectSchema) -> pa.Schema:
+    """The columns of an object as an export would stage them: all texts."""
+    texts = [(name, pa.string()) for name in engine_names(schema.field_names)]
+    return pa.schema([*texts, (ROW, pa.int64()), (PLACE, pa.string()), (COPY, pa.int32())])
 
 
 def engine_names(names: Iterable[str]) -> tuple[str, ...]:
