@@ -204,3 +204,16 @@ def test_retry_sends_only_what_was_refused_and_its_children(here: World, target:
     assert outcomes == {"account": {"created": 1}, "contact": {"created": 1}}
     assert told(here).keys() == {"account/s:2", "account/s:7", "account/s:8", "contact/", "contact/s:b"}
     assert here.run(target, GROUPS).written == 0
+
+
+def test_sixty_personal_fields_are_masked_in_the_systems_words_by_one_short_query(tmp_path: Path) -> None:
+    names = " ".join(f"f{number}" for number in range(60))
+    wide = mapped_object("wide", f"key name {names}")
+    fields = tuple(replace(item, pii="text" if item.name != "key" else "") for item in wide.fields)
+    wide = replace(wide, schema=replace(wide.schema, fields=fields))
+    with world(tmp_path) as made:
+        put(made, wide, Rows({"1": {"name": "Ada Löwe", "f59": "secret"}, "2": {"name": "Ada Löwe"}}))
+        made.run(Strict(), ((wide,),))
+        (entry,) = rows(made.store, made.session, [wide])
+    assert "•••" in (entry.message or "")
+    assert "Ada" not in (entry.message or "")
