@@ -16,7 +16,7 @@ from typing import TypeAlias
 from migrator.core.mapped import MappedSource
 from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.relation import relation, staged_record
+from migrator.staging.relation import RECORD, relation, staged_records
 from migrator.staging.store import Kind, Store
 from validation.measures import Distribution
 from validation.reconcile import summed
@@ -191,6 +191,6 @@ def _source_sql(session: Session, store: Store, sides: Sides, source: MappedSour
         known, wanted = "v.old IS NOT NULL", "CAST(v.new AS VARCHAR)"
     return (
         f"SELECT e.__k, {value} AS value, {known} AS known, {wanted} AS wanted"
-        f" FROM {relation(session, staged)} s JOIN {quote(sides.expected)} e ON e.{c.ID} = {staged_record(source, staged, 's')}"
+        f" FROM ({staged_records(session, source, staged)}) s JOIN {quote(sides.expected)} e ON e.{c.ID} = s.{quote(RECORD)}"
         f"{joined} WHERE NOT EXISTS (FROM {clusters} m WHERE m.{c.ID} = e.{c.ID})"
     )

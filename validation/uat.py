@@ -13,7 +13,7 @@ from migrator.core.mapped import MappedObject
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.relation import relation, staged_record
+from migrator.staging.relation import RECORD, relation, staged_records
 from migrator.staging.store import Kind, Store
 from validation.privacy import Privacy, show
 from validation.relations import Column, Family, Sides
@@ -185,9 +185,9 @@ def _old_values(
             continue
         columns = sorted({name for names in made_of.values() for name in names} & set(staged.schema().names))
         selected = "".join(f", CAST(s.{quote(name)} AS VARCHAR) AS v{n}" for n, name in enumerate(columns))
-        record = staged_record(source, staged, "s")
         rows = session.fetch(
-            f"SELECT {record} AS id{selected} FROM {relation(session, staged)} s WHERE {record} IN ({_listed(wanted)})"
+            f"SELECT {quote(RECORD)} AS id{selected} FROM ({staged_records(session, source, staged)}) s"
+            f" WHERE {quote(RECORD)} IN ({_listed(wanted)})"
         ).to_pylist()
         place = {name: f"v{n}" for n, name in enumerate(columns)}
         for row in sorted(rows, key=lambda row: (members[row["id"]] != row["id"], row["id"])):

@@ -53,6 +53,9 @@ def _unknown_systems(project: Project, mapping: ObjectMapping) -> Iterator[Probl
     for source in mapping.sources:
         place = mapping.document.locate_key(source.path)
         used.append((source.system, mapping.at(*source.path, "system") if source.rule.system else place))
+        for name, join in source.rule.join.items():
+            if join.system is not None:
+                used.append((join.system, mapping.at(*source.path, "join", name, "system")))
     for name, place in used:
         if name not in project.systems:
             hint = did_you_mean(name, project.systems, noun="systems")
@@ -90,16 +93,18 @@ def _targets(project: Project, found: Iterable[ObjectMapping]) -> dict[str, Mapp
 
 
 def source_systems(mappings: Iterable[ObjectMapping]) -> tuple[str, ...]:
-    """Systems that the mappings read from, in the order they first appear."""
-    return tuple(dict.fromkeys(source.system for mapping in mappings for source in mapping.sources))
+    """Systems that the mappings read from, joined objects included, in the order they first appear."""
+    return tuple(source_objects(mappings))
 
 
 def source_objects(mappings: Iterable[ObjectMapping]) -> dict[str, tuple[str, ...]]:
-    """System → its objects that the mappings read from, each once."""
+    """System → its objects that the mappings read from, joined ones included, each once."""
     found: dict[str, dict[str, None]] = {}
     for mapping in mappings:
         for source in mapping.sources:
             found.setdefault(source.system, {})[source.rule.object] = None
+            for join in source.rule.join.values():
+                found.setdefault(join.system or source.system, {})[join.object] = None
     return {system: tuple(objects) for system, objects in found.items()}
 
 

@@ -23,7 +23,7 @@ from migrator.mapping.compile import compile_mapping
 from migrator.mapping.files import MappingFiles
 from migrator.mapping.parse import ObjectMapping
 from migrator.mapping.run import refused_expressions
-from migrator.mapping.scope import texts_of
+from migrator.mapping.staged_columns import texts_of
 from migrator.mapping.warnings import Accepted, stale
 
 

@@ -17,7 +17,7 @@ from migrator.core.mask import mask
 from migrator.dedupe.story import ClusterStory, explain_cluster
 from migrator.extract.profile import ObjectProfile
 from migrator.extract.profile import profile as profile_object
-from migrator.mapping.bound import Bound, BoundField, Column, Constant, Formula, Hook, Input
+from migrator.mapping.bound import Bound, BoundField, BoundSource, Column, Constant, Formula, Hook, Input
 from migrator.staging import life as lives
 from migrator.staging import quarantine as held
 from migrator.staging.accounting import Accounting, account
@@ -206,7 +206,12 @@ def _feeds(bound: Bound, name: str) -> dict[str, frozenset[str]]:
     mapping = next(item for item in bound.mappings if item.name == name)
     return {
         source.name: frozenset(
-            column.name for field in source.fields if field.target.pii for column in _columns(field.input)
+            origin.name
+            for field in source.fields
+            if field.target.pii
+            for column in _columns(field.input)
+            for origin in (column, source.origin(column))
+            if origin is not None
         )
         for source in mapping.sources
     }
@@ -215,14 +220,14 @@ def _feeds(bound: Bound, name: str) -> dict[str, frozenset[str]]:
 def _ways(bound: Bound, name: str, source: str) -> dict[str, str]:
     """How each field of a mapping gets its value from one source, told like the YAML says it."""
     mapping = next(item for item in bound.mappings if item.name == name)
-    fields = next(item.fields for item in mapping.sources if item.name == source)
-    return {field.name: _how(field) for field in fields}
+    found = next(item for item in mapping.sources if item.name == source)
+    return {field.name: _how(field, found) for field in found.fields}
 
 
-def _how(field: BoundField) -> str:
+def _how(field: BoundField, source: BoundSource) -> str:
     match field.input:
-        case Column(name=column):
-            first = f"from {column}"
+        case Column() as column:
+            first = f"from {column.name}{_whence(column, source)}"
         case Formula(written=written):
             first = f"expr {written}"
         case Hook(name=name):
@@ -245,6 +250,17 @@ def _how(field: BoundField) -> str:
         by = f" by {field.lookup_by.name}" if field.lookup_by is not None else ""
         steps.append("look-up " + ", ".join(target.mapping for target in field.lookup) + by)
     return ", ".join(steps)
+
+
+def _whence(column: Column, source: BoundSource) -> str:
+    """Where a column comes from that is not the source's own."""
+    if source.explode is not None and column.of == source.explode.rule.name:
+        return f", a value of {source.explode.column.name}"
+    join = next((item for item in source.joins if item.name == column.of), None)
+    if join is None:
+        return ""
+    pairs = " and ".join(f"{ours.name} = {theirs.name}" for ours, theirs in join.on)
+    return f", joined from {join.relation} on {pairs}"
 
 
 def _columns(read: Input) -> tuple[Column, ...]:

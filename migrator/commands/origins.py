@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from migrator.mapping.bound import Bound, Column, Constant, Formula, Hook, Input, RecordId
+from migrator.mapping.bound import Bound, BoundSource, Column, Constant, Formula, Hook, Input, RecordId
 
 
 def origins(bound: Bound) -> Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]]:
     """(mapping, source) → target field → names of staged columns; a constant is made of none."""
     return {
         (mapping.name, source.name): {
-            item.name: _columns(item.input, source.key.engine if source.key is not None else "")
-            for item in source.fields
+            item.name: tuple(dict.fromkeys(_columns(source, item.input))) for item in source.fields
         }
         for mapping in bound.mappings
         for source in mapping.sources
     }
 
 
-def _columns(value: Input, key: str) -> tuple[str, ...]:
+def _columns(source: BoundSource, value: Input) -> Iterator[str]:
+    """Columns of the source's own object: what is joined stands in another object's rows."""
     match value:
-        case Column(engine=name):
-            return (name,)
+        case Column():
+            read: tuple[Column, ...] = (value,)
         case Formula(operands=operands) | Hook(operands=operands):
-            return tuple(dict.fromkeys(item.engine for item in operands))
+            read = operands
         case RecordId():
-            return (key,) if key else ()
+            read = source.key
         case Constant():
-            return ()
+            read = ()
+    found = (source.origin(column) for column in read)
+    yield from (column.engine for column in found if column is not None)

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def ways(bound: Bound) -> Ways:
-    """(mapping, source) → field → way; computed, cleaned, converted, defaulted and linked fields, and those mapped by record type, are left out."""
+    """(mapping, source) → field → way; fields that more than one own column makes, or more than a cast, are left out.
+
+    That is: computed, cleaned, converted, defaulted, linked, joined and exploded ones, and those mapped by record type.
+    """
     found: dict[tuple[str, str], dict[str, Way]] = {}
     for mapping in bound.mappings:
         for source in mapping.sources:
@@ -23,7 +26,9 @@ def ways(bound: Bound) -> Ways:
 def _way(item: BoundField) -> Way | None:
     from validation.controls import Way
 
-    if not isinstance(item.input, Column) or item.lookup or item.default is not None or item.conversion:
+    if not isinstance(item.input, Column) or item.input.of or item.lookup or item.default is not None:
+        return None
+    if item.conversion:
         return None
     if item.values_by is not None:
         return None

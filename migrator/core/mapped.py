@@ -98,6 +98,20 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
+class Explosion:
+    """How one staged row becomes several records: one for each value that a column holds."""
+
+    column: str
+    """The staged column that holds them."""
+    name: str
+    """What the mapping calls the value."""
+    split: str = ""
+    """What stands between the values; '' when they are a JSON list."""
+    parts: tuple[str, ...] = ()
+    """Fields of JSON objects, which the mapping calls NAME.FIELD; the first that is filled is the value."""
+
+
+@dataclass(frozen=True, slots=True)
 class MappedSource:
     """One source of a mapped object."""
 
@@ -106,7 +120,17 @@ class MappedSource:
     system: str
     object: str
     key: str
-    """The source field that is the record's key."""
+    """The source field that is the record's key, or the first of several; '' when rows are counted."""
+    more_keys: tuple[str, ...] = ()
+    """Further fields, when one alone does not identify a record."""
+    own_key: bool = False
+    """Whether the mapping chose the key, so that copies of a record are not those that extract numbered."""
+    explode: Explosion | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The fields that identify a record."""
+        return (self.key, *self.more_keys) if self.key else ()
 
     @property
     def staged(self) -> str:

@@ -27,7 +27,8 @@ from migrator.mapping.hidden_losses import Fills, unknown_fills
 from migrator.mapping.losses import check_target, warn
 from migrator.mapping.order import order
 from migrator.mapping.parse import FieldInput, ObjectMapping
-from migrator.mapping.scope import Schemas, Scope, SourceView, look
+from migrator.mapping.scope import Scope, SourceView, look
+from migrator.mapping.staged_columns import Schemas
 
 
 def unknown_types(_: str) -> None:
@@ -185,7 +186,7 @@ def _origin(scope: Scope, mapping: ObjectMapping, cells: Sequence[_Cell]) -> Fie
     """The source field that the value comes from, for its label and its mark as personal."""
     for view, cell in zip(scope.views[mapping.name], cells, strict=True):
         if isinstance(cell.input.input, Column):
-            return view.schema.field(cell.input.input.name)
+            return view.field(cell.input.input.name)
     return None
 
 
@@ -210,7 +211,8 @@ def _source(
         found = _formula(scope, mapping, view, item.when, (*named.path, "exclude", position, "when"))
         if found is not None:
             exclusions.append((found, item.reason))
-    return BoundSource(view.mapped, view.key, where, tuple(exclusions), fields)
+    rows = view.rows
+    return BoundSource(view.mapped, view.key, where, tuple(exclusions), fields, rows.joins, rows.explode)
 
 
 def _formula(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from migrator.core.errors import Location, Problem
-from migrator.core.mapped import MappedObject, MappedSource, Missing
+from migrator.core.mapped import Explosion, MappedObject, MappedSource, Missing
 from migrator.core.schema import FieldSchema
 from migrator.mapping.kinds import Kind
 from migrator.mapping.model import Policy
+from migrator.mapping.model_rows import JoinMissing
 from migrator.mapping.rates import RateTable
 from migrator.mapping.values import ValueMap
 from migrator.mapping.warnings import Accepted
@@ -52,6 +53,8 @@ class Column:
     stored: Stored = Stored.OTHER
     digits: tuple[int, int] = (0, 0)
     """Precision and scale of a staged decimal."""
+    of: str = ""
+    """The join or the exploded value it belongs to; '' for a column of the source's own object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +198,48 @@ class BoundField:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundJoin:
+    """Another object whose one matching record gives columns to each row of a source."""
+
+    name: str
+    relation: str
+    """The STAGED dataset of that object."""
+    on: tuple[tuple[Column, Column], ...]
+    """A column of the row, and the one there that must be equal."""
+    columns: Mapping[Column, Column]
+    """What the mapping sees of it → the column there."""
+    missing: JoinMissing
+
+
+@dataclass(frozen=True, slots=True)
+class BoundExplosion:
+    """One row for each of the values that a column holds."""
+
+    column: Column
+    values: tuple[Column, ...]
+    """What the mapping sees: the value, then its parts."""
+    rule: Explosion
+
+
+@dataclass(frozen=True, slots=True)
 class BoundSource:
     """One source of a mapping with its rules."""
 
     source: MappedSource
-    key: Column | None
-    """None: the record's ordinal is its key."""
+    key: tuple[Column, ...]
+    """The columns that identify a record together; (): its ordinal is its key."""
     where: Formula | None
     exclude: tuple[tuple[Formula, str], ...]
     fields: tuple[BoundField, ...]
     """One per field of the mapped object, in its order."""
+    joins: tuple[BoundJoin, ...] = ()
+    explode: BoundExplosion | None = None
+
+    def origin(self, column: Column) -> Column | None:
+        """The column of the source's own object that a column is made of; None for one of a joined object."""
+        if self.explode is not None and column in self.explode.values:
+            return self.explode.column
+        return None if column.of else column
 
     @property
     def name(self) -> str:

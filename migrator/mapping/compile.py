@@ -21,6 +21,7 @@ from migrator.mapping.compile_currency import rate_steps, tables_of
 from migrator.mapping.compile_field import compile_field
 from migrator.mapping.compile_hook import CompiledHook, hook_columns, hooks_of
 from migrator.mapping.compile_lookup import key_steps
+from migrator.mapping.compile_rows import row_checks, row_columns
 from migrator.mapping.compile_source import (
     KEYLESS,
     conditions,
@@ -48,8 +49,8 @@ class Probe:
     place: Location
     written: str
     expression: str
-    staged: Step
-    """What it reads."""
+    steps: tuple[Step, ...]
+    """What it reads: the last of them."""
 
     @property
     def sql(self) -> str:
@@ -60,7 +61,7 @@ class Probe:
 def probing(probes: Sequence[Probe]) -> str:
     """One query for probes that read the same."""
     listed = [f"{probe.expression} AS {quote(f'probe {number}')}" for number, probe in enumerate(probes)]
-    return query([probes[0].staged], select(listed, quote(probes[0].staged.name)))
+    return query(probes[0].steps, select(listed, quote(probes[0].steps[-1].name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,12 @@ def compile_mapping(bound: BoundMapping) -> CompiledMapping:
     """Compile a bound mapping; the same mapping always gives the same text."""
     steps: list[Step] = list(key_steps(bound))
     relations = {source.source.staged: None for source in bound.sources}
+    relations |= dict(_looked_into(bound))
     tables: dict[str, pa.Table] = {}
     for source in bound.sources:
         steps.extend(_source_steps(source, bound.mapped.key))
         tables |= tables_of(source.fields)
         for field in source.fields:
-            relations |= {target.source.staged: None for target in field.lookup}
             if field.values is not None:
                 tables[field.values.relation] = field.values.as_table()
     united = "\nUNION ALL\n".join(
@@ -101,6 +102,25 @@ def compile_mapping(bound: BoundMapping) -> CompiledMapping:
         tuple(_probes(bound)),
         tuple(hooks_of(bound)),
     )
+
+
+def _looked_into(bound: BoundMapping) -> Iterable[tuple[str, None]]:
+    """STAGED datasets of joined and of linked objects, those that a shared lookup's filters read included."""
+    for source in (*bound.sources, *_siblings(bound)):
+        yield from ((join.relation, None) for join in source.joins)
+    for source in bound.sources:
+        yield from ((target.source.staged, None) for field in source.fields for target in field.lookup)
+
+
+def _siblings(bound: BoundMapping) -> Iterable[BoundSource]:
+    shared = {
+        (target.mapping, target.source)
+        for source in bound.sources
+        for field in source.fields
+        for target in field.lookup
+        if target.shared
+    }
+    return (item for name, sources in bound.siblings for item in sources if (name, item.source) in shared)
 
 
 def _source_steps(source: BoundSource, key: str) -> Iterable[Step]:
@@ -141,15 +161,17 @@ def _own_columns(source: BoundSource) -> list[str]:
     """What every later step carries along beside the fields."""
     passed = [ID, KEY, COPY, KEYLESS, *(alias for alias, _ in conditions(source))]
     passed += [lost_name(column) for column in typed_operands(source)]
+    passed += row_columns(source)
     return [*(quote(name) for name in passed), f"{excluded(source)} AS {quote(EXCLUDED)}"]
 
 
 def _row_checks(source: BoundSource, key: str) -> Iterable[Check]:
-    named = source.key.name if source.key else "key"
+    named = " and ".join(column.name for column in source.key) or "key"
     yield Check(quote(KEYLESS), key, "key.missing", "CAST(NULL AS TEXT)", f"the source row has no {named}")
     yield Check(
         f"{quote(COPY)} > 0", key, "key.duplicate", quote(KEY), "another row of the source has the same key"
     )
+    yield from row_checks(source)
     for column in typed_operands(source):
         lost = quote(lost_name(column))
         message = f"{column.name} is used in an expression and is no {column.kind}"
@@ -182,6 +204,6 @@ def _verdict(source: BoundSource, checks: Sequence[Check]) -> list[str]:
 
 def _probes(bound: BoundMapping) -> Iterable[Probe]:
     for source in bound.sources:
-        staged, _ = filter_steps(source, source.name)
+        *steps, _ = filter_steps(source, source.name)
         for formula in formulas(source):
-            yield Probe(formula.place, formula.written, formula.sql, staged)
+            yield Probe(formula.place, formula.written, formula.sql, tuple(steps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from migrator.core.mapped import Missing
 from migrator.mapping.bound import BoundField, BoundMapping, BoundSource, LookupTarget
@@ -23,10 +24,10 @@ def key_steps(bound: BoundMapping) -> Iterable[Step]:
                     continue
                 sibling = _sibling(bound, target)
                 prefix = f"{target.mapping}/{target.source.name}"
-                bare = BoundSource(sibling.source, sibling.key, sibling.where, sibling.exclude, ())
+                bare = replace(sibling, fields=())
                 yield from filter_steps(bare, prefix, also=[target.match])
                 kept = f"{quote(f'{prefix}_filtered')}"
-                yield Step(keys_name(target), _keys(target, kept, unless=excluded(sibling)))
+                yield Step(keys_name(target), _keys(target, kept, unless=excluded(bare)))
 
 
 def _sibling(bound: BoundMapping, target: LookupTarget) -> BoundSource:

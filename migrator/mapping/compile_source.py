@@ -1,4 +1,4 @@
-"""The first steps of a source: the columns that are used, the record's id, conditions, expressions and exclusion."""
+"""The first steps of a source: its rows, the columns that are used, the record's id, conditions, expressions, exclusion."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from migrator.mapping.bound import BoundSource, Column, Formula, Hook
 from migrator.mapping.columns import operand, text_of
+from migrator.mapping.columns_used import columns_read
+from migrator.mapping.compile_rows import excluded_by_rows, row_columns, row_steps, unsettled
 from migrator.mapping.expressions import needs_typing, operand_name
 from migrator.mapping.sql import Step, select
 from migrator.staging.columns import COPY, ID, KEY, ROW
 from migrator.staging.engine import literal, quote
+from migrator.staging.records import key_of, names_of
 
 KEYLESS = "__keyless"
 """Whether the source row has no key."""
@@ -17,15 +20,18 @@ KEYLESS = "__keyless"
 
 def filter_steps(
     source: BoundSource, name: str, *, computed: Iterable[str] = (), also: Iterable[Column] = ()
-) -> tuple[Step, Step]:
-    """Steps *staged* and *filtered* of a source.
+) -> tuple[Step, ...]:
+    """Steps of a source that end with *staged* and *filtered*.
 
     `computed` are further columns of the second step; `also` names columns to keep although no field reads them.
     """
-    columns = dict.fromkeys(quote(column.engine) for column in (*_columns_read(source), *also))
+    read = tuple(dict.fromkeys((*columns_read(source), *also)))
+    rows = row_steps(source, name, read)
+    columns = dict.fromkeys(quote(column.engine) for column in read)
     operands = typed_operands(source)
     typed = [f"{operand(column)} AS {quote(operand_name(column))}" for column in operands]
-    staged = select([*columns, *typed, quote(ROW), quote(COPY)], quote(source.source.staged))
+    made = [quote(column) for column in (ROW, COPY, *row_columns(source))]
+    staged = select([*columns, *typed, *made], quote(rows[-1].name if rows else source.source.staged))
     lost = [f"{_lost_text(column)} AS {quote(lost_name(column))}" for column in operands]
     met = [
         f"{tried(f'CAST({formula.sql} AS BOOLEAN)')} AS {quote(alias)}"
@@ -33,7 +39,7 @@ def filter_steps(
     ]
     filtered = select(["*", *_key_columns(source), *lost, *met, *computed], quote(f"{name}_staged"))
     shared = any(field.is_dated for field in source.fields)
-    return Step(f"{name}_staged", staged, shared=shared), Step(f"{name}_filtered", filtered)
+    return (*rows, Step(f"{name}_staged", staged, shared=shared), Step(f"{name}_filtered", filtered))
 
 
 def tried(sql: str) -> str:
@@ -56,14 +62,16 @@ def excluded(source: BoundSource) -> str:
     A condition that could not be computed, or reads a text that is no value of its column's type, excludes nothing:
     the row stays and is told as an issue.
     """
-    cases = []
+    cases = list(excluded_by_rows(source))
     if source.where is not None:
         unread = [quote(lost_name(column)) for column in source.where.operands if needs_typing(column)]
         sound = [f"{quote('__where')} IS NOT NULL", *(f"{name} IS NULL" for name in unread)]
+        sound += [f"NOT {doubt}" for doubt in unsettled(source, source.where.operands)]
         unmet = f"""NOT coalesce({quote("__where")}['value'], FALSE)"""
         cases.append(f"WHEN {' AND '.join([*sound, unmet])} THEN {literal(f'where: {source.where.written}')}")
-    for number, (_, reason) in enumerate(source.exclude, start=1):
+    for number, (formula, reason) in enumerate(source.exclude, start=1):
         met = f"""coalesce({quote(f"__exclude {number}")}['value'], FALSE)"""
+        met = " AND ".join([met, *(f"NOT {doubt}" for doubt in unsettled(source, formula.operands))])
         cases.append(f"WHEN {met} THEN {literal(reason)}")
     return f"CASE {' '.join(cases)} END" if cases else "CAST(NULL AS TEXT)"
 
@@ -85,25 +93,16 @@ def lost_name(column: Column) -> str:
 
 
 def _key_columns(source: BoundSource) -> list[str]:
-    given = text_of(source.key) if source.key else f"CAST({quote(ROW)} AS TEXT)"
-    key = f"coalesce(nullif({given}, ''), concat('(row ', {quote(ROW)}, ')'))"
-    copy = f"CASE WHEN {quote(COPY)} > 0 THEN concat(' (copy ', {quote(COPY)}, ')') ELSE '' END"
-    return [
-        f"{key} AS {quote(KEY)}",
-        f"concat({literal(source.name + ':')}, {key}, {copy}) AS {quote(ID)}",
-        f"nullif({given}, '') IS NULL AS {quote(KEYLESS)}",
-    ]
+    texts = [text_of(column) for column in source.key] or [f"CAST({quote(ROW)} AS TEXT)"]
+    given = key_of(texts)
+    key, record = names_of(source.name, given, source.source.explode)
+    return [f"{key} AS {quote(KEY)}", f"{record} AS {quote(ID)}", f"{given} IS NULL AS {quote(KEYLESS)}"]
 
 
 def _operands(source: BoundSource) -> list[Column]:
     hooks = [field.input for field in source.fields if isinstance(field.input, Hook)]
     read: list[Formula | Hook] = [*formulas(source), *hooks]
     return list(dict.fromkeys(column for item in read for column in item.operands))
-
-
-def _columns_read(source: BoundSource) -> list[Column]:
-    read = [column for field in source.fields for column in field.columns]
-    return [*([source.key] if source.key else []), *read, *_operands(source)]
 
 
 def _lost_text(column: Column) -> str:

@@ -38,9 +38,9 @@ def parse_formula(text: str, columns: Mapping[str, Column], at: At) -> Formula:
     if problems:
         raise ProjectError(sorted(problems, key=lambda problem: problem.location))
     found = list(tree.find_all(exp.Column))
-    operands = {column.name: columns[column.name] for column in found}
+    operands = {_whole(column): columns[_whole(column)] for column in found}
     for column in found:
-        renamed = exp.column(operand_name(columns[column.name]), quoted=True)
+        renamed = exp.column(operand_name(columns[_whole(column)]), quoted=True)
         if column is tree:
             tree = renamed
         else:
@@ -152,11 +152,21 @@ def _cast_hint() -> str:
     return "allowed: text, int, bigint, decimal(p,s), double, boolean, date, timestamp, timestamptz, time"
 
 
+def _whole(column: exp.Column) -> str:
+    """The name as written: a column of a joined object is NAME.COLUMN, with quotes or without."""
+    return ".".join(part.name for part in column.parts)
+
+
 def _unknown_columns(tree: exp.Expr, columns: Mapping[str, Column], at: At) -> list[Problem]:
     problems = []
     for column in tree.find_all(exp.Column):
-        if column.table:
-            whole = ".".join(part.name for part in column.parts)
+        whole = _whole(column)
+        if column.table and whole in columns and columns[whole].of:
+            continue
+        if column.table and column.table in {item.of for item in columns.values()}:
+            hint = did_you_mean(whole, columns, noun="columns")
+            problems.append(Problem(_place(column, at), f"unknown column {whole!r}", hint))
+        elif column.table:
             hint = f'a column with a dot in its name stands in double quotes: "{whole}"'
             problems.append(Problem(_place(column, at), f"{whole!r} is not a column of this source", hint))
         elif column.name not in columns:

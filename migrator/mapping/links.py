@@ -58,7 +58,7 @@ def _target(
     if found is None:
         return None
     by = item.rule.by or found.schema.key
-    if not by or by not in found.columns:
+    if not by or by not in found.columns or found.columns[by].of:
         what = (
             f"unknown column {by!r} of {found.mapped.staged}"
             if by
@@ -69,11 +69,24 @@ def _target(
         )
         scope.error(place, f"lookup to {name!r}: {what}", hint)
         return None
-    if found.key is None:
-        scope.error(place, f"lookup to {name!r}: its records have no key", "give its source a key:")
+    unnamed = _unnamed(found)
+    if unnamed:
+        what, hint = unnamed
+        scope.error(place, f"lookup to {name!r}: {what}", hint)
         return None
-    match = found.columns[by]
-    return LookupTarget(name, found.mapped, match, None if match == found.key else found.key)
+    match, (key,) = found.columns[by], found.key
+    return LookupTarget(name, found.mapped, match, None if match == key else key)
+
+
+def _unnamed(found: SourceView) -> tuple[str, str] | None:
+    """Why a link cannot name a record of a source by one column, and what to do."""
+    if not found.key:
+        return "its records have no key", "give its source a key:"
+    if found.rows.explode is not None:
+        return "its records are single values of a row", "link to a mapping of the rows themselves"
+    if len(found.key) > 1:
+        return "its records have a key of several columns, and a link holds one", "link to what it connects"
+    return None
 
 
 def _choose(scope: Scope, view: SourceView, name: str, wanted: str, place: Location) -> SourceView | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Problem
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.bound import BoundField, BoundMapping, Column
+from migrator.mapping.columns_used import columns_used
 from migrator.mapping.hidden_losses import Fills, Seen, goes_back, hidden, is_created, unknown_fills, warning
 from migrator.mapping.kinds import TEXTUAL, Kind, kind_of
 from migrator.mapping.model import Policy
@@ -54,6 +55,7 @@ def warn(
     """Warnings (and, where a target contradicts a mapping, errors) over all mappings, and those that are accepted."""
     problems: list[Problem] = []
     accepted: list[Accepted] = []
+    everything = columns_used(bound)
     for item in bound:
         mapping = scope.mappings[item.name]
         target = targets.get(item.name)
@@ -64,7 +66,7 @@ def warn(
                 there = target.field(field.name) if target else None
                 found = [*_field(field, view, there), *hidden(field, seen)]
                 problems.extend(told for told in found if not taken.cover(told.code, field.name))
-        problems.extend(_dropped(scope, mapping, item, taken, fills))
+        problems.extend(_dropped(scope, mapping, item, taken, fills=fills, everything=everything))
         accepted.extend(taken.listed())
     return list(dict.fromkeys(problems)), tuple(accepted)
 
@@ -81,7 +83,7 @@ def _field(field: BoundField, view: SourceView, there: FieldSchema | None) -> It
     if there is not None:
         yield from _against_target(field, there)
     if isinstance(field.input, Column) and not field.lookup:
-        known = view.schema.field(field.input.name)
+        known = view.field(field.input.name)
         if known is not None and field.values is None:
             yield from _narrowed(field, known)
         if known is not None and known.values:
@@ -193,11 +195,17 @@ _KEEP_CREATED = "keep the old date in a field of its own, or let the target allo
 
 
 def _dropped(
-    scope: Scope, mapping: ObjectMapping, item: BoundMapping, taken: Acceptances, fills: Fills
+    scope: Scope,
+    mapping: ObjectMapping,
+    item: BoundMapping,
+    taken: Acceptances,
+    *,
+    fills: Fills,
+    everything: Mapping[str, Set[str]],
 ) -> Iterable[Problem]:
-    """Source columns that no mapping of this object reads; a drop: with a reason accepts one."""
+    """Source columns that no mapping reads; a drop: with a reason accepts one."""
     for source, view in zip(item.sources, scope.views[item.name], strict=True):
-        used = _used_columns(source.source.staged, scope, item)
+        used = everything.get(source.source.staged, frozenset())
         drop = view.named.rule.drop
         for name in drop:
             if name not in view.columns:
@@ -205,7 +213,8 @@ def _dropped(
                 hint = did_you_mean(name, view.columns, noun="columns")
                 yield Problem(place, f"{view.mapped.staged} has no column {name!r}", hint)
         known = fills(view.mapped.staged) or {}
-        lost = [name for name in view.columns if name not in used and name not in drop]
+        own = [name for name, column in view.columns.items() if not column.of]
+        lost = [name for name in own if name not in used and name not in drop]
         place = mapping.at(*view.named.path, "object")
         created = [name for name in lost if is_created(view.schema.field(name))]
         for name in created:
@@ -227,32 +236,6 @@ def _populated(known: Mapping[str, Fill], name: str) -> bool:
 
 def _with_share(known: Mapping[str, Fill], name: str) -> str:
     return f"{name!r} ({known[name].share:.0%} filled)" if name in known else repr(name)
-
-
-def _used_columns(staged: str, scope: Scope, item: BoundMapping) -> set[str]:
-    used: set[str] = set()
-    for source in item.sources:
-        if source.source.staged != staged:
-            continue
-        used |= {source.key.name} if source.key else set()
-        formulas = [formula for formula, _ in source.exclude] + ([source.where] if source.where else [])
-        used |= {column.name for formula in formulas for column in formula.operands}
-        used |= {column.name for field in source.fields for column in field.columns}
-    used |= _used_elsewhere(staged, scope, item.name)
-    return used
-
-
-def _used_elsewhere(staged: str, scope: Scope, mine: str) -> set[str]:
-    """Columns that other mappings of the same source object name with from:; a split object loses nothing."""
-    used: set[str] = set()
-    for name, views in scope.views.items():
-        for view in views:
-            if name != mine and view.mapped.staged == staged:
-                mapping = scope.mappings[name]
-                rules = [mapping.field(view.named, field).rule for field in mapping.field_names]
-                used |= {rule.from_ for rule in rules if rule.from_}
-                used |= {name for rule in rules for name in rule.using}
-    return used
 
 
 def _some(names: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from migrator.mapping.issues import RULES
 from migrator.mapping.kinds import parse_kind
 from migrator.mapping.model_base import SCALAR, Name, Strict, problem
 from migrator.mapping.model_by import LookupRule, ValueMap
+from migrator.mapping.model_rows import ExplodeRule, JoinRule
 from migrator.mapping.money import Money
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.warnings import WARNINGS
@@ -293,7 +294,18 @@ class SourceRule(Strict):
     ] = None
     object: Annotated[str, Field(min_length=1, description="Object (table, entity) of that system.")]
     key: Annotated[
-        str | None, Field(description="Source column that identifies a record; the schema's key if left out.")
+        tuple[str, ...],
+        BeforeValidator(_listed),
+        WithJsonSchema(_NAMES),
+        Field(description="Source column(s) that identify a record together; the schema's key if left out."),
+    ] = ()
+    join: Annotated[
+        dict[Name, JoinRule],
+        Field(description="Other objects whose columns are read too, as NAME.COLUMN: {NAME: {object, on}}."),
+    ] = Field(default_factory=dict)
+    explode: Annotated[
+        ExplodeRule | None,
+        Field(description="One row for each of the values that a column holds: {column, split, as}."),
     ] = None
     where: Annotated[
         str | None,

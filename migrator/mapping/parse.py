@@ -25,6 +25,7 @@ from migrator.mapping.model import (
     SyncRule,
     TargetRule,
 )
+from migrator.mapping.model_rows import ExplodeRule, JoinRule
 from migrator.mapping.money import SHAPES
 
 INPUTS = ("from_", "expr", "value", "record_id", "python")
@@ -226,6 +227,8 @@ def _problem(item: Any, path: TreePath, document: Document) -> Problem:
         case "enum":
             words = [word.value for word in (Survivorship if "survivorship" in path else Normaliser)]
             message, hint = f"{given!r} is not allowed here", did_you_mean(str(given), words, noun="words")
+        case "too_short":
+            message, hint = f"{last} is empty", _MISSING_HINTS.get(last, "")
         case "bool_parsing" | "bool_type":
             message = f"{last} must be true or false, not {_shape(given)}"
         case "int_parsing" | "int_type" | "greater_than_equal":
@@ -243,6 +246,9 @@ _MISSING_HINTS = {
     "mapping": "name the mapping: mapping: contact",
     "target": "say where the records go: target: {system: new, object: contact, key: legacy_id}",
     "key": "name the target field that carries the unique external key",
+    "on": "for example on: {AccountId: Id}: a column of this source, and the one there that it equals",
+    "column": "name the column that holds the values",
+    "as": "name the value, for example as: industry",
     "when": "a condition over source columns",
     "reason": "say why such rows do not move; the accounting shows it",
     "warning": "the code of a warning, as migrator check shows it",
@@ -273,6 +279,10 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
     match parents:
         case []:
             model = MappingRule
+        case ["sources", _, "join", _] | ["source", "join", _]:
+            model = JoinRule
+        case ["sources", _, "explode"] | ["source", "explode"]:
+            model = ExplodeRule
         case [*_, "fields", _]:
             model = FieldRule
         case [*_, "fields", _, "review"]:

@@ -81,8 +81,8 @@ def check_query(session: Session, compiled: CompiledMapping) -> None:
 def refused_expressions(session: Session, compiled: CompiledMapping) -> list[Problem]:
     """Every expression that the engine does not bind, at its place; asks for each only where not all bind together."""
     problems: list[Problem] = []
-    for staged in dict.fromkeys(probe.staged for probe in compiled.probes):
-        probes = [probe for probe in compiled.probes if probe.staged == staged]
+    for steps in dict.fromkeys(probe.steps for probe in compiled.probes):
+        probes = [probe for probe in compiled.probes if probe.steps == steps]
         try:
             session.explain(probing(probes))
         except ProjectError:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import pyarrow as pa
 
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, Problem
 from migrator.core.mapped import MappedSource
-from migrator.core.schema import ObjectSchema
-from migrator.mapping.bound import Column, StagedTypes, Stored
-from migrator.mapping.kinds import kind_of
+from migrator.core.schema import FieldSchema, ObjectSchema
+from migrator.mapping.bind_rows import SourceRows, bind_rows
+from migrator.mapping.bound import Column, StagedTypes
 from migrator.mapping.parse import NamedSource, ObjectMapping
-from migrator.staging.columns import COPY, PLACE, ROW
-
-Schemas = Mapping[str, Mapping[str, ObjectSchema]]
-"""System → object → schema."""
+from migrator.mapping.staged_columns import Schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +21,27 @@ class SourceView:
 
     named: NamedSource
     schema: ObjectSchema
-    columns: Mapping[str, Column]
-    key: Column | None
+    rows: SourceRows
+    key: tuple[Column, ...]
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """Every column that the mapping may name: the object's own, those of joined objects, exploded values."""
+        return self.rows.columns
+
+    def field(self, name: str) -> FieldSchema | None:
+        """What is known of a column, whichever object it comes from."""
+        return self.rows.fields.get(name)
 
     @property
     def mapped(self) -> MappedSource:
         """The source as later steps see it."""
+        keys = tuple(column.name for column in self.key)
         return MappedSource(
-            self.named.name, self.named.system, self.schema.name, self.key.name if self.key else ""
-        )
+            self.named.name, self.named.system, self.schema.name, keys[0] if keys else "",
+            more_keys=keys[1:], own_key=bool(keys) and keys != (self.schema.key,),
+            explode=self.rows.explode.rule if self.rows.explode else None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,86 +94,32 @@ def _view(
         message = f"{named.system}/{schema.name} has no columns: what was exported is empty"
         problems.append(Problem(mapping.at(*named.path, "object"), message, "export it again"))
         return None
-    columns = columns_of(schema, staged(f"{named.system}/{schema.name}"))
-    wanted = named.rule.key or schema.key
-    if wanted and wanted not in columns:
-        hint = did_you_mean(wanted, columns, noun="columns")
-        problems.append(Problem(mapping.at(*named.path, "key"), f"unknown column {wanted!r}", hint))
-        return None
-    return SourceView(named, schema, columns, columns[wanted] if wanted else None)
+    rows = bind_rows(mapping, named, schemas, schema, staged=staged, problems=problems)
+    key = _key(mapping, named, schema, rows, problems)
+    return SourceView(named, schema, rows, key) if rows is not None and key is not None else None
+
+
+def _key(
+    mapping: ObjectMapping,
+    named: NamedSource,
+    schema: ObjectSchema,
+    rows: SourceRows | None,
+    problems: list[Problem],
+) -> tuple[Column, ...] | None:
+    """The columns of the key, which are the object's own: what is joined or exploded hangs on it."""
+    own = {name: column for name, column in rows.columns.items() if not column.of} if rows is not None else {}
+    wanted = named.rule.key or ((schema.key,) if schema.key else ())
+    found = tuple(own[name] for name in wanted if name in own)
+    for number, name in enumerate(wanted):
+        if name not in own and rows is not None:
+            hint = did_you_mean(name, own, noun="columns")
+            place = mapping.at(*named.path, "key", number)
+            problems.append(Problem(place, f"unknown column {name!r}", hint))
+    return found if len(found) == len(wanted) else None
 
 
 def _reads_columns(mapping: ObjectMapping, named: NamedSource) -> bool:
     """Whether the mapping names a column of this source; one that names none can move an empty object as it is."""
     rules = (mapping.field(named, name).rule for name in mapping.field_names)
-    return bool(named.rule.key) or any(
-        rule.from_ is not None or rule.expr is not None or rule.using for rule in rules
-    )
-
-
-def columns_of(schema: ObjectSchema, staged: pa.Schema | None) -> dict[str, Column]:
-    """The columns of an object by the source's own names."""
-    engine = engine_names(schema.field_names)
-    types = dict(zip(staged.names, staged.types, strict=True)) if staged is not None else {}
-    columns = {}
-    for item, name in zip(schema.fields, engine, strict=True):
-        stored, digits = _stored(types.get(item.name))
-        columns[item.name] = Column(item.name, name, kind_of(item), stored, digits)
-    return columns
-
-
-def texts_of(schema: ObjectSchema) -> pa.Schema:
-    """The columns of an object as an export would stage them: all texts."""
-    texts = [(name, pa.string()) for name in engine_names(schema.field_names)]
-    return pa.schema([*texts, (ROW, pa.int64()), (PLACE, pa.string()), (COPY, pa.int32())])
-
-
-def engine_names(names: Iterable[str]) -> tuple[str, ...]:
-    """What the engine calls the columns of a file: it ignores case, and numbers a name that it has seen before."""
-    seen: dict[str, int] = {}
-    found = []
-    for name in names:
-        chosen, low = name, _lower(name)
-        if low in seen:
-            chosen = f"{name}_{seen[low]}"
-            while _lower(chosen) in seen:
-                seen[low] += 1
-                chosen = f"{name}_{seen[low]}"
-            seen[_lower(chosen)] = 1
-        else:
-            seen[low] = 1
-        found.append(chosen)
-    return tuple(found)
-
-
-def _lower(name: str) -> str:
-    """The engine folds ASCII letters only."""
-    return "".join(chr(ord(char) + 32) if "A" <= char <= "Z" else char for char in name)
-
-
-def _stored(kind: pa.DataType | None) -> tuple[Stored, tuple[int, int]]:
-    none = (0, 0)
-    if kind is None:
-        return Stored.OTHER, none
-    if pa.types.is_decimal(kind):
-        return Stored.DECIMAL, (kind.precision, kind.scale)
-    if pa.types.is_timestamp(kind):
-        if kind.unit == "ns":
-            return Stored.OTHER, none
-        return (Stored.INSTANT if kind.tz else Stored.LOCAL), none
-    for known, stored in _STORED:
-        if known(kind):
-            return stored, none
-    return Stored.OTHER, none
-
-
-_STORED = (
-    (pa.types.is_string, Stored.TEXT),
-    (pa.types.is_large_string, Stored.TEXT),
-    (pa.types.is_boolean, Stored.BOOLEAN),
-    (pa.types.is_uint64, Stored.OTHER),
-    (pa.types.is_integer, Stored.INTEGER),
-    (pa.types.is_floating, Stored.FLOAT),
-    (pa.types.is_date, Stored.DATE),
-    (pa.types.is_time, Stored.TIME),
-)
+    made = bool(named.rule.key or named.rule.join or named.rule.explode)
+    return made or any(rule.from_ is not None or rule.expr is not None or rule.using for rule in rules)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -12,7 +14,7 @@ import pyarrow as pa
 
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, Problem, ProjectError
-from migrator.core.mapped import MappedSource
+from migrator.core.mapped import Explosion, MappedSource
 from migrator.core.schema import ObjectSchema
 from migrator.mapping.bound import BoundMapping
 from migrator.mapping.compile import CompiledMapping, compile_mapping
@@ -21,7 +23,7 @@ from migrator.mapping.hook_run import register_hooks
 from migrator.mapping.model import MappingTest
 from migrator.mapping.parse import ObjectMapping
 from migrator.mapping.run import check_query
-from migrator.mapping.scope import Schemas
+from migrator.mapping.staged_columns import Schemas
 from migrator.staging.columns import BAD, COPY, EXCLUDED, ID, ISSUES, PLACE, ROW
 from migrator.staging.engine import Session
 
@@ -128,11 +130,10 @@ class _Bench:
         """Lay out the rows of one test, run the query, and compare."""
         test = self.mapping.rule.tests[number]
         given = {_relation(self.bound, name): rows for name, rows in test.rows.items()}
-        keys = {item.source.staged: item.source.key for item in self.bound.sources}
         for relation in self.compiled.relations:
             schema = _schema(self.schemas, relation)
             rows = given.get(relation, ())
-            self.session.table(relation, _staged(schema, rows, keys.get(relation, schema.key)))
+            self.session.table(relation, _staged(schema, rows, (schema.key,) if schema.key else ()))
         check_query(self.session, self.compiled)
         found = {row[ID]: row for row in self.session.fetch(self.compiled.sql).to_pylist()}
         ids = dict.fromkeys(
@@ -140,37 +141,70 @@ class _Bench:
             for item in self.bound.sources
             for name in _ids(item.source, given.get(item.source.staged, ()))
         )
-        ordered = [found[name] for name in ids if name in found]
+        ordered = [found[name] for name in (*ids, *sorted(found.keys() - ids.keys())) if name in found]
         differences = tuple(_differences(self.mapping, number, test, ordered))
         return Verdict(self.mapping.name, test.name, self.mapping.at("tests", number), differences)
 
 
-def _staged(schema: ObjectSchema, rows: Sequence[Row], key: str) -> pa.Table:
+def _staged(schema: ObjectSchema, rows: Sequence[Row], keys: Sequence[str]) -> pa.Table:
     """Rows as extract stages those of an export: texts, and the number of each among the rows of its key."""
     columns = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in schema.field_names}
     columns[ROW] = pa.array(range(len(rows)), pa.int64())
     columns[PLACE] = pa.array([f"row {number}" for number in range(len(rows))], pa.string())
-    columns[COPY] = pa.array(_copies(rows, key), pa.int32())
+    columns[COPY] = pa.array(_copies(rows, keys), pa.int32())
     return pa.table(columns)
 
 
-def _copies(rows: Sequence[Row], key: str) -> list[int]:
+def _copies(rows: Sequence[Row], keys: Sequence[str]) -> list[int]:
     seen: dict[str, int] = {}
     copies = []
     for row in rows:
-        value = row.get(key) if key else None
+        value = _key(row, keys)
         copies.append(seen.get(value, 0) if value else 0)
         if value:
             seen[value] = copies[-1] + 1
     return copies
 
 
+def _key(row: Row, keys: Sequence[str]) -> str:
+    """The key of a row; '' when it has none."""
+    texts = [row.get(name) or "" for name in keys]
+    if len(texts) > 1 and all(texts):
+        return "|".join(_escaped(text, "|") for text in texts)
+    return texts[0] if len(texts) == 1 else ""
+
+
+def _escaped(text: str, sign: str) -> str:
+    return text.replace("\\", "\\\\").replace(sign, "\\" + sign)
+
+
 def _ids(source: MappedSource, rows: Sequence[Row]) -> Iterable[str]:
-    """The `__id` that the query gives each row."""
-    copies = _copies(rows, source.key)
+    """The `__id` that the query gives each row, and each value of a row in its order."""
+    copies = _copies(rows, source.keys)
     for number, (row, copy) in enumerate(zip(rows, copies, strict=True)):
-        key = (row.get(source.key) or f"(row {number})") if source.key else str(number)
-        yield f"{source.name}:{key}" + (f" (copy {copy})" if copy else "")
+        key = (_key(row, source.keys) or f"(row {number})") if source.keys else str(number)
+        mark = f" (copy {copy})" if copy else ""
+        if source.explode is None:
+            yield f"{source.name}:{key}{mark}"
+            continue
+        name, seen = f"{key}{mark}", Counter[str]()
+        yield f"{source.name}:{_escaped(name, '#')}"
+        for value in _values(row, source.explode):
+            again = f" (again {seen[value]})" if seen[value] else ""
+            seen[value] += 1
+            yield f"{source.name}:{_escaped(name + again, '#')}#{value}"
+
+
+def _values(row: Row, explode: Explosion) -> list[str]:
+    """The values of a row of a test in their order, as far as they are told apart without the engine."""
+    text = row.get(explode.column) or ""
+    if explode.split:
+        return [part.strip() for part in text.split(explode.split)]
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    return [str(item) for item in found] if isinstance(found, list) else []
 
 
 def _differences(

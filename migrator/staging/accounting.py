@@ -22,6 +22,7 @@ from migrator.core.mapped import MappedObject, MappedSource
 from migrator.staging import columns
 from migrator.staging.action import Action, listed
 from migrator.staging.engine import Session, literal, quote
+from migrator.staging.records import count_of
 from migrator.staging.relation import find_mapped, first_error, relation
 from migrator.staging.store import Dataset, Kind, Store
 
@@ -178,7 +179,7 @@ def _account(store: Store, session: Session, obj: MappedObject) -> ObjectAccount
     for source in obj.sources:
         staged = store.current(Kind.STAGED, source.staged)
         rejects = _rejects(store, session, source)
-        rows = staged.rows if staged else 0
+        rows = _records(session, source, staged)
         if rows and not is_mapped:
             count(source.name, "pending", NOT_MAPPED, rows)
         for rule, n in rejects.items():
@@ -192,6 +193,14 @@ def _account(store: Store, session: Session, obj: MappedObject) -> ObjectAccount
     return ObjectAccount(
         obj.name, sum(extracted.values()), counts, reasons, differing, _stale(store, session, obj)
     )
+
+
+def _records(session: Session, source: MappedSource, staged: Dataset | None) -> int:
+    """Records that the staged rows stand for: a row that is exploded, one for each of its values."""
+    if staged is None or source.explode is None or not staged.rows:
+        return staged.rows if staged else 0
+    counted = session.fetch(count_of(source, relation(session, staged)))
+    return int(counted.column("n")[0].as_py())
 
 
 def _classes(session: Session, store: Store, obj: MappedObject) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from migrator.core.mapped import MappedObject, MappedSource
 from migrator.staging import columns
 from migrator.staging.accounting import disposition, planned_now
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.relation import relation, staged_record
+from migrator.staging.relation import RECORD, relation, staged_records
 from migrator.staging.store import Dataset, Kind, Store
 
 _ID, _KEY = quote(columns.ID), quote(columns.KEY)
@@ -209,10 +209,8 @@ def _staged(store: Store, session: Session, obj: MappedObject, row: dict[str, An
 
 
 def _staged_row(session: Session, source: MappedSource, staged: Dataset, record: str) -> str:
-    return (
-        f"SELECT * FROM {relation(session, staged)} AS r"
-        f" WHERE {staged_record(source, staged, 'r')} = {literal(record)} LIMIT 1"
-    )
+    made = staged_records(session, source, staged)
+    return f"SELECT * FROM ({made}) WHERE {quote(RECORD)} = {literal(record)} LIMIT 1"
 
 
 def _fields(

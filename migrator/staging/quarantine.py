@@ -18,7 +18,7 @@ from migrator.staging.accounting import disposition, planned_now
 from migrator.staging.action import Action, listed
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.hints import hint
-from migrator.staging.relation import reference, relation, staged_record
+from migrator.staging.relation import RECORD, reference, relation, staged_records
 from migrator.staging.store import Kind, Store
 
 _ID, _FP, _ISSUES = quote(columns.ID), quote(columns.FINGERPRINT), quote(columns.ISSUES)
@@ -286,8 +286,7 @@ def _places(store: Store, session: Session, obj: MappedObject, alias: str) -> st
         staged = store.current(Kind.STAGED, source.staged)
         if staged is not None and {columns.PLACE, columns.ROW, columns.COPY} <= set(staged.schema().names):
             pieces.append(
-                f"SELECT {staged_record(source, staged, 'r')} AS record, r.{quote(columns.PLACE)} AS place"
-                f" FROM {relation(session, staged)} AS r"
+                f"SELECT {quote(RECORD)} AS record, {quote(columns.PLACE)} AS place FROM ({staged_records(session, source, staged)})"
             )
     empty = f"SELECT {_NONE} AS record, {_NONE} AS place WHERE false"
     return f"LEFT JOIN ({' UNION ALL '.join(pieces) or empty}) AS s ON s.record = {alias}.{_ID}"

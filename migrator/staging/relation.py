@@ -10,6 +10,7 @@ from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject, MappedSource
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
+from migrator.staging.records import copies_of, exploded, key_of, names_of
 from migrator.staging.store import Dataset, Kind, Store
 
 
@@ -90,19 +91,33 @@ def first_error(alias: str, what: str = "rule") -> str:
     return f"list_filter({alias}.{quote(columns.ISSUES)}, lambda __n: __n.severity = 'error')[1].{what}"
 
 
-def staged_record(source: MappedSource, staged: Dataset, alias: str) -> str:
-    """SQL for the `__id` that the mapping gives a staged row: 'SOURCE:KEY', told apart where the key is missing or double."""
-    row, copy = f"{alias}.{quote(columns.ROW)}", f"{alias}.{quote(columns.COPY)}"
-    shape = staged.schema()
-    names = {name.lower(): name for name in shape.names}
-    column = names.get(source.key.lower()) if source.key else None
-    key = "NULL"
-    if column is not None:
-        name = f"{alias}.{quote(column)}"
-        key = f"CAST({name} AS VARCHAR)"
-        if pa.types.is_floating(shape.field(column).type):
-            key = f"CASE WHEN {name} = trunc({name}) THEN CAST(CAST({name} AS HUGEINT) AS VARCHAR) ELSE {key} END"
-    return (
-        f"concat({literal(source.name + ':')}, coalesce(nullif({key}, ''), concat('(row ', {row}, ')')),"
-        f" CASE WHEN {copy} > 0 THEN concat(' (copy ', {copy}, ')') ELSE '' END)"
-    )
+RECORD = "__record"
+"""What `staged_records` calls the `__id` of the record made of a row."""
+
+
+def staged_records(session: Session, source: MappedSource, staged: Dataset) -> str:
+    """SQL for the staged rows of a source with `__record`, the `__id` that the mapping gives each record made of them.
+
+    A row that is exploded stands here once for each of its values, with the value beside it.
+    """
+    rows, names = relation(session, staged), {name.lower(): name for name in staged.schema().names}
+    texts = [_text(staged.schema(), names[key.lower()]) for key in source.keys if key.lower() in names]
+    given = key_of(texts) if len(texts) == len(source.keys) else "CAST(NULL AS TEXT)"
+    if source.own_key:
+        rows = f"""(SELECT r.* REPLACE (coalesce(n.copy, 0) AS {quote(columns.COPY)}) FROM {rows} AS r
+            LEFT JOIN ({copies_of(rows, given)}) AS n USING ({quote(columns.ROW)}))"""
+    if source.explode is not None:
+        kept = [quote(name) for name in staged.schema().names]
+        rows = f"({exploded(kept, _text(staged.schema(), source.explode.column), source.explode, rows)})"
+    return f"SELECT *, {names_of(source.name, given, source.explode)[1]} AS {quote(RECORD)} FROM {rows}"
+
+
+def _text(shape: pa.Schema, column: str) -> str:
+    """A staged column as text; a whole number that is stored as a float has no '.0'."""
+    name = quote(column)
+    text = f"CAST({name} AS VARCHAR)"
+    if pa.types.is_floating(shape.field(column).type):
+        return (
+            f"CASE WHEN {name} = trunc({name}) THEN CAST(CAST({name} AS HUGEINT) AS VARCHAR) ELSE {text} END"
+        )
+    return text

@@ -20,7 +20,7 @@ import pytest
 from migrator.core.errors import FatalError
 from migrator.core.schema import schemas_to_json
 from migrator.mapping.expressions import parse_formula
-from migrator.mapping.scope import columns_of
+from migrator.mapping.staged_columns import columns_of
 from migrator.staging.engine import EngineSettings, open_engine
 from tests.e2e.demo_project import Answer, run
 from tests.mapping_kit import make_schema

@@ -18,7 +18,7 @@ from migrator.core.errors import Location
 from migrator.mapping.compile_source import tried
 from migrator.mapping.expressions import parse_formula
 from migrator.mapping.functions import FUNCTIONS, OPERATORS
-from migrator.mapping.scope import columns_of
+from migrator.mapping.staged_columns import columns_of
 from migrator.staging.engine import DuckSession
 from tests.expression_laws import ARROW, LAWS, OPERATOR_LAWS, SCHEMA, Law, NotComputed, Row, all_laws
 from tests.mapping_kit import engine

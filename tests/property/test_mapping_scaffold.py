@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from migrator.core.document import Document
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping import bind, compile_mapping, mapping_names, parse_mapping, write_mapping
-from migrator.mapping.scope import engine_names
+from migrator.mapping.staged_columns import engine_names
 from tests.mapping_kit import engine, run_sql
 
 NAMES = st.one_of(

@@ -10,7 +10,7 @@ import sqlglot
 from migrator.core.errors import Location, ProjectError
 from migrator.mapping.expressions import offset_place, parse_formula
 from migrator.mapping.functions import ALLOWED, FUNCTIONS
-from migrator.mapping.scope import columns_of
+from migrator.mapping.staged_columns import columns_of
 from tests.mapping_kit import issues, make_schema, map_one
 
 COLUMNS = columns_of(
