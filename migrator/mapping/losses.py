@@ -207,13 +207,13 @@ def _dropped(
     for source, view in zip(item.sources, scope.views[item.name], strict=True):
         used = everything.get(source.source.staged, frozenset())
         drop = view.named.rule.drop
+        own = [name for name, column in view.columns.items() if not column.of]
         for name in drop:
-            if name not in view.columns:
+            if name not in own:
                 place = mapping.document.locate_key((*view.named.path, "drop", name))
-                hint = did_you_mean(name, view.columns, noun="columns")
+                hint = did_you_mean(name, own, noun="columns")
                 yield Problem(place, f"{view.mapped.staged} has no column {name!r}", hint)
         known = fills(view.mapped.staged) or {}
-        own = [name for name, column in view.columns.items() if not column.of]
         lost = [name for name in own if name not in used and name not in drop]
         place = mapping.at(*view.named.path, "object")
         created = [name for name in lost if is_created(view.schema.field(name))]
