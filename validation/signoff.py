@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,12 +36,14 @@ class Signature:
     """SHA-256 of the line before, 64 zeros for the first."""
 
 
-def sign(folder: Path, *, role: str, name: str, decision: str, comment: str, at: datetime) -> Signature:
-    """Add a signature to the report in `folder`.
+def sign(
+    folder: Path, *, role: str, name: str, decision: str, comment: str, at: datetime, end: str = ""
+) -> Signature:
+    """Add a signature to the report in `folder`; `end` is the chain's end as the ledger knows it.
 
     Raises `DataError` when the report or a signature was changed, and for a plain accept of a report that is not ready.
     """
-    found = problems(folder)
+    found = problems(folder, end)
     if found:
         raise DataError(
             f"{folder.name} cannot be signed: {found[0]}", hint="validate again, and sign that report"
@@ -77,8 +79,17 @@ def signatures(folder: Path) -> tuple[Signature, ...]:
         raise DataError(f"{folder / FILE} was changed: {error}", hint="restore it from a backup") from error
 
 
-def problems(folder: Path) -> tuple[str, ...]:
-    """What was changed since it was signed: nothing, when report and signatures are whole."""
+def chain_end(folder: Path) -> str:
+    """The end of the chain, to be kept elsewhere: how many signatures there are, and the SHA-256 of the last one."""
+    lines = _lines(folder)
+    return f"{len(lines)} {_hash(lines[-1])}" if lines else ""
+
+
+def problems(folder: Path, end: str = "") -> tuple[str, ...]:
+    """What was changed since it was signed: nothing, when report and signatures are whole.
+
+    A chain alone does not tell that its last lines were cut off; `end`, what `chain_end` once said, does.
+    """
     raw, content = _report(folder)
     found = []
     if content_digest(content) != content.get("digest"):
@@ -97,7 +108,17 @@ def problems(folder: Path) -> tuple[str, ...]:
         elif (item.run, item.mapping) != (str(content["run"]), mapping_hash(content)):
             found.append(f"signature {number} ({item.name}) is for another run or mapping")
         previous = _hash(line)
-    return tuple(found)
+    return (*found, *_cut_off(_lines(folder), end))
+
+
+def _cut_off(lines: Sequence[bytes], end: str) -> Iterator[str]:
+    count, _, last = end.partition(" ")
+    if not end:
+        return
+    if len(lines) < int(count):
+        yield f"the ledger knows of {count} signatures, here are {len(lines)}: the last were taken out"
+    elif _hash(lines[int(count) - 1]) != last:
+        yield f"signature {count} is not the one that the ledger knows of"
 
 
 def content_digest(content: Mapping[str, Any]) -> str:

@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from migrator.commands.project import Project
+from migrator.commands.project import Project, open_workspace
 from migrator.core.clock import SystemClock
 from migrator.core.document import did_you_mean
 from migrator.core.errors import DataError, FatalError, ProjectError
+
+_END = "signoff:{run}"
+"""Under which name the ledger keeps the end of a report's chain of signatures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,13 @@ def sign(project: Project, run: str, *, role: str, name: str, decision: str, com
         hint = did_you_mean(decision, signoff.DECISIONS)
         raise ProjectError.at("--decision", f"there is no decision {decision!r}", hint)
     folder = find_report(project, run)
-    signoff.sign(folder, role=role, name=name, decision=decision, comment=comment, at=SystemClock().now())
+    with open_workspace(project) as workspace:
+        key = _END.format(run=folder.name)
+        signoff.sign(
+            folder, role=role, name=name, decision=decision, comment=comment, at=SystemClock().now(),
+            end=workspace.ledger.noted(key),
+        )  # fmt: skip
+        workspace.ledger.note(key, signoff.chain_end(folder))
     write_documents(folder, "en")
     return verify(project, folder.name)
 
@@ -78,7 +87,8 @@ def verify(project: Project, run: str) -> SignOff:
     from validation import signoff
 
     folder = find_report(project, run)
-    found = signoff.problems(folder)
+    with open_workspace(project) as workspace:
+        found = signoff.problems(folder, workspace.ledger.noted(_END.format(run=folder.name)))
     lines = () if found else tuple(asdict(item) for item in signoff.signatures(folder))
     return SignOff(folder, lines, found)
 

@@ -190,6 +190,17 @@ class Ledger:
                 .values(state=state, finished_at=self.clock.now(), message=storable(message))
             )
 
+    def note(self, name: str, value: str) -> None:
+        """Keep one text under a name of at most 64 characters; the last one stands."""
+        with self.begin() as connection:
+            connection.execute(meta.delete().where(meta.c.name == name))
+            connection.execute(meta.insert().values(name=name, value=storable(value)))
+
+    def noted(self, name: str) -> str:
+        """The text kept under a name; '' when there is none."""
+        with self.read() as connection:
+            return connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar() or ""
+
     def list_runs(self, limit: int = 20) -> Sequence[RunRecord]:
         """The newest runs first."""
         query = sa.select(

@@ -20,7 +20,7 @@ from validation.documents import write_documents, write_json
 from validation.messages import catalogue
 from validation.privacy import Privacy
 from validation.report import render
-from validation.signoff import FILE, content_digest, problems, sign, signatures
+from validation.signoff import FILE, chain_end, content_digest, problems, sign, signatures
 from validation.trend import Earlier, trend
 from validation.validate import ValidationReport
 from validation.verdict import Check, Section, Status, Verdict, decide
@@ -277,3 +277,24 @@ def test_a_report_of_fifty_objects_stays_under_five_megabytes(report: Validation
     ]  # fmt: skip
     page = render(content, "ms")
     assert 500_000 < len(page.encode()) < 5_000_000
+
+
+def test_last_signatures_cut_off_are_noticed_by_what_the_ledger_keeps(
+    report: ValidationReport, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "report.json").write_bytes(report.json.read_bytes())
+    ends = [""]
+    for name in ("Li Na", "Ravi", "Aminah"):
+        sign(folder, role="owner", name=name, decision="reject", comment="", at=AT, end=ends[-1])
+        ends.append(chain_end(folder))
+    lines = (folder / FILE).read_text().splitlines(keepends=True)
+    assert problems(folder, ends[-1]) == ()
+    assert problems(folder, ends[1]) == ()  # a crash between line and ledger leaves the ledger behind
+    for kept in (2, 1, 0):
+        (folder / FILE).write_text("".join(lines[:kept]))
+        assert problems(folder) == ()
+        assert "taken out" in problems(folder, ends[-1])[0]
+    with pytest.raises(DataError, match="taken out"):
+        sign(folder, role="owner", name="Eve", decision="reject", comment="", at=AT, end=ends[-1])
