@@ -10,7 +10,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from migrator.commands.suggest import Proposal, Suggested
-    from migrator.mapping.suggest import Line
+    from migrator.mapping.suggest import Line, Suggestion
 
 _SURE = 0.85
 
@@ -80,6 +80,14 @@ def _row(table: Table, line: Line, question: str) -> None:
     )
 
 
+def _filled(found: Suggestion, column: str) -> str:
+    """A column with its fill rate, where rows were there to look at."""
+    facts = found.facts.get(column)
+    return (
+        f"{column} ({facts.filled / facts.rows:.0%} filled)" if facts is not None and facts.rows else column
+    )
+
+
 def _open(item: Proposal, console: Console) -> None:
     found = item.suggestion
     if found.uncovered:
@@ -101,7 +109,7 @@ def _open(item: Proposal, console: Console) -> None:
             "could be put together",
             [f"{line.target.name} ({' + '.join(line.parts)})" for line in found.lines if line.parts],
         ),
-        ("columns that go nowhere yet", [column.name for column in found.unused]),
+        ("columns that go nowhere yet", [_filled(found, column.name) for column in found.unused]),
         ("read-only fields, left out", [column.name for column in found.read_only]),
     ):
         if names:

@@ -84,6 +84,8 @@ class Suggested:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
+    """A system, its objects, and the one that was named ('' for none)."""
+
     system: str
     object: str
     schemas: Mapping[str, ObjectSchema]

@@ -9,7 +9,8 @@ from typing import Any
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.suggest_assign import assign
 from migrator.mapping.suggest_facts import ColumnFacts
-from migrator.mapping.suggest_score import ReadField, Scored, read_object, score
+from migrator.mapping.suggest_read import ReadField, read_object
+from migrator.mapping.suggest_score import Scored, score
 from migrator.mapping.suggest_values import CHOICES, SuggestedValues, suggest_values
 from migrator.mapping.suggest_words import Lexicon
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from migrator.core.schema import ObjectSchema
 from migrator.mapping.suggest_assign import assign
-from migrator.mapping.suggest_score import read_object
+from migrator.mapping.suggest_read import read_object
 from migrator.mapping.suggest_words import Lexicon
 
 LEAST = 0.5

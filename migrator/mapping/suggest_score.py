@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
+from migrator.core.schema import FieldType
 from migrator.mapping.suggest_facts import ColumnFacts
-from migrator.mapping.suggest_values import overlap
-from migrator.mapping.suggest_words import Lexicon, Token, shared_prefix
+from migrator.mapping.suggest_read import ReadField, View
+from migrator.mapping.suggest_values import Overlap, overlap
+from migrator.mapping.suggest_words import Token
 
 CONTRADICTION = 0.35
 """What is left of a likeness when both sides name different things of one kind: phone and fax, created and modified."""
@@ -16,7 +17,6 @@ OTHER_LINK = 0.35
 _ALMOST = 0.97
 """Names that mean the same and are written otherwise."""
 _NEAR = 85.0
-_INFORMATIVE = 0.2
 _HOLDS = 0.9
 """Share of values that must have a form before the column is said to hold such values."""
 FORM_CONCEPTS: Mapping[str, frozenset[str]] = {
@@ -24,36 +24,6 @@ FORM_CONCEPTS: Mapping[str, frozenset[str]] = {
     "phone numbers": frozenset({"phone", "mobile", "fax", "pager"}),
     "web addresses": frozenset({"website"}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A name or a label as read."""
-
-    text: str
-    tokens: tuple[Token, ...]
-    senses: frozenset[str]
-    informative: bool
-    """Whether any of its words is known; an opaque name (`UDF_17`) says nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadField:
-    """A field with what its name and its label say, and what a sample shows of its values."""
-
-    schema: FieldSchema
-    views: tuple[View, ...]
-    """The name, and the label where it says something else."""
-    links: frozenset[str]
-    """Concepts of the objects that a reference points to."""
-    facts: ColumnFacts | None
-    claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Group → what the field is of it, where its name or label says so without a doubt."""
-
-    @property
-    def senses(self) -> frozenset[str]:
-        """All concepts of its name and label."""
-        return frozenset().union(*(view.senses for view in self.views))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,58 +36,6 @@ class Scored:
     """What a person should ask before believing it; empty when nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What the words of an object's fields are read against."""
-
-    prefix: str
-    own: frozenset[str]
-    about: frozenset[str]
-    """Concepts that any of its fields speaks of."""
-
-
-def read_object(
-    lexicon: Lexicon, schema: ObjectSchema, facts: Mapping[str, ColumnFacts] | None = None
-) -> dict[str, ReadField]:
-    """The fields of an object by name, read with its own words left out."""
-    own = lexicon.objects(schema.name, schema.label)
-    prefix = shared_prefix(schema.field_names)
-    about = {
-        sense
-        for item in schema.fields
-        for token in lexicon.read(item.name, prefix=prefix)
-        for sense in token.senses
-    } | {sense for item in schema.fields for token in lexicon.read(item.label) for sense in token.senses}
-    return {
-        item.name: _read_field(
-            lexicon, item, _Context(prefix, own, frozenset(about)), (facts or {}).get(item.name)
-        )
-        for item in schema.fields
-    }
-
-
-def _read_field(
-    lexicon: Lexicon, item: FieldSchema, context: _Context, facts: ColumnFacts | None
-) -> ReadField:
-    texts = dict.fromkeys(text for text in (item.name, item.label) if text)
-    views: dict[tuple[str, ...], View] = {}
-    for text in texts:
-        tokens = lexicon.settle(lexicon.read(text, prefix=context.prefix, own=context.own), context.about)
-        senses = frozenset(sense for token in tokens for sense in token.senses)
-        known = any(token.known and token.weight > _INFORMATIVE for token in tokens)
-        views.setdefault(tuple(token.text for token in tokens), View(text, tokens, senses, known))
-    links = lexicon.objects(*item.references) if item.references else frozenset()
-    return ReadField(item, tuple(views.values()), links, facts, _claims(views.values()))
-
-
-def _claims(views: Iterable[View]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    for token in (token for view in views for token in view.tokens if len(token.senses) == 1):
-        for group in token.groups:
-            found.setdefault(group, set()).update(token.senses)
-    return {group: frozenset(senses) for group, senses in found.items()}
-
-
 def score(source: ReadField, target: ReadField) -> Scored:
     """How well the column `source` fits the field `target`.
 
@@ -128,10 +46,11 @@ def score(source: ReadField, target: ReadField) -> Scored:
     if not likeness and source.links.isdisjoint(target.links):
         return Scored(0.0, ())
     found, evidence = likeness, list(words)
-    for factor, text in (_type(source, target), *_against(source, target)):
+    values = overlap(source.schema, source.facts, target.schema, target.facts)
+    for factor, text in (_type(source, target), *_against(source, target, values)):
         found *= factor
         evidence.extend([text] if text else [])
-    for share, text in _in_favour(source, target):
+    for share, text in _in_favour(source, target, values):
         found += (1 - found) * share
         evidence.append(text)
     return Scored(round(min(found, 1.0), 4), tuple(evidence), _doubt(source, target))
@@ -152,22 +71,22 @@ _PLAN = "plan"
 
 def _likeness(source: ReadField, target: ReadField) -> tuple[float, list[str]]:
     """Likeness of names and labels: mostly the best pair, somewhat the mean of those that say anything."""
-    pairs = [
-        (*compare(mine, theirs), mine, theirs)
-        for mine in source.views
-        for theirs in target.views
-        if mine.informative == theirs.informative
-    ]
-    if not pairs:
-        return 0.0, []
-    best, matches, mine, theirs = max(pairs, key=lambda pair: pair[0])
-    if not best:
-        return 0.0, []
-    mean = sum(
-        max(pair[0] for pair in pairs if pair[3] is view) for view in {id(p[3]): p[3] for p in pairs}.values()
-    )
-    count = len({id(pair[3]) for pair in pairs})
-    return 0.75 * best + 0.25 * mean / count, _told(best, matches, mine, theirs)
+    telling = [view for view in source.views if view.informative] or source.views
+    best: tuple[float, list[str]] = (0.0, [])
+    heights: list[float] = []
+    for theirs in target.views:
+        rivals = [
+            (*compare(mine, theirs), mine) for mine in telling if mine.informative == theirs.informative
+        ]
+        if not rivals:
+            continue
+        likeness, matches, mine = max(rivals, key=lambda rival: rival[0])
+        heights.append(likeness)
+        if likeness > best[0]:
+            best = likeness, _told(likeness, matches, mine, theirs)
+    if not best[0]:
+        return best
+    return 0.75 * best[0] + 0.25 * sum(heights) / len(heights), best[1]
 
 
 def _told(best: float, matches: Sequence[tuple[Token, Token]], mine: View, theirs: View) -> list[str]:
@@ -277,21 +196,28 @@ def _fits_type(facts: ColumnFacts, family: str) -> bool:
     return facts.filled > 0 and facts.forms.get(_TYPE_FORMS.get(family, ""), 0.0) >= _HOLDS
 
 
-def _against(source: ReadField, target: ReadField) -> list[tuple[float, str]]:
+def _forms_of(target: ReadField) -> list[str]:
+    """Forms that the values of a field of text should have, from what it is about: an e-mail, not an e-mail opt-out."""
+    if _FAMILY.get(target.schema.type) != _TEXT:
+        return []
+    return [form for form, concepts in FORM_CONCEPTS.items() if not concepts.isdisjoint(target.senses)]
+
+
+def _against(source: ReadField, target: ReadField, values: Overlap | None) -> list[tuple[float, str]]:
     """Factors below 1 with what speaks against the pair."""
     found: list[tuple[float, str]] = []
-    for group in source.claims.keys() & target.claims.keys():
+    for group in sorted(source.claims.keys() & target.claims.keys()):
         mine, theirs = source.claims[group], target.claims[group]
         if mine.isdisjoint(theirs):
             found.append((CONTRADICTION, f"{_some(mine)} is not {_some(theirs)}"))
     if source.links and target.links and source.links.isdisjoint(target.links):
         found.append((OTHER_LINK, f"links to {_some(source.links)}, not to {_some(target.links)}"))
     facts = source.facts
-    for form, concepts in FORM_CONCEPTS.items() if facts is not None and facts.filled >= 10 else ():
-        share = facts.forms.get(form, 0.0) if facts is not None else 0.0
-        if not concepts.isdisjoint(target.senses) and share < 0.3:
-            found.append((0.6, f"only {share:.0%} of the values are {form}"))
-    values = overlap(source.schema, facts, target.schema, target.facts)
+    if facts is not None and facts.filled >= 10:
+        shares = ((form, facts.forms.get(form, 0.0)) for form in _forms_of(target))
+        found += [
+            (0.6, f"only {share:.0%} of the values are {form}") for form, share in shares if share < 0.3
+        ]
     if values is not None and values.listed and values.values >= 3 and values.share == 0:
         found.append((0.85, "none of the values is in the target's value list"))
     if facts is not None and target.schema.length and facts.longest > target.schema.length:
@@ -299,24 +225,19 @@ def _against(source: ReadField, target: ReadField) -> list[tuple[float, str]]:
     return found
 
 
-def _in_favour(source: ReadField, target: ReadField) -> list[tuple[float, str]]:
+def _in_favour(source: ReadField, target: ReadField, values: Overlap | None) -> list[tuple[float, str]]:
     """Shares of what is missing to certainty, with what speaks for the pair."""
     found: list[tuple[float, str]] = []
     shared = source.links & target.links
     if shared:
         found.append((0.35, f"both link to {_some(shared)}"))
     facts = source.facts
-    values = overlap(source.schema, facts, target.schema, target.facts)
     if values is not None and values.share >= 0.25:
         where = "in the target's value list" if values.listed else "found in the target"
         found.append((0.6 * values.share, f"{values.share:.0%} of {values.values} values are {where}"))
-    for form, concepts in FORM_CONCEPTS.items():
-        if (
-            facts is not None
-            and facts.forms.get(form, 0.0) >= _HOLDS
-            and not concepts.isdisjoint(target.senses)
-        ):
-            found.append((0.25, f"values are {form}"))
+    if facts is not None:
+        held = (form for form in _forms_of(target) if facts.forms.get(form, 0.0) >= _HOLDS)
+        found += [(0.25, f"values are {form}") for form in held]
     there = target.facts
     if (facts is not None and facts.unique) and (
         target.schema.unique or (there is not None and there.unique)

@@ -263,6 +263,7 @@ def test_the_answer_is_one_json_object(folder: Path, capsys: pytest.CaptureFixtu
     assert lines["tel"]["source"] == "Phone"
     assert lines["tel"]["confidence"] > THRESHOLD
     assert found["unused_columns"] == ["select"]
+    assert found["threshold"] == THRESHOLD
     assert not (folder / "mappings").exists()
 
 
@@ -313,3 +314,13 @@ def test_staged_values_are_looked_at_whatever_the_columns_are_called(tmp_path: P
     assert facts["select"].unique
     assert facts['we "quote".it'].distinct == 40
     assert facts["级别"].values == ("冷", "热")
+
+
+def test_an_opt_out_of_mail_is_no_mail_address() -> None:
+    flags = ColumnFacts(
+        rows=50, filled=50, distinct=2, longest=1, forms={"e-mail addresses": 0.0}, values=("0", "1")
+    )
+    mine, theirs = field("EmailOptOut", kind=T.BOOLEAN), field("donotemail", kind=T.BOOLEAN)
+    found = propose(thing("A", mine), thing("B", theirs), seen={"EmailOptOut": flags})
+    assert found.chosen == {"donotemail": "EmailOptOut"}
+    assert not any("addresses" in words for words in found.lines[0].ranked[0].evidence)
