@@ -16,6 +16,7 @@ from migrator.commands.binding import (
     staged_fills,
     staged_types,
 )
+from migrator.commands.editor import write_json_schema
 from migrator.commands.project import Project, Workspace, open_workspace
 from migrator.core.errors import Location, Problem, ProjectError, Severity, raise_errors
 from migrator.mapping.bound import Bound
@@ -71,6 +72,7 @@ def check(project: Project, *, strict: bool = False) -> CheckReport:
     found = read_as_far(project)
     mappings = found.mappings
     with open_workspace(project) as workspace:
+        write_json_schema(project)
         if found.problems:
             raise ProjectError(_with_the_rest(workspace, found))
         bound = bind_project(workspace, mappings, full=lambda name: staged_fills(workspace, name))

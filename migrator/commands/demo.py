@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrator.commands.init import write_json_schema
+from migrator.commands.editor import write_json_schema
 from migrator.commands.inspect import Quarantined, quarantine
 from migrator.commands.project import FILE, Project, load_project
 from migrator.commands.run import Run, run

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.commands.check import check
+from migrator.commands.editor import write_json_schema
 from migrator.commands.project import (
     FILE,
     Project,
@@ -28,7 +29,6 @@ from migrator.core.schema import ObjectSchema
 from migrator.extract.infer import infer, size
 from migrator.extract.profile import ObjectProfile, profile
 from migrator.extract.references import StagedObject, infer_references
-from migrator.mapping.model import json_schema
 from migrator.mapping.scaffold import mapping_names, write_mapping
 from migrator.staging.store import Dataset, Kind
 
@@ -251,13 +251,6 @@ def _write_mappings(workspace: Workspace, staged: Mapping[str, tuple[ObjectSchem
             written.append(InitObject(system, schema.name, name, records, len(schema.fields), schema.key))
     write_json_schema(project)
     return written
-
-
-def write_json_schema(project: Project) -> None:
-    """Put the mapping language's JSON Schema where the mappings' modelines point, for editors."""
-    project.workspace.mkdir(parents=True, exist_ok=True)
-    path = project.workspace / "mapping.schema.json"
-    path.write_text(json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _migration_yaml(folder: Path, recognised: Sequence[Recognised], target: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from migrator.commands.binding import merged_schemas
 from migrator.commands.check import CheckReport, check
-from migrator.commands.init import write_json_schema
+from migrator.commands.editor import write_json_schema
 from migrator.commands.project import FILE, Project, System, anchor_sqlite, load_project, parse_project
 from migrator.commands.recognise import Recognised, recognise, with_settings
 from migrator.core.document import Document, did_you_mean

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.commands.binding import bind_project, known_schema, read_mappings
-from migrator.commands.init import write_json_schema
+from migrator.commands.editor import write_json_schema
 from migrator.commands.project import FILE, Project, Workspace, open_workspace
 from migrator.core.connector import connectors
 from migrator.core.document import did_you_mean
