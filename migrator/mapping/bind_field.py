@@ -241,6 +241,7 @@ def settle(
         lookup_by=found.lookup_by,
         missing=Missing(rule.missing.policy),
         missing_text=rule.missing.text or "",
+        stand_in=rule.inactive.use if rule.inactive is not None else "",
         default=rule.default,
         formats=rule.format,
         zone=rule.zone or "",

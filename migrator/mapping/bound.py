@@ -113,6 +113,8 @@ class LookupTarget:
     """Another target of the same link reads the same staged object: only rows that this mapping keeps count."""
     types: tuple[str, ...] = ()
     """What the link's type column holds for these records; empty when no column tells."""
+    inactive: Formula | None = None
+    """When such a record is no longer in use; None when that is never asked."""
 
     @property
     def by_key(self) -> bool:
@@ -158,6 +160,8 @@ class BoundField:
     """The column that tells which target a link means; None when the link's value alone decides."""
     missing: Missing = Missing.QUARANTINE
     missing_text: str = ""
+    stand_in: str = ""
+    """Key of the record that takes the place of inactive ones; a whole 'MAPPING/SOURCE:KEY' too."""
     default: str | None = None
     formats: tuple[str, ...] = ()
     zone: str = ""

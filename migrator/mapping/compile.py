@@ -20,7 +20,7 @@ from migrator.mapping.bound import BoundMapping, BoundSource
 from migrator.mapping.compile_currency import rate_steps, tables_of
 from migrator.mapping.compile_field import compile_field
 from migrator.mapping.compile_hook import CompiledHook, hook_columns, hooks_of
-from migrator.mapping.compile_lookup import key_steps
+from migrator.mapping.compile_lookup import key_steps, linked_source
 from migrator.mapping.compile_rows import row_checks, row_columns
 from migrator.mapping.compile_source import (
     KEYLESS,
@@ -203,7 +203,9 @@ def _verdict(source: BoundSource, checks: Sequence[Check]) -> list[str]:
 
 
 def _probes(bound: BoundMapping) -> Iterable[Probe]:
-    for source in bound.sources:
+    targets = (target for source in bound.sources for field in source.fields for target in field.lookup)
+    linked = [linked_source(bound, target) for target in targets if target.inactive is not None]
+    for source in (*bound.sources, *linked):
         *steps, _ = filter_steps(source, source.name)
         for formula in formulas(source):
             yield Probe(formula.place, formula.written, formula.sql, tuple(steps))

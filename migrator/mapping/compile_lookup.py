@@ -8,7 +8,8 @@ from dataclasses import replace
 from migrator.core.mapped import Missing
 from migrator.mapping.bound import BoundField, BoundMapping, BoundSource, LookupTarget
 from migrator.mapping.columns import text_of
-from migrator.mapping.compile_source import excluded, filter_steps
+from migrator.mapping.compile_source import conditions, excluded, filter_steps, lost_name
+from migrator.mapping.expressions import needs_typing
 from migrator.mapping.sql import Step, select
 from migrator.staging.columns import COPY
 from migrator.staging.engine import literal, quote
@@ -19,15 +20,36 @@ def key_steps(bound: BoundMapping) -> Iterable[Step]:
     for source in bound.sources:
         for field in source.fields:
             for target in field.lookup:
-                if not target.shared:
+                if not (target.shared or target.inactive):
                     yield Step(keys_name(target), _keys(target, quote(target.source.staged)))
                     continue
-                sibling = _sibling(bound, target)
-                prefix = f"{target.mapping}/{target.source.name}"
-                bare = replace(sibling, fields=())
+                bare = linked_source(bound, target)
+                prefix = keys_name(target) if target.inactive else f"{target.mapping}/{target.source.name}"
                 yield from filter_steps(bare, prefix, also=[target.match])
                 kept = f"{quote(f'{prefix}_filtered')}"
-                yield Step(keys_name(target), _keys(target, kept, unless=excluded(bare)))
+                unless = excluded(replace(_sibling(bound, target), fields=())) if target.shared else ""
+                yield Step(keys_name(target), _keys(target, kept, unless, _inactive(bare, target)))
+
+
+def linked_source(bound: BoundMapping, target: LookupTarget) -> BoundSource:
+    """The source of the linked records without its fields; the condition for inactive ones stands last in `exclude`."""
+    last = ((target.inactive, "inactive"),) if target.inactive is not None else ()
+    if not target.shared:
+        return BoundSource(target.source, (target.key or target.match,), None, last, ())
+    sibling = _sibling(bound, target)
+    return replace(sibling, exclude=(*sibling.exclude, *last), fields=())
+
+
+def _inactive(bare: BoundSource, target: LookupTarget) -> str:
+    """Whether a linked record is no longer in use; null when that cannot be computed, '' when it is not asked."""
+    if target.inactive is None:
+        return ""
+    met = quote(conditions(bare)[-1][0])
+    unread = [
+        f"{quote(lost_name(column))} IS NULL" for column in target.inactive.operands if needs_typing(column)
+    ]
+    sound = " AND ".join([f"{met} IS NOT NULL", *unread])
+    return f"CASE WHEN {sound} THEN coalesce({met}['value'], FALSE) END"
 
 
 def _sibling(bound: BoundMapping, target: LookupTarget) -> BoundSource:
@@ -38,19 +60,26 @@ def _sibling(bound: BoundMapping, target: LookupTarget) -> BoundSource:
 def keys_name(target: LookupTarget) -> str:
     """Name of the step that holds the keys a link is looked up in."""
     of = f"{target.mapping}/{target.source.name}" if target.shared else target.source.staged
-    return f"keys of {of} by {target.match.name}" + ("" if target.by_key else f" for {target.mapping}")
+    asked = f", inactive when {target.inactive.written}" if target.inactive is not None else ""
+    return (
+        f"keys of {of} by {target.match.name}" + ("" if target.by_key else f" for {target.mapping}") + asked
+    )
 
 
-def _keys(target: LookupTarget, relation: str, unless: str = "") -> str:
+def _keys(target: LookupTarget, relation: str, unless: str = "", inactive: str = "") -> str:
     match = text_of(target.match)
     filters = [f"{quote(COPY)} = 0", f"nullif({match}, '') IS NOT NULL"]
     if unless:
         filters.append(f"{unless} IS NULL")
     where = f"WHERE {' AND '.join(filters)}"
-    if target.by_key:
+    if target.by_key and not inactive:
         return select([f'DISTINCT {match} AS "match"'], relation, [where])
     key = text_of(target.key) if target.key else match
-    columns = [f'{match} AS "match"', f'min({key}) AS "key"', 'count(*) AS "fits"']
+    columns = [f'{match} AS "match"']
+    if not target.by_key:
+        columns += [f'min({key}) AS "key"', 'count(*) AS "fits"']
+    if inactive:
+        columns.append(f'bool_or({inactive}) AS "inactive"')
     return select(columns, relation, [where, "GROUP BY 1"])
 
 
@@ -106,5 +135,31 @@ def default_of(field: BoundField) -> str:
     """The record that stands in for a missing one: a key of the first mapping named, or a whole 'MAPPING/SOURCE:KEY'."""
     if field.missing is not Missing.DEFAULT or not field.lookup:
         return "NULL"
-    whole = any(field.missing_text.startswith(_prefix(target)) for target in field.lookup)
-    return literal(field.missing_text if whole else _prefix(field.lookup[0]) + field.missing_text)
+    target, key = _named(field, field.missing_text)
+    return literal(_prefix(target) + key)
+
+
+def _named(field: BoundField, text: str) -> tuple[LookupTarget, str]:
+    """The mapping and the key that `text` names."""
+    for target in field.lookup:
+        if text.startswith(_prefix(target)):
+            return target, text.removeprefix(_prefix(target))
+    return field.lookup[0], text
+
+
+def inactive_of(field: BoundField) -> str:
+    """Whether the record that fits is no longer in use; null when that cannot be computed."""
+    cases = [
+        f'WHEN {_alias(field, number)}."match" IS NOT NULL THEN {_alias(field, number)}."inactive"'
+        for number, target in enumerate(field.lookup, start=1)
+        if target.inactive is not None
+    ]
+    return f"CASE {' '.join(cases)} ELSE FALSE END"
+
+
+def stand_in_of(field: BoundField) -> tuple[str, str]:
+    """The record that takes the place of inactive ones, and whether the source has it."""
+    target, key = _named(field, field.stand_in)
+    column = "match" if target.by_key else "key"
+    known = f"EXISTS (SELECT 1 FROM {quote(keys_name(target))} AS stand_in WHERE stand_in.{quote(column)} = {literal(key)})"
+    return literal(_prefix(target) + key), known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from migrator.mapping.bound import BoundSource, Column, Formula, Hook
 from migrator.mapping.columns import operand, text_of
@@ -39,7 +40,8 @@ def filter_steps(
     ]
     filtered = select(["*", *_key_columns(source), *lost, *met, *computed], quote(f"{name}_staged"))
     shared = any(field.is_dated for field in source.fields)
-    return (*rows, Step(f"{name}_staged", staged, shared=shared), Step(f"{name}_filtered", filtered))
+    before = (replace(step, shared=shared) for step in rows)
+    return (*before, Step(f"{name}_staged", staged, shared=shared), Step(f"{name}_filtered", filtered))
 
 
 def tried(sql: str) -> str:

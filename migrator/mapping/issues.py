@@ -29,6 +29,7 @@ RULES: Mapping[str, str] = {
     "explode.failed": "the column that should hold a JSON list holds something else",
     "lookup.missing": "the linked record is not in the source",
     "lookup.ambiguous": "more than one record fits the link",
+    "lookup.inactive": "the linked record is inactive; another stands in for it (a warning)",
     "currency.unknown": "the amount's currency is blank, or no code of ISO 4217",
     "rate.missing": "no rate for the amount's currency holds on its day",
     "expr.failed": "the expression cannot be computed for this row (overflow, division by zero, a failed cast)",

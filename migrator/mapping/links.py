@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from migrator.core.document import did_you_mean
-from migrator.core.errors import Location
+from migrator.core.errors import Location, Problem, ProjectError
 from migrator.mapping.bound import Column, LookupTarget
+from migrator.mapping.expressions import offset_place, parse_formula
 from migrator.mapping.model_by import LookupByType, lookup_entries
 from migrator.mapping.parse import FieldInput, ObjectMapping
 from migrator.mapping.scope import Scope, SourceView
@@ -26,7 +28,29 @@ def bind_lookup(
             types = known.types if entry.type is None else (*known.types, entry.type)
             found[entry.mapping] = replace(known, types=types)
     shared = Counter(target.source.staged for target in found.values())
-    return tuple(replace(one, shared=shared[one.source.staged] > 1) for one in found.values())
+    bound = [replace(one, shared=shared[one.source.staged] > 1) for one in found.values()]
+    return _inactive(scope, mapping, item, bound)
+
+
+def _inactive(
+    scope: Scope, mapping: ObjectMapping, item: FieldInput, found: Sequence[LookupTarget]
+) -> tuple[LookupTarget, ...]:
+    """The targets with the condition of `inactive`, where their object has its columns; one at least must have them."""
+    rule = item.rule.inactive
+    if rule is None or not found:
+        return tuple(found)
+    at = offset_place(mapping.document.text, mapping.at(*item.path("inactive"), "when"), rule.when)
+    bound, problems = [], list[Problem]()
+    for target in found:
+        linked = next(one for one in scope.views[target.mapping] if one.mapped == target.source)
+        try:
+            bound.append(replace(target, inactive=parse_formula(rule.when, linked.columns, at)))
+        except ProjectError as error:
+            problems = problems or list(error.problems)
+            bound.append(target)
+    if all(target.inactive is None for target in bound):
+        scope.problems.extend(problems)
+    return tuple(bound)
 
 
 def bind_lookup_type(

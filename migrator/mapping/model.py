@@ -29,6 +29,7 @@ from migrator.mapping.model_base import SCALAR, Name, Strict, problem
 from migrator.mapping.model_by import LookupRule, ValueMap
 from migrator.mapping.model_rows import ExplodeRule, JoinRule
 from migrator.mapping.money import Money
+from migrator.mapping.standins import StandIn
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.warnings import WARNINGS
 
@@ -235,6 +236,12 @@ class FieldRule(Strict):
             description="The linked record is not in the source: quarantine (the default), null, or {default: KEY}."
         ),
     ] = _QUARANTINE
+    inactive: Annotated[
+        StandIn | None,
+        Field(
+            description="Linked records no longer in use: {when: CONDITION, use: KEY of the one that stands in}."
+        ),
+    ] = None
     defer: Annotated[
         bool | None,
         Field(description="Set this link in a second pass; by itself for self references and cycles."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -102,5 +102,3 @@ def _keyed(value: object) -> object:
 
 
 Money = Annotated[Currency, BeforeValidator(_keyed)]
-SHAPES: dict[str, type[Any]] = {"currency": Currency, "keep": Keep}
-"""Key of a field → the model of what it holds."""

@@ -26,12 +26,13 @@ from migrator.mapping.model import (
     TargetRule,
 )
 from migrator.mapping.model_rows import ExplodeRule, JoinRule
-from migrator.mapping.money import SHAPES
+from migrator.mapping.money import Currency, Keep
+from migrator.mapping.standins import Inactive
 
 INPUTS = ("from_", "expr", "value", "record_id", "python")
 """Keys of a field that say where its value comes from; exactly one is given."""
 COMPANIONS = {
-    "unmapped": "values", "missing": "lookup", "by": "lookup", "defer": "lookup", "using": "python",
+    "unmapped": "values", "missing": "lookup", "by": "lookup", "defer": "lookup", "inactive": "lookup", "using": "python",
 }  # fmt: skip
 """Key of a field → the key that it means nothing without."""
 
@@ -169,6 +170,8 @@ def source_problems(document: Document, data: Mapping[str, Any]) -> list[Problem
     return []
 
 
+_SHAPES: Mapping[str, type] = {"currency": Currency, "keep": Keep, "inactive": Inactive}
+"""Key of a field → the model of what it holds."""
 _MODELS: Mapping[str, type] = {
     "target": TargetRule,
     "source": SourceRule,
@@ -250,6 +253,7 @@ _MISSING_HINTS = {
     "column": "name the column that holds the values",
     "as": "name the value, for example as: industry",
     "when": "a condition over source columns",
+    "use": "the key of the record that takes its place, for example use: 0055g000001",
     "reason": "say why such rows do not move; the accounting shows it",
     "warning": "the code of a warning, as migrator check shows it",
     "field": "the target field, or the source column, that the warning is about",
@@ -287,8 +291,8 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
             model = FieldRule
         case [*_, "fields", _, "review"]:
             model = Review
-        case [*_, "fields", _, first] | [*_, "fields", _, "currency", first] if first in SHAPES:
-            model = SHAPES[first]
+        case [*_, "fields", _, first] | [*_, "fields", _, "currency", first] if first in _SHAPES:
+            model = _SHAPES[first]
         case [*_, "exclude"]:
             model = Exclusion
         case ["tests"]:

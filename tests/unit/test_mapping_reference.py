@@ -26,6 +26,7 @@ from migrator.mapping.model import (
     SyncRule,
 )
 from migrator.mapping.money import Currency
+from migrator.mapping.standins import Inactive
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.trial import try_mapping
 from migrator.mapping.warnings import WARNINGS
@@ -46,6 +47,7 @@ def table_under(heading: str) -> dict[str, str]:
         ("Keys of a source", SourceRule),
         ("Keys of a field", FieldRule),
         ("Keys of a currency", Currency),
+        ("Keys of an inactive", Inactive),
         ("Keys of dedupe", DedupeRule),
         ("Keys of a review", Review),
         ("Keys of a test", MappingTest),
