@@ -249,6 +249,8 @@ def _how(field: BoundField, source: BoundSource) -> str:
     if field.lookup:
         by = f" by {field.lookup_by.name}" if field.lookup_by is not None else ""
         steps.append("look-up " + ", ".join(target.mapping for target in field.lookup) + by)
+    if field.first is not None:
+        steps.append(f"created as {field.first}, then set in the second pass")
     if field.stand_in:
         steps.append(f"{field.stand_in} in place of inactive ones")
     return ", ".join(steps)

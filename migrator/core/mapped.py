@@ -87,6 +87,14 @@ class DedupeRules:
 
 
 @dataclass(frozen=True, slots=True)
+class First:
+    """A field that a record is created with as `text`; its own value is set in the second pass."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Amount:
     """A field that holds money; exactly one of `code` and `by` says in which currency."""
 
@@ -155,6 +163,8 @@ class MappedObject:
     dedupe: DedupeRules | None = None
     fingerprint: str = ""
     """Of the mapping's definition (value maps and hooks included)."""
+    firsts: tuple[First, ...] = ()
+    """Fields whose own value is set only after the record was created with another."""
     amounts: tuple[Amount, ...] = ()
     """Money, where the mapping says its currency and the target can know it too."""
 

@@ -18,7 +18,7 @@ from migrator.staging.engine import literal, quote
 def row_fingerprint(obj: MappedObject) -> str:
     """SQL for `__fp` over all fields of a mapped object, in their order; a renamed or retyped field changes it."""
     shape = [obj.target_object, obj.key, *((item.name, item.type.value) for item in obj.fields)]
-    return f"md5({literal(fingerprint(*shape))} || {framed([_text(item) for item in obj.fields])})"
+    return f"md5({literal(fingerprint(*shape))} || {framed([value_text(item) for item in obj.fields])})"
 
 
 def framed(texts: Sequence[str]) -> str:
@@ -26,8 +26,9 @@ def framed(texts: Sequence[str]) -> str:
     return " || ".join(f"coalesce(length({text}) || ':' || {text}, '~')" for text in texts)
 
 
-def _text(item: FieldSchema) -> str:
-    name = quote(item.name)
+def value_text(item: FieldSchema, of: str = "") -> str:
+    """SQL for the text of a field, of the relation `of` when it is given; null for null."""
+    name = f"{of}.{quote(item.name)}" if of else quote(item.name)
     match item.type:
         case FieldType.DATETIME:
             return f"CAST(epoch_us({name}) AS VARCHAR)"

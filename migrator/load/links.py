@@ -1,7 +1,8 @@
-"""The second pass: links of cycles and self references, set once both ends are in the target.
+"""The second pass: links of cycles and self references, set once both ends are in the target, and own values of fields
+that a record was created without (a won deal is created open).
 
-Which links a record last got is noted in the crosswalk (`links`), so only what changed is sent, also when a parent
-comes in much later than its child.
+What a record last got is noted in the crosswalk (`links`), so only what changed is sent, also when a parent comes in
+much later than its child, or a load was killed in between.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import pyarrow as pa
 
 from migrator.core.fingerprint import fingerprint
-from migrator.core.mapped import Link, MappedObject
-from migrator.load.canonical import framed
+from migrator.core.mapped import First, Link, MappedObject
+from migrator.load.canonical import framed, value_text
 from migrator.load.outbound import TARGET_KEY, parents
 from migrator.staging import columns
-from migrator.staging.engine import Session, quote
+from migrator.staging.engine import Session, literal, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
 
@@ -26,6 +27,11 @@ def deferred(obj: MappedObject) -> tuple[Link, ...]:
     return tuple(link for link in obj.links if link.deferred)
 
 
+def has_second_pass(obj: MappedObject) -> bool:
+    """Whether anything of an object is set in the second pass."""
+    return bool(deferred(obj) or obj.firsts)
+
+
 def links_fingerprint(store: Store, obj: MappedObject, planned: Dataset) -> str:
     """Of all that the second pass of an object depends on."""
     names = [obj.name, *sorted({name for link in deferred(obj) for name in link.mappings})]
@@ -34,7 +40,7 @@ def links_fingerprint(store: Store, obj: MappedObject, planned: Dataset) -> str:
 
 
 def changed_links(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
-    """SQL for the loaded records whose deferred links are not yet as the plan wants them, in the order they are sent.
+    """SQL for the loaded records whose second pass is not yet as the plan wants it, in the order they are sent.
 
     A link whose other end is not in the target is sent empty; it is told as a warning until that record comes.
     """
@@ -45,9 +51,13 @@ def changed_links(store: Store, session: Session, obj: MappedObject, planned: Da
         for number, link in enumerate(links)
     )
     targets = [f"p{number}.target_id" for number in range(len(links))]
-    linked = f"CASE WHEN coalesce({', '.join(targets)}) IS NOT NULL THEN md5({framed(targets)}) END"
+    later = [*targets, *(_reached(obj, item) for item in obj.firsts)]
+    linked = f"CASE WHEN coalesce({', '.join(later)}) IS NOT NULL THEN md5({framed(later)}) END"
     values = ", ".join(
-        f"{target} AS {quote(link.field)}" for target, link in zip(targets, links, strict=True)
+        [
+            *(f"{target} AS {quote(link.field)}" for target, link in zip(targets, links, strict=True)),
+            *(f"r.{quote(item.field)}" for item in obj.firsts),
+        ]
     )
     found = (
         f"SELECT r.{_ID}, r.{_FP}, CAST(r.{quote(obj.key)} AS VARCHAR) AS {quote(TARGET_KEY)}, r.{quote(obj.key)},"
@@ -57,8 +67,14 @@ def changed_links(store: Store, session: Session, obj: MappedObject, planned: Da
     )
     return (
         f"SELECT * EXCLUDE (__before) FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before"
-        f" ORDER BY {quote(links[0].field)} NULLS FIRST, {_ID}"
+        f" ORDER BY {f'{quote(links[0].field)} NULLS FIRST, ' if links else ''}{_ID}"
     )
+
+
+def _reached(obj: MappedObject, first: First) -> str:
+    """SQL for the text of a field's own value where it is not the one that the record was created with; else null."""
+    schema = next(item for item in obj.fields if item.name == first.field)
+    return f"CASE WHEN r.{quote(first.field)} <> {literal(first.text)} THEN {value_text(schema, 'r')} END"
 
 
 def nothing_left() -> pa.Table:

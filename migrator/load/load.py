@@ -22,7 +22,7 @@ from migrator.core.progress import Progress
 from migrator.core.retry import PATIENT, RetryPolicy
 from migrator.core.schema import FieldSchema, ObjectSchema
 from migrator.load.intents import Intents
-from migrator.load.links import changed_links, deferred, links_fingerprint, nothing_left
+from migrator.load.links import changed_links, has_second_pass, links_fingerprint, nothing_left
 from migrator.load.outbound import cut_batches, make_outbound, read_batches
 from migrator.load.plan import Groups, is_stale, plan
 from migrator.load.send import Sender
@@ -165,8 +165,9 @@ class _Loading:
             self._check_not_replaced(obj)
         for obj in self._objects:
             self._send_rows(obj, plans[obj.name])
-        # a link that closes a circle points into a later group: only when all rows are there can it be set
-        for obj in self._objects:
+        # A link that closes a circle points into a later group: only when all rows are there can it be set. States come
+        # last: a closed record may refuse links to it.
+        for obj in sorted(self._objects, key=lambda obj: bool(obj.firsts)):
             self._send_links(obj, plans[obj.name])
         report = self._report()
         if report.refused or self._waiting.total():
@@ -227,7 +228,7 @@ class _Loading:
         self._store.discard(Kind.OUTBOUND, obj.name)
 
     def _send_links(self, obj: MappedObject, planned: Dataset) -> None:
-        if not deferred(obj):
+        if not has_second_pass(obj):
             return
         made_of = links_fingerprint(self._store, obj, planned)
         if self._store.is_current(Kind.LINKS, obj.name, made_of):

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import Link, MappedObject
 from migrator.staging import columns
-from migrator.staging.action import SENT, listed
-from migrator.staging.engine import Session, quote
+from migrator.staging.action import SENT, Action, listed
+from migrator.staging.engine import Session, literal, quote
 from migrator.staging.relation import reference, relation
 from migrator.staging.store import Dataset, Kind, Store
 
@@ -110,12 +110,21 @@ def _left(store: Store, session: Session, obj: MappedObject, planned: Dataset) -
     )
 
 
+def _created_with(name: str, first: str) -> str:
+    """The first value of a record that is to be made, if it has a value of its own; an update sends that itself."""
+    made = f"r.{quote(columns.ACTION)} = {literal(Action.CREATE.value)} AND r.{quote(name)} IS NOT NULL"
+    return f"CASE WHEN {made} THEN {literal(first)} ELSE r.{quote(name)} END"
+
+
 def _resolved(store: Store, session: Session, obj: MappedObject, held: Sequence[Link], left: str) -> str:
     place = {link.field: number for number, link in enumerate(held)}
     later = {link.field for link in obj.links if link.deferred}
+    first = {item.field: item.text for item in obj.firsts}
     fields = ", ".join(
         f"p{place[item.name]}.target_id AS {quote(item.name)}"
         if item.name in place
+        else f"{_created_with(item.name, first[item.name])} AS {quote(item.name)}"
+        if item.name in first
         else f"r.{quote(item.name)}"
         for item in obj.fields
         if item.name not in later

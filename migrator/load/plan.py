@@ -183,6 +183,7 @@ class _Planning:
         if found is None or not self._store.is_current(Kind.PLAN, obj.name, self.fingerprints[obj.name]):
             found = self._build(obj)
         deferred = tuple(link.field for link in obj.links if link.deferred)
+        deferred += tuple(item.field for item in obj.firsts)
         return ObjectPlan(
             obj.name, obj.target_object, found.detail["counts"], found.detail["batches"], deferred
         )
@@ -190,6 +191,7 @@ class _Planning:
     def _fingerprint(self, obj: MappedObject) -> str:
         inputs: list[object] = [PLAN_VERSION, self._inputs(obj), row_fingerprint(obj), self._batch_rows]
         inputs.append(self._retry.as_json() if self._retry else None)
+        inputs.append([[item.field, item.text] for item in obj.firsts])
         for link in obj.links:
             inputs.append([link.field, link.required, link.deferred])
             for name in self._linked(link):

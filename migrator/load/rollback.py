@@ -183,7 +183,8 @@ class _Work:
         if rows.num_rows:
             key = todo.obj.key
             values = {key: pc.struct_field(rows.column("wrote"), [key])}
-            values |= {name: pa.nulls(rows.num_rows, pa.string()) for name in todo.links}
+            links = [name for name in todo.links if todo.obj.link(name) is not None]
+            values |= {name: pa.nulls(rows.num_rows, pa.string()) for name in links}
             self._sender.change(todo.obj, pa.table({TARGET_KEY: rows.column(TARGET_KEY), **values}))
             boundary("rollback.unlinked")
 
@@ -238,9 +239,9 @@ class _Work:
         return self._sender.delete(todo.obj, rows.column(TARGET_KEY))
 
     def _restored(self, todo: Todo, rows: pa.Table) -> list[pa.Table]:
-        """What each pass wrote goes back on its own: a record may have been written by one of them only."""
+        """What each pass wrote goes back on its own, the last first: a record may have been written by one of them only."""
         answers = []
-        for was, names in (("was", todo.fields), ("links_was", _links_of(rows))):
+        for was, names in (("links_was", _links_of(rows)), ("was", todo.fields)):
             written = rows.filter(pc.is_valid(rows.column(was)))
             if names and written.num_rows:
                 before = pc.struct_field

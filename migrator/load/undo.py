@@ -170,10 +170,12 @@ def judge(session: Session, todo: Todo, batch: pa.Table, held: pa.Table) -> pa.T
     """
     session.table("undo_todo", batch)
     session.table("undo_held", held)
+    later = _names(batch, "links_wrote")
+    overwritten = " OR t.links_wrote IS NOT NULL"
     checks = [
-        *(_edited(name, "wrote", "was", "") for name in todo.fields if name != todo.obj.key),
-        *(_edited(name, "links_wrote", "links_was", " OR h.{} IS NULL") for name in _names(batch, "links_wrote")),
-        *(_linked(name) for name in todo.links if name not in _names(batch, "links_wrote")),
+        *(_edited(name, "wrote", "was", overwritten if name in later else "") for name in todo.fields if name != todo.obj.key),
+        *(_edited(name, "links_wrote", "links_was", " OR h.{} IS NULL") for name in later),
+        *(_linked(name) for name in todo.links if name not in later),
     ]  # fmt: skip
     edited = (
         f"list_filter([{', '.join(checks)}], lambda name: name IS NOT NULL)"
@@ -216,7 +218,8 @@ def verified(session: Session, todo: Todo, batch: pa.Table, held: pa.Table, told
         if name != todo.obj.key
     ]
     back += [
-        f"(t.links_was IS NULL OR h.{quote(name)} IS NOT DISTINCT FROM t.links_was.{quote(name)})"
+        f"(t.links_was IS NULL OR {'t.was IS NOT NULL OR ' if name in todo.fields else ''}"
+        f"h.{quote(name)} IS NOT DISTINCT FROM t.links_was.{quote(name)})"
         for name in _names(batch, "links_was")
         if name != todo.obj.key
     ]

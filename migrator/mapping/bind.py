@@ -12,6 +12,7 @@ from migrator.core.mapped import DedupeRules, Link, MappedObject, MatchKey
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.bind_currency import amounts
 from migrator.mapping.bind_field import BoundInput, bind_field, decide_kind, settle
+from migrator.mapping.bind_first import firsts
 from migrator.mapping.bound import (
     Bound,
     BoundField,
@@ -132,6 +133,7 @@ def _draft(scope: Scope, mapping: ObjectMapping, target: ObjectSchema | None) ->
         links=_links(mapping, columns),
         dedupe=_dedupe(scope, mapping, fields),
         fingerprint=_fingerprint(mapping, columns),
+        firsts=firsts(scope, mapping, columns),
         amounts=amounts(columns),
     )
     return BoundMapping(mapped, sources, mapping.at("mapping"))

@@ -243,6 +243,7 @@ def settle(
         missing_text=rule.missing.text or "",
         stand_in=rule.inactive.use if rule.inactive is not None else "",
         default=rule.default,
+        first=rule.first,
         formats=rule.format,
         zone=rule.zone or "",
         allowed=schema.values,

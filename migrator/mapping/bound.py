@@ -163,6 +163,8 @@ class BoundField:
     stand_in: str = ""
     """Key of the record that takes the place of inactive ones; a whole 'MAPPING/SOURCE:KEY' too."""
     default: str | None = None
+    first: str | None = None
+    """What a record is created with before it gets this value; None when it is created with it."""
     formats: tuple[str, ...] = ()
     zone: str = ""
     allowed: tuple[str, ...] = ()

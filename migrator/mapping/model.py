@@ -250,6 +250,12 @@ class FieldRule(Strict):
         Scalar | None,
         Field(description="Takes the place of null and of an empty text, in the target's terms."),
     ] = None
+    first: Annotated[
+        Scalar | None,
+        Field(
+            description="What a record is created with; its own value is set in the second pass, after links."
+        ),
+    ] = None
     type: Annotated[
         Annotated[str, AfterValidator(_kind)] | None,
         Field(description="Type in the target, for example date, decimal(18,2), string(80)."),
