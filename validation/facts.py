@@ -9,12 +9,14 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
+from migrator.core.mapped import MappedObject
 from migrator.core.schema import FieldSchema
 from migrator.staging.accounting import CLASSES, Accounting
 from validation.absent import Reason
 from validation.checks import Found
 from validation.controls import NO_CONTROLS, Controls, Crosstab
 from validation.measures import Distribution, Totals
+from validation.messages import LANGUAGES
 from validation.noticed import Duplicates
 from validation.owners import NO_OWNERS, Owners
 from validation.privacy import Privacy, show
@@ -148,12 +150,18 @@ def _object(item: ObjectFacts, privacy: Privacy, names: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _labels(mapped: MappedObject, name: str) -> dict[str, str]:
+    """Language → what people call a field, where it is not its name."""
+    found = {language: mapped.label(name, language) for language in LANGUAGES}
+    return {language: label for language, label in found.items() if label and label != name}
+
+
 def _field(item: FieldFacts, found: Found) -> dict[str, Any]:
     facts = found.reconciled
     reasons = {reason: n for (name, reason), n in facts.reasons.items() if name == item.name}
     orphan = next((o.count for o in found.orphans if o.field == item.name), 0)
     row: dict[str, Any] = {
-        "name": item.name, "family": item.family.value, "compared": item.compared, "different": item.different,
+        "name": item.name, "labels": _labels(found.mapped, item.name), "family": item.family.value, "compared": item.compared, "different": item.different,
         "equal_percent": percent(item.compared - item.different, item.compared), "reasons": reasons,
         "filled": {
             "source": item.source_filled, "expected": item.expected_filled, "actual": item.actual_filled,

@@ -169,6 +169,12 @@ def _accounting(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
         yield item["name"], counts["extracted"], *(counts[name] for name in CLASSES), state
 
 
+def _named(field: Mapping[str, Any], text: Catalogue) -> str:
+    """A field by its name, and by what people call it in the reader's language."""
+    label = field.get("labels", {}).get(text.language)
+    return f"{field['name']} ({label})" if label else str(field["name"])
+
+
 def _totals(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
     names = ("totals.source", "totals.not_moved", "expected", "actual", "difference")
     yield text("object"), text("field"), *(text(name) for name in names), text("status")
@@ -178,7 +184,7 @@ def _totals(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
                 sums = field["sum"]
                 values = [sums[name] for name in ("source", "not_moved", "expected", "actual", "difference")]
                 state = Mark("pass" if sums["expected"] == sums["actual"] else "fail")
-                yield item["name"], field["name"], *map(text.amount, values), state
+                yield item["name"], _named(field, text), *map(text.amount, values), state
         for total in item["totals"]:
             for group in total["groups"]:
                 label = " · ".join(
@@ -201,7 +207,7 @@ def _links(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
                 bad = field["different"] - link["unresolved"] > 0 or link["orphans"]
                 state = "fail" if bad else "warn" if link["unresolved"] else "pass"
                 yield (
-                    item["name"], field["name"], ", ".join(link["to"]), filled["source"], filled["expected"],
+                    item["name"], _named(field, text), ", ".join(link["to"]), filled["source"], filled["expected"],
                     filled["actual"], field["different"], link["unresolved"], link["orphans"], Mark(state),
                 )  # fmt: skip
 

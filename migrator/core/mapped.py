@@ -163,6 +163,8 @@ class MappedObject:
     dedupe: DedupeRules | None = None
     fingerprint: str = ""
     """Of the mapping's definition (value maps and hooks included)."""
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Target field → language (en, zh_CN, zh_TW, ms) → what people call it, where the mapping says so by language."""
     firsts: tuple[First, ...] = ()
     """Fields whose own value is set only after the record was created with another."""
     amounts: tuple[Amount, ...] = ()
@@ -177,6 +179,12 @@ class MappedObject:
     def pii(self) -> frozenset[str]:
         """Target fields that hold personal data."""
         return frozenset(item.name for item in self.schema.fields if item.pii)
+
+    def label(self, name: str, language: str) -> str:
+        """What people call a field in a language; '' when it is called by its name only."""
+        found = self.labels.get(name, {})
+        schema = self.schema.field(name)
+        return found.get(language) or (schema.label if schema is not None else "")
 
     def link(self, name: str) -> Link | None:
         """The link in field `name`, or None."""

@@ -25,6 +25,7 @@ from migrator.mapping.bound import (
 )
 from migrator.mapping.expressions import offset_place, parse_formula
 from migrator.mapping.hidden_losses import Fills, unknown_fills
+from migrator.mapping.labels import by_language, main_label
 from migrator.mapping.losses import check_target, warn
 from migrator.mapping.order import order
 from migrator.mapping.parse import FieldInput, ObjectMapping
@@ -133,6 +134,7 @@ def _draft(scope: Scope, mapping: ObjectMapping, target: ObjectSchema | None) ->
         links=_links(mapping, columns),
         dedupe=_dedupe(scope, mapping, fields),
         fingerprint=_fingerprint(mapping, columns),
+        labels=_labels(mapping, names),
         firsts=firsts(scope, mapping, columns),
         amounts=amounts(columns),
     )
@@ -168,7 +170,7 @@ def _column(
     schema = FieldSchema(
         name=first.name,
         type=kind.type,
-        label=next((rule.label for rule in explicit if rule.label), "")
+        label=next((main_label(rule.label) for rule in explicit if rule.label), "")
         or (there or origin or _NOTHING).label,
         required=key
         or any(rule.required for rule in explicit)
@@ -226,6 +228,15 @@ def _formula(
     except ProjectError as error:
         scope.problems.extend(error.problems)
         return None
+
+
+def _labels(mapping: ObjectMapping, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Field → language → label, where the mapping has one for each language."""
+    found = {}
+    for name in names:
+        rules = (mapping.field(named, name).rule for named in mapping.sources)
+        found[name] = next((labels for rule in rules if (labels := by_language(rule.label))), {})
+    return {name: labels for name, labels in found.items() if labels}
 
 
 def _links(

@@ -25,6 +25,7 @@ from migrator.core.schema import FieldType
 from migrator.mapping.dates import check_format
 from migrator.mapping.issues import RULES
 from migrator.mapping.kinds import parse_kind
+from migrator.mapping.labels import Label
 from migrator.mapping.model_base import SCALAR, Name, Strict, problem
 from migrator.mapping.model_by import LookupRule, ValueMap
 from migrator.mapping.model_rows import ExplodeRule, JoinRule
@@ -284,7 +285,12 @@ class FieldRule(Strict):
         str | None,
         Field(description="Kind of personal data (name, email, phone, address, …); masked in reports."),
     ] = None
-    label: Annotated[str | None, Field(description="What users of the target call the field.")] = None
+    label: Annotated[
+        Label | None,
+        Field(
+            description="What users of the target call the field: a text, or {en: …, zh_CN: …, zh_TW: …, ms: …}."
+        ),
+    ] = None
     review: Annotated[
         Review | None,
         Field(exclude=True, description="What people agreed on the field: {status, by, question}."),
