@@ -489,19 +489,61 @@ def explain(
     _answer(as_json, found.to_json, lambda: show.life(found, _stdout))
 
 
+Rules = Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")]
+Unmask = Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")]
+Noted = Annotated[
+    bool, typer.Option("--warnings", help="What was noted about records that move all the same, instead.")
+]
+
+
 @quarantine_app.command("list")
 def quarantine_list(
+    *,
     objects: Objects = None,
-    rule: Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")] = None,
+    rule: Rules = None,
+    warnings: Noted = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many records.")] = 50,
-    unmask: Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")] = False,
+    unmask: Unmask = False,
     as_json: Json = False,
 ) -> None:
     """List refused records: which rule, which field, which value, and what to do."""
-    from migrator.commands.inspect import quarantine as call
+    from migrator.commands.quarantine import Wanted
+    from migrator.commands.quarantine import quarantine as call
 
-    found = call(_project(), objects or (), rule or (), limit=limit, unmask=unmask)
+    found = call(_project(), Wanted(objects or (), rule or (), warnings, unmask), limit=limit)
     _answer(as_json, found.to_json, lambda: show.quarantine(found, _stdout))
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    reference: Annotated[
+        str, typer.Argument(metavar="OBJECT/ID", help="For example contact/salesforce:0035g00000XyZAAA.")
+    ],
+    unmask: Unmask = False,
+    as_json: Json = False,
+) -> None:
+    """Show everything that is held against one record, and what was noted about it."""
+    from migrator.commands.quarantine import entries_of
+
+    found = entries_of(_project(), reference, unmask=unmask)
+    _answer(as_json, found.to_json, lambda: show.entries(found, _stdout))
+
+
+@quarantine_app.command("export")
+def quarantine_export(
+    *,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A .xlsx or .csv file.")],
+    objects: Objects = None,
+    rule: Rules = None,
+    warnings: Noted = False,
+    unmask: Unmask = False,
+    as_json: Json = False,
+) -> None:
+    """Write all refused records to a file, for those who mend them in the old system."""
+    from migrator.commands.quarantine import Wanted, export
+
+    done = export(_project(), path, Wanted(objects or (), rule or (), warnings, unmask))
+    _answer(as_json, done.to_json, lambda: _stdout.print(f"{done.rows:,} rows in {escape(str(done.path))}"))
 
 
 @quarantine_app.command("retry")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from migrator.commands.check import CheckReport
     from migrator.commands.demo import DemoReport
     from migrator.commands.init import InitReport
-    from migrator.commands.inspect import Life, Quarantined
+    from migrator.commands.inspect import Life
+    from migrator.commands.quarantine import Quarantined
     from migrator.commands.report import Drawn, SignOff
     from migrator.commands.rollback import WrittenRun
     from migrator.commands.run import Run
@@ -307,9 +308,11 @@ def demo(report: DemoReport, console: Console) -> None:
 
 
 def quarantine(found: Quarantined, console: Console) -> None:
-    """Refused records with their reasons."""
+    """Refused records, or what was noted about others, with their reasons."""
     if not found.rows:
-        console.print("[green]nothing is in quarantine[/]")
+        console.print(
+            "[green]nothing was noted[/]" if found.warnings else "[green]nothing is in quarantine[/]"
+        )
         return
     table = _table("record", "rule", "field", "value", "what to do")
     for row in found.rows:
@@ -319,6 +322,19 @@ def quarantine(found: Quarantined, console: Console) -> None:
     console.print(table)
     if found.total > len(found.rows):
         console.print(f"{len(found.rows):,} of {found.total:,} shown; more: --limit N")
+
+
+def entries(found: Quarantined, console: Console) -> None:
+    """Everything held against one record, in full."""
+    if not found.rows:
+        console.print("[green]nothing is held against this record[/]")
+    for row in found.rows:
+        console.print(f"[bold]{escape(row.rule)}[/] at {escape(row.step)}", soft_wrap=True)
+        for name, text in (
+            ("field", row.field), ("value", row.value), ("says", row.message), ("stands at", row.place), ("do", row.hint),
+        ):  # fmt: skip
+            if text:
+                console.print(f"  {name}: {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def written_runs(runs: Sequence[WrittenRun], console: Console) -> None:

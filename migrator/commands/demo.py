@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from migrator.commands.editor import write_json_schema
-from migrator.commands.inspect import Quarantined, quarantine
 from migrator.commands.project import FILE, Project, load_project
+from migrator.commands.quarantine import Quarantined, Wanted, quarantine
 from migrator.commands.run import Run, run
 from migrator.commands.shipped import shipped
 from migrator.core.errors import ProjectError
@@ -52,7 +52,7 @@ def demo(folder: Path, *, scale: int, seed: int, progress: Progress = QUIET) -> 
     """Make the exports and the project in `folder` (once), and run it; a second call has nothing left to do."""
     project = _make(folder, scale, seed)
     done = run(project, progress=progress)
-    shown = _sample(quarantine(project, (), (), limit=MANY))
+    shown = _sample(quarantine(project, Wanted(), limit=MANY))
     return DemoReport(folder, folder / "new_crm.db", done, shown, _next(shown))
 
 

@@ -1,14 +1,13 @@
-"""Commands that only look: status, quarantine, explain and profile."""
+"""Commands that only look: status, explain and profile."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
-from migrator.commands.binding import bind_project, check_names
+from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, Workspace, open_workspace
 from migrator.commands.steps import flat
 from migrator.core.document import did_you_mean
@@ -19,24 +18,9 @@ from migrator.extract.profile import ObjectProfile
 from migrator.extract.profile import profile as profile_object
 from migrator.mapping.bound import Bound, BoundField, BoundSource, Column, Constant, Formula, Hook, Input
 from migrator.staging import life as lives
-from migrator.staging import quarantine as held
 from migrator.staging.accounting import Accounting, account
 from migrator.staging.engine import DuckSession
-from migrator.staging.quarantine import Entry, Filter
 from migrator.staging.store import Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """Refused records, or as many of them as were asked for."""
-
-    rows: tuple[Entry, ...]
-    total: int
-    """Records quarantined in all, by the accounting."""
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"total": self.total, "rows": [asdict(item) for item in self.rows]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +116,13 @@ class Life:
 
 def status(project: Project) -> Accounting:
     """What became of every record, as it stands."""
-    with _looking(project) as (workspace, session, bound):
+    with looking(project) as (workspace, session, bound):
         return account(workspace.store, session, flat(bound.groups))
-
-
-def quarantine(
-    project: Project, objects: Sequence[str], rules: Sequence[str], *, limit: int, unmask: bool = False
-) -> Quarantined:
-    """Refused records with rule, field, value and what to do."""
-    with _looking(project) as (workspace, session, bound):
-        known = flat(bound.groups)
-        check_names(objects, [item.name for item in known])
-        wanted = Filter(frozenset(objects) or None, frozenset(rules) or None, limit=limit)
-        rows = held.rows(workspace.store, session, known, only=wanted, masked=not unmask)
-        with closing(rows):  # type: ignore[type-var]
-            found = tuple(islice(rows, limit))
-        accounts = account(workspace.store, session, known)
-        return Quarantined(found, sum(item.counts.get("quarantined", 0) for item in accounts.objects))
 
 
 def explain(project: Project, reference: str, *, unmask: bool = False) -> Life:
     """The life of the record OBJECT/ID."""
-    with _looking(project) as (workspace, session, bound):
+    with looking(project) as (workspace, session, bound):
         objects = flat(bound.groups)
         found = lives.life(workspace.store, session, objects, reference)
         story = None
@@ -167,7 +136,7 @@ def explain(project: Project, reference: str, *, unmask: bool = False) -> Life:
 
 def profile(project: Project, names: Sequence[str]) -> list[ObjectProfile]:
     """Measure every column of what is staged; names are 'system/object'."""
-    with _looking(project) as (workspace, session, _):
+    with looking(project) as (workspace, session, _):
         found = []
         staged = workspace.store.names(Kind.STAGED)
         for name in names:
@@ -184,7 +153,8 @@ def profile(project: Project, names: Sequence[str]) -> list[ObjectProfile]:
 
 
 @contextmanager
-def _looking(project: Project) -> Iterator[tuple[Workspace, DuckSession, Bound]]:
+def looking(project: Project) -> Iterator[tuple[Workspace, DuckSession, Bound]]:
+    """A project opened to be looked at, with its mappings bound."""
     with open_workspace(project) as workspace, closing(workspace.session()) as session:
         yield workspace, session, bind_project(workspace)
 

@@ -6,7 +6,7 @@ query over their datasets, is always current, and has exactly as many records as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +71,7 @@ def rows(
     *,
     only: Filter = EVERYTHING,
     masked: bool = True,
-) -> Iterator[Entry]:
+) -> Generator[Entry, None, None]:
     """Everything quarantined, by object in load order, then step and place; streamed, so read it to the end or close it."""
     yield from _entries(store, session, objects, _quarantined, only, masked=masked)
 
@@ -83,7 +83,7 @@ def warnings(
     *,
     only: Filter = EVERYTHING,
     masked: bool = True,
-) -> Iterator[Entry]:
+) -> Generator[Entry, None, None]:
     """What was noted about records that move all the same: values changed or emptied, links whose other end never came."""
     yield from _entries(store, session, objects, _warned, only, masked=masked)
 
@@ -106,7 +106,7 @@ def _entries(
     only: Filter,
     *,
     masked: bool,
-) -> Iterator[Entry]:
+) -> Generator[Entry, None, None]:
     left = only.limit
     for obj in objects:
         if only.objects is not None and obj.name not in only.objects:

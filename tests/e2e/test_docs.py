@@ -18,7 +18,7 @@ import yaml
 
 from migrator.cli.main import app
 from migrator.core.errors import MigratorError
-from migrator.mapping.parse import load
+from migrator.mapping import load
 from tests.e2e.demo_project import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from migrator.commands.binding import bind_project, read_mappings
-from migrator.commands.inspect import quarantine
 from migrator.commands.project import Project, load_project, open_workspace
+from migrator.commands.quarantine import Wanted, quarantine
 from migrator.commands.shipped import Template, TemplateReport, init_from_template, templates
 from migrator.commands.steps import RunReport
 from migrator.commands.steps import run as run_steps
@@ -137,7 +137,7 @@ def test_every_record_is_accounted_for_and_every_mapping_moved_some(moved: Moved
 def test_nothing_is_held_back_but_what_was_spoiled(moved: Moved) -> None:
     held = {
         (one.object, row.record.partition(":")[2])
-        for row in quarantine(moved.project, (), (), limit=1000).rows
+        for row in quarantine(moved.project, Wanted(), limit=1000).rows
         for item in moved.objects
         if item.name == row.object
         for one in item.sources
