@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -77,10 +77,13 @@ def check(project: Project, *, strict: bool = False) -> CheckReport:
             raise ProjectError(_with_the_rest(workspace, found))
         bound = bind_project(workspace, mappings, full=lambda name: staged_fills(workspace, name))
         _check_expressions(workspace, mappings, bound)
-    warnings = [*bound.warnings, *_unmapped(project, source_objects(mappings))]
-    raise_errors([*(map(_as_error, warnings) if strict else ()), *stale(bound.accepted)])
+    left = {name: _left_behind(project, name, used) for name, used in source_objects(mappings).items()}
+    accepted = tuple(_met(item, left) for item in bound.accepted)
+    agreed = {item.field for item in accepted if item.warning == _LEFT}
+    warnings = [*bound.warnings, *_unmapped(project, left, agreed)]
+    raise_errors([*(map(_as_error, warnings) if strict else ()), *stale(accepted)])
     objects = tuple((item.name, item.mapped.target_object) for item in bound.mappings)
-    return CheckReport(objects, tuple(warnings), bound.accepted)
+    return CheckReport(objects, tuple(warnings), accepted)
 
 
 def _with_the_rest(workspace: Workspace, found: MappingFiles) -> list[Problem]:
@@ -114,14 +117,29 @@ def _as_error(warning: Problem) -> Problem:
     return replace(warning, message=f"{warning.message} ({warning.code})", severity=Severity.ERROR)
 
 
-def _unmapped(project: Project, used: dict[str, tuple[str, ...]]) -> Iterable[Problem]:
-    for system, objects in used.items():
-        missing = [name for name in known_schema(project, system) if name not in objects]
+_LEFT = "dropped.object"
+
+
+def _left_behind(project: Project, system: str, used: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in known_schema(project, system) if name not in used)
+
+
+def _met(item: Accepted, left: Mapping[str, Collection[str]]) -> Accepted:
+    """Objects that no mapping reads are accepted as SYSTEM/OBJECT, in whatever mapping says so."""
+    system, _, name = item.field.partition("/")
+    return replace(item, met=True) if item.warning == _LEFT and name in left.get(system, ()) else item
+
+
+def _unmapped(
+    project: Project, left: Mapping[str, Collection[str]], agreed: Collection[str]
+) -> Iterable[Problem]:
+    for system, objects in left.items():
+        missing = [name for name in objects if f"{system}/{name}" not in agreed]
         if missing:
             yield Problem(
                 Location(str(project.folder / project.mappings)),
                 f"no mapping reads these objects of {system}: {', '.join(missing)}",
                 "map them, or leave them behind knowingly",
                 Severity.WARNING,
-                "dropped.object",
+                _LEFT,
             )

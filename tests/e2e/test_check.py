@@ -135,7 +135,9 @@ def test_what_the_engine_refuses_is_told_before_anything_is_staged(check: Callab
     assert check(SOUND.replace("EXPRESSION", "upper(Name)")).code == 0
 
 
-def test_strict_makes_warnings_errors_but_for_those_that_are_accepted(check: Callable[..., Answer]) -> None:
+def test_strict_makes_warnings_errors_but_for_those_that_are_accepted(
+    check: Callable[..., Answer], tmp_path: Path
+) -> None:
     sound = SOUND.replace("EXPRESSION", "upper(Name)")
     answer = check(sound)
     assert (answer.code, answer.err) == (0, "")
@@ -163,6 +165,16 @@ def test_strict_makes_warnings_errors_but_for_those_that_are_accepted(check: Cal
         "loss.time",
         "default.hides_blank",
     ]
+    schemas = tmp_path / "schemas" / "old.json"
+    schemas.write_text(schemas_to_json([CONTACT, make_schema("Account"), make_schema("Log")]))
+    left = check(whole, "--strict")
+    assert (left.code, "no mapping reads these objects of old: Log (dropped.object)" in left.err) == (2, True)
+    log = "  - {warning: dropped.object, field: old/Log, reason: a log of no use}\n"
+    assert check(whole + log, "--strict").code == 0
+    assert (
+        "15:5: there is no warning dropped.object about 'old/Lag'"
+        in check(whole + log.replace("Log", "Lag")).err
+    )
     stale = check(whole.replace("default: none", "required: false"))
     assert (stale.code, "14:5: there is no warning default.hides_blank about 'email'" in stale.err) == (
         2,
