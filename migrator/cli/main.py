@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -649,9 +649,19 @@ def _unexpected(error: Exception) -> int:
     return FatalError.exit_code
 
 
+def _places(error: BaseException) -> Iterator[str]:
+    """Where each error of a chain was raised, the first cause first."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _places(before)
+        yield "\nwhich led to\n\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}\n"
+
+
 def _crash(error: Exception) -> int:
-    """A bug: the traceback (code places only, no values of the data) goes to a file, its path to the terminal."""
-    text = "".join(traceback.format_exception(error))
+    """A bug: the traceback (code places and kinds of errors, no words: they may hold data) goes to a file."""
+    text = "".join(_places(error))
     folder = _before.folder / ".migrator"
     path = (folder if folder.is_dir() else Path()) / f"crash-{SystemClock().now():%Y%m%dT%H%M%S}.txt"
     try:

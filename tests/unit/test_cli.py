@@ -73,7 +73,24 @@ def test_a_bug_ends_with_70_and_a_crash_file(tmp_path: Path, monkeypatch: pytest
     assert crash.name in answer.err
     text = crash.read_text(encoding="utf-8")
     assert text.startswith("migrator ")
-    assert "KeyError: 'surprise'" in text
+    assert "builtins.KeyError" in text
+    assert "surprise" not in text
+
+
+def test_a_crash_file_names_places_and_kinds_and_no_value_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main._before, "folder", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    value = "".join(["Ada", " ", "Löwe"])  # the file shows lines of code: the value may not stand in one
+    bug = RuntimeError(value)
+    bug.__cause__ = ValueError(value)
+    assert ended_by(bug, monkeypatch).code == 70
+    (crash,) = tmp_path.glob("crash-*.txt")
+    text = crash.read_text(encoding="utf-8")
+    assert "builtins.ValueError\n\nwhich led to\n" in text
+    assert "builtins.RuntimeError" in text
+    assert value not in text
 
 
 def test_the_crash_file_of_a_project_lies_in_its_workspace(
