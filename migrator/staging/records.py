@@ -20,8 +20,10 @@ AGAIN = "__again"
 """How often the value stands in its row before."""
 UNLISTED = "__unlisted"
 """The text that should hold a list and does not, or null."""
+_ITEMS = literal('["JSON"]')
 _LIST, _FOUND = "__list", "__found"
-_SPACE = " \t\r\n\u00a0\u3000"
+_SPACE = "concat(' ', chr(9), chr(10), chr(13), chr(160), chr(12288))"
+"""Space, tab, line ends, no-break and ideographic space."""
 _STRUCT = 'STRUCT("value" TEXT, parts TEXT[])'
 
 
@@ -58,7 +60,8 @@ def copies_of(relation: str, key: str) -> str:
     return (
         f"SELECT {row}, copy FROM (SELECT {row}, row_number() OVER (PARTITION BY key ORDER BY {row}) - 1 AS copy\n"
         f"    FROM (SELECT {row}, {key} AS key FROM {relation})\n"
-        f"    WHERE key IN (SELECT {key} FROM {relation} WHERE {key} IS NOT NULL GROUP BY ALL HAVING count(*) > 1))\n"
+        f"    WHERE key IN (SELECT key FROM (SELECT {key} AS key FROM {relation}) WHERE key IS NOT NULL\n"
+        "      GROUP BY key HAVING count(*) > 1))\n"
         "  WHERE copy > 0"
     )
 
@@ -76,13 +79,14 @@ def values_of(text: str, explode: Explosion) -> str:
             [*(f"nullif({_trimmed(field)}, '')" for field in fields), _trimmed(_plain_text("item"))]
         )
         made = f"{{'value': coalesce({first}), 'parts': CAST([{', '.join(fields)}] AS TEXT[])}}"
-        found = f"CASE WHEN {_is_list(text)} THEN list_transform(json_extract({text}, '$[*]'), lambda item: {made}) END"
+        items = f"from_json({text}, {_ITEMS})"
+        found = f"CASE WHEN {_is_list(text)} THEN list_transform({items}, lambda item: {made}) END"
     kept = f"list_filter({found}, lambda one: one.value <> '')"
     return f"coalesce({kept}, CAST([] AS {_STRUCT}[]))"
 
 
 def _trimmed(text: str) -> str:
-    return f"trim({text}, {literal(_SPACE)})"
+    return f"trim({text}, {_SPACE})"
 
 
 def _pointer(name: str) -> str:
@@ -104,7 +108,7 @@ def exploded(kept: Sequence[str], text: str, explode: Explosion, relation: str) 
     `__unlisted`.
     """
     none = "{'value': CAST(NULL AS TEXT), 'parts': CAST([] AS TEXT[]), 'again': CAST(0 AS BIGINT)}"
-    before = f"list_filter({quote(_LIST)}[:place - 1], lambda other: other.value = one.value)"
+    before = f"list_filter(list_slice({quote(_LIST)}, 1, place - 1), lambda other: other.value = one.value)"
 
     def each(again: str) -> str:
         made = f"{{'value': one.value, 'parts': one.parts, 'again': CAST({again} AS BIGINT)}}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrator.core.errors import ProjectError
-from migrator.mapping import compile_mapping
+from migrator.mapping import compile_mapping, readable
 from tests.mapping_kit import bind_texts, engine, issues, make_schema, run_sql, staged_table
 
 ACCOUNT = make_schema("Account", Name="string", Type="string", OwnerId="reference:User")
@@ -52,7 +52,10 @@ def rows_of(
         "hr/User": staged_table(USER, USERS),
     }
     with engine(tmp_path) as session:
-        return run_sql(session, compile_mapping(bound.mappings[0]), staged)
+        compiled = compile_mapping(bound.mappings[0])
+        found = run_sql(session, compiled, staged)
+        assert run_sql(session, compiled, {}, readable(compiled.sql)) == found, "show-sql means the same"
+        return found
 
 
 CONTACTS = [
