@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from migrator.commands.suggest import Proposal, Suggested
+    from migrator.commands.proposal import Proposal, Suggested
     from migrator.mapping.suggest import Line, Suggestion
 
 _SURE = 0.85
@@ -26,6 +26,11 @@ def suggested(report: Suggested, console: Console) -> None:
     written = [item.written for item in report.proposals if item.written]
     for path in written:
         console.print(f"[green]wrote[/] {escape(str(path))}", soft_wrap=True, highlight=False)
+    for item in report.proposals:
+        if item.not_written:
+            console.print(
+                f"[yellow]not written[/] {escape(item.name)}: {escape(item.not_written)}", soft_wrap=True
+            )
     for problem in report.problems:
         console.print(f"[yellow]to do[/] {escape(problem)}", soft_wrap=True, highlight=False)
     if not report.proposals:
@@ -110,7 +115,7 @@ def _open(item: Proposal, console: Console) -> None:
             [f"{line.target.name} ({' + '.join(line.parts)})" for line in found.lines if line.parts],
         ),
         ("columns that go nowhere yet", [_filled(found, column.name) for column in found.unused]),
-        ("read-only fields, left out", [column.name for column in found.read_only]),
+        ("fields that cannot be written, left out", [column.name for column in found.left_out]),
     ):
         if names:
             console.print(f"  {title}: {escape(', '.join(names))}", soft_wrap=True, highlight=False)

@@ -4,82 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from migrator.commands.binding import bind_project, known_schema, read_mappings
 from migrator.commands.editor import write_json_schema
 from migrator.commands.project import FILE, Project, Workspace, open_workspace
+from migrator.commands.proposal import Proposal, Suggested
 from migrator.core.connector import connectors
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, ProjectError
 from migrator.core.schema import ObjectSchema, index_schemas
 from migrator.mapping.parse import ObjectMapping
 from migrator.mapping.scaffold import mapping_names
-from migrator.mapping.suggest import THRESHOLD, Suggestion, suggest
+from migrator.mapping.suggest import THRESHOLD, suggest
 from migrator.mapping.suggest_facts import ColumnFacts, look_at
 from migrator.mapping.suggest_objects import ObjectPair, pair_objects
 from migrator.mapping.suggest_words import load_lexicon
-from migrator.mapping.suggest_yaml import question_of, write_suggestion
+from migrator.mapping.suggest_yaml import write_suggestion
 from migrator.staging.store import Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A proposed mapping of one pair of objects, and what was written of it."""
-
-    systems: tuple[str, str]
-    pair: ObjectPair
-    suggestion: Suggestion
-    name: str
-    """Of the mapping, as it is or would be called."""
-    links: Mapping[str, str]
-    """Source object → its mapping, for lookups."""
-    mapped_by: tuple[str, ...] = ()
-    """Mappings that move this pair already."""
-    written: Path | None = None
-
-    @property
-    def questions(self) -> dict[str, str]:
-        """Target field → what a person must decide."""
-        asked = {
-            line.target.name: question_of(line, self.links) for line in self.suggestion.lines if line.chosen
-        }
-        return {name: question for name, question in asked.items() if question}
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "source_system": self.systems[0],
-            "target_system": self.systems[1],
-            "confidence": self.pair.confidence,
-            "evidence": list(self.pair.evidence),
-            "mapping": self.name,
-            "mapped_by": list(self.mapped_by),
-            "written": str(self.written) if self.written else None,
-            "questions": self.questions,
-            **self.suggestion.to_json(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Suggested:
-    """All proposals, and what is left over."""
-
-    proposals: tuple[Proposal, ...]
-    unpaired: tuple[str, ...]
-    """Source objects ('SYSTEM/OBJECT') for which no object of the target was found."""
-    problems: tuple[str, ...] = ()
-    """What `migrator check` would say of the project with the files just written."""
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "proposals": [item.to_json() for item in self.proposals],
-            "unpaired": list(self.unpaired),
-            "problems": list(self.problems),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +87,11 @@ def _only_target(project: Project, existing: Sequence[ObjectMapping], source: st
 
 
 def _source_systems(project: Project, target: str) -> list[str]:
+    """Systems with a saved schema, so that no connection is needed; without any, all that can be read."""
+    others = [name for name in project.systems if name != target]
+    saved = [name for name in others if project.schema_file(name).exists()]
     able = connectors()
-    return [
-        name
-        for name, system in project.systems.items()
-        if name != target and able[system.connector].open_source is not None
-    ]
+    return saved or [name for name in others if able[project.systems[name].connector].open_source is not None]
 
 
 def _side(project: Project, written: str, option: str, *, reading: bool) -> _Side:
@@ -267,19 +209,17 @@ def _write(project: Project, proposals: Sequence[Proposal], *, named: bool) -> t
     done = []
     for item in proposals:
         path = folder / f"{item.name}.yaml"
-        if item.name in taken or path.exists() or item.mapped_by:
-            if named:
-                there = ", ".join(item.mapped_by) or item.name
-                raise ProjectError.at(
-                    str(path),
-                    f"there is a mapping {there} already; nothing was written",
-                    "edit it, or move it away",
-                )
-            done.append(item)
+        there = ", ".join(item.mapped_by) or (item.name if item.name in taken or path.exists() else "")
+        if there and named:
+            hint = "edit it, or move it away"
+            raise ProjectError.at(str(path), f"there is a mapping {there} already; nothing was written", hint)
+        if there:
+            done.append(replace(item, not_written=f"there is a mapping {there} already"))
             continue
-        text = write_suggestion(item.suggestion, name=item.name, systems=item.systems, links=item.links)
-        _create(path, text)
-        done.append(Proposal(item.systems, item.pair, item.suggestion, item.name, item.links, (), path))
+        _create(
+            path, write_suggestion(item.suggestion, name=item.name, systems=item.systems, links=item.links)
+        )
+        done.append(replace(item, written=path))
     return tuple(done)
 
 

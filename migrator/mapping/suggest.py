@@ -66,10 +66,11 @@ class Suggestion:
     key: FieldSchema | None
     """The target field that is to carry the external key."""
     lines: tuple[Line, ...]
-    """In the target's order, without its key and its read-only fields."""
+    """In the target's order, without its key and the fields that cannot be written."""
     unused: tuple[FieldSchema, ...]
     """Source columns that go nowhere yet."""
-    read_only: tuple[FieldSchema, ...] = ()
+    left_out: tuple[FieldSchema, ...] = ()
+    """Fields that are read-only, or that no mapping can name."""
     facts: Mapping[str, ColumnFacts] = field(default_factory=dict)
     """Of the source's columns, where data was there to look at."""
 
@@ -92,7 +93,7 @@ class Suggestion:
             "key": self.key.name if self.key else None,
             "lines": [_line_to_json(line) for line in self.lines],
             "unused_columns": [item.name for item in self.unused],
-            "read_only_fields": [item.name for item in self.read_only],
+            "fields_left_out": [item.name for item in self.left_out],
             "required_without_a_source": list(self.uncovered),
         }
 
@@ -132,7 +133,7 @@ def suggest(
     """
     mine, theirs = read_object(lexicon, source, seen), read_object(lexicon, target, there)
     given = [item for item in mine.values() if item.schema.name != source.key]
-    wanted = [item for item in theirs.values() if not item.schema.read_only]
+    wanted = [item for item in theirs.values() if _writable(item.schema)]
     scores = _scores(given, wanted)
     key = _key(target, theirs, {name for (_, name), found in scores.items() if found.confidence >= threshold})
     wanted = [item for item in wanted if item.schema is not key]
@@ -148,7 +149,9 @@ def suggest(
         key,
         lines,
         tuple(item.schema for item in given if item.schema.name not in used),
-        tuple(item.schema for item in theirs.values() if item.schema.read_only and item.schema is not key),
+        tuple(
+            item.schema for item in theirs.values() if not _writable(item.schema) and item.schema is not key
+        ),
         seen or {},
     )
 
@@ -221,16 +224,21 @@ def _key(
 
     Else a unique text that no column is `fitting` for; else the target's own key, about which a person must be asked.
     """
-    texts = [item for item in fields.values() if not item.schema.read_only and _is_text(item.schema)]
+    texts = [item for item in fields.values() if _writable(item.schema) and _is_text(item.schema)]
     made = [item for item in texts if not item.senses.isdisjoint(_KEYS)]
     chosen = next((item for item in made if item.schema.unique), made[0] if made else None)
     if chosen is not None:
         return chosen.schema
     own = target.field(target.key)
-    if own is not None and not own.read_only:
+    if own is not None and _writable(own):
         return own
     free = (item.schema for item in texts if item.schema.unique and item.schema.name not in fitting)
     return next(free, own)
+
+
+def _writable(item: FieldSchema) -> bool:
+    """Whether a mapping may name the field: names that begin with '__' are the tool's own."""
+    return not item.read_only and not item.name.startswith("__") and bool(item.name.strip())
 
 
 def _is_text(item: FieldSchema) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from migrator.cli.main import run_app
 from migrator.commands.project import load_project
 from migrator.commands.suggest import suggest_mappings
-from migrator.core.errors import ProjectError
+from migrator.core.errors import FatalError, ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema, schemas_to_json
 from migrator.mapping.suggest import THRESHOLD, Suggestion, suggest
 from migrator.mapping.suggest_assign import assign
@@ -125,12 +125,19 @@ def test_a_name_without_a_column_can_be_put_together_and_stays_a_comment() -> No
 
 
 def test_read_only_fields_and_keys_are_left_out() -> None:
-    target = thing("B", field("id", kind=T.ID), field("name"), field("total", read_only=True), key="id")
+    target = thing(
+        "B",
+        field("id", kind=T.ID),
+        field("name"),
+        field("total", read_only=True),
+        field("__x", "Name"),
+        key="id",
+    )
     found = propose(thing("A", field("id", kind=T.ID), field("name"), field("total"), key="id"), target)
     assert found.chosen == {"name": "name"}
     assert found.key is not None
     assert found.key.name == "id"
-    assert [item.name for item in found.read_only] == ["total"]
+    assert [item.name for item in found.left_out] == ["total", "__x"]
 
 
 def test_the_assignment_is_best_as_a_whole_and_one_sure_line_beats_two_half_sure_ones() -> None:
@@ -234,6 +241,7 @@ def test_a_file_that_is_there_is_never_overwritten(folder: Path) -> None:
     before = mine.read_bytes()
     again = suggest_mappings(load_project(folder), write=True)
     assert [item.written for item in again.proposals] == [None, None]
+    assert all(item.not_written.startswith("there is a mapping") for item in again.proposals)
     assert [item.mapped_by for item in again.proposals if item.name == "客户"] == [("客户",)]
     with pytest.raises(ProjectError, match="already"):
         suggest_mappings(load_project(folder), source="old/Account", target="new/客户", write=True)
@@ -324,3 +332,29 @@ def test_an_opt_out_of_mail_is_no_mail_address() -> None:
     found = propose(thing("A", mine), thing("B", theirs), seen={"EmailOptOut": flags})
     assert found.chosen == {"donotemail": "EmailOptOut"}
     assert not any("addresses" in words for words in found.lines[0].ranked[0].evidence)
+
+
+def test_sources_are_the_systems_with_saved_schemas_unless_named(folder: Path) -> None:
+    more = 'systems:\n  spare: {connector: sql, url: "sqlite:///spare.db"}'
+    text = (folder / "migration.yaml").read_text(encoding="utf-8").replace("systems:", more)
+    (folder / "migration.yaml").write_text(text, encoding="utf-8")
+    report = suggest_mappings(load_project(folder), target="new")
+    assert {item.systems[0] for item in report.proposals} == {"old"}
+    with pytest.raises(FatalError, match="no such file"):
+        suggest_mappings(load_project(folder), source="spare", target="new")
+    with pytest.raises(ProjectError, match="which system do the records go to: new, spare"):
+        suggest_mappings(load_project(folder))
+
+
+def test_values_that_both_sides_hold_speak_for_a_pair() -> None:
+    codes = tuple(f"C{number}" for number in range(40))
+    facts = ColumnFacts(rows=40, filled=40, distinct=40, longest=3, values=codes)
+    mine, theirs = thing("A", field("batch")), thing("B", field("batch_lot"))
+    (alone,) = propose(mine, theirs, threshold=0.3).lines[0].ranked
+    (both,) = (
+        propose(mine, theirs, threshold=0.3, seen={"batch": facts}, there={"batch_lot": facts})
+        .lines[0]
+        .ranked
+    )
+    assert both.evidence[-2:] == ("100% of 40 values are found in the target", "both unique")
+    assert both.confidence > alone.confidence
