@@ -33,15 +33,10 @@ DAYS = (
     st.one_of(st.dates(), st.sampled_from([date.min, date.max, date(1582, 10, 10), date(1900, 2, 28)]))
     | st.none()
 )
-CHANGES = st.sampled_from(
-    [
-        datetime(2024, 3, 10, 2, 30),
-        datetime(2024, 11, 3, 1, 30),
-        datetime(2024, 3, 31, 1, 15),
-        datetime(2011, 12, 30, 12),
-    ]  # noqa: DTZ001  # local times are the point
-)
-LOCAL = st.one_of(st.datetimes(datetime(1992, 1, 1), datetime(2030, 1, 1)), CHANGES)  # noqa: DTZ001  # local times are the point
+CHANGES = st.sampled_from(["2024-03-10 02:30", "2024-11-03 01:30", "2024-03-31 01:15", "2011-12-30 12:00"])
+LOCAL = st.one_of(
+    st.datetimes(datetime(1992, 1, 1), datetime(2030, 1, 1)), CHANGES.map(datetime.fromisoformat)
+)  # noqa: DTZ001  # local times are the point
 SCHEMA = make_schema(
     "T",
     Day="date",

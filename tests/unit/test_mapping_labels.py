@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
+from migrator.core.clock import FixedClock
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
+from migrator.staging.accounting import Accounting, ObjectAccount
 from tests.mapping_kit import bind_texts, make_schema
+from tests.unit.validation_project import QUIET, make_project
+from validation.validate import validate
 
 DEAL = make_schema("Deal", Stage="picklist", Name="string")
 
@@ -48,3 +55,24 @@ def test_what_is_no_label_is_told(tmp_path: Path, label: str, told: str):
     with pytest.raises(ProjectError) as caught:
         mapped(tmp_path, f"stage: {{from: Stage, label: {label}}}")
     assert [str(item).splitlines()[0] for item in caught.value.problems] == [told]
+
+
+def test_the_report_and_its_workbook_call_a_field_what_its_readers_call_it(tmp_path: Path):
+    project = make_project(tmp_path, accounts=8, contacts=4)
+    labels = {"revenue": {"en": "Turnover", "zh_CN": "年营业额"}, "company": {"zh_CN": "所属客户"}}
+    objects = [replace(item, labels=labels) for item in project.objects]
+    sizes = {"account": 8, "contact": 4}
+    accounts = tuple(
+        ObjectAccount(name, n, {"loaded": n}, {"loaded": {"created": n}}) for name, n in sizes.items()
+    )
+    report = validate(
+        project.store, project.session, project.target, objects, Accounting(accounts), out=tmp_path / "report",
+        progress=QUIET, clock=FixedClock(datetime(2026, 11, 20, 9, tzinfo=UTC)), suites=tmp_path / "validation",
+        project="Acme", language="zh_CN",
+    )  # fmt: skip
+    page = report.html.read_text(encoding="utf-8")
+    assert '<bdi>revenue</bdi> <span class="soft"><bdi>年营业额</bdi></span>' in page
+    assert "所属客户" in page
+    book = load_workbook(next(report.html.parent.glob("*.xlsx")))
+    texts = {str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row}
+    assert "revenue (年营业额)" in texts
