@@ -10,6 +10,8 @@ from migrator.core.mapped import MappedObject
 from migrator.staging.accounting import ObjectAccount
 from validation.controls import Controls
 from validation.differences import AUTOMATION, LATER_EDIT, NOT_COMPARABLE
+from validation.files import Files
+from validation.groups import Counts
 from validation.measures import ORPHAN, Distribution, Orphans, Totals
 from validation.privacy import Privacy, show
 from validation.reconcile import COPY, DOUBLED, EXTRA, MISSING, SUPERSEDED, Cell, FieldFacts, Reconciled
@@ -65,6 +67,31 @@ def control_checks(name: str, found: Controls) -> Iterable[Check]:
             Section.LINKS, name, "links.children", judge(link.different, sizes), sizes, link.different,
             subject=link.field,
         )  # fmt: skip
+
+
+def count_checks(name: str, found: Sequence[Counts]) -> Iterable[Check]:
+    """Whether as many records of every group are there as should be."""
+    for item in found:
+        groups = len(item.groups) + item.left_out
+        yield Check(
+            Section.COUNTS, name, "counts.by_group", judge(item.different, groups), groups, item.different,
+            subject=item.field,
+        )  # fmt: skip
+
+
+def file_checks(name: str, found: Sequence[Files]) -> Iterable[Check]:
+    """What is wrong with files: one check a kind of fault, or one that nothing is."""
+    for item in found:
+        for fault in item.faults:
+            yield Check(
+                Section.FILES, name, f"files.{fault.kind}", judge(fault.records, item.records or fault.records),
+                item.records, fault.records, subject=item.field,
+                examples=tuple(Example(f"{name}/{record}") for record in fault.examples),
+            )  # fmt: skip
+        if not item.faults:
+            yield Check(
+                Section.FILES, name, "files.equal", judge(0, item.records), item.records, subject=item.field
+            )
 
 
 def rule_checks(

@@ -222,8 +222,9 @@ def _currencies(mapped: MappedObject) -> list[str]:
 
 
 def _totals(mapped: MappedObject) -> Iterable[TotalsBy]:
-    """Amounts by currency, and by currency and stage or owner, where the object has a field that is evidently that."""
-    others = [item.name for item in mapped.fields if _is_group(mapped, item)]
+    """Amounts by currency, and by currency and stage, owner or year, where the object has a field that is evidently that."""
+    others = [item.name for item in mapped.fields if is_group(mapped, item)]
+    others += [name for name in (year_field(mapped),) if name]
     declared = {amount.field for amount in mapped.amounts}
     for amount in _amounts(mapped):
         currency = (amount.by,) if amount.by else ()
@@ -233,16 +234,35 @@ def _totals(mapped: MappedObject) -> Iterable[TotalsBy]:
             yield TotalsBy(amount.field, (*currency, other))
 
 
-def _is_group(mapped: MappedObject, item: FieldSchema) -> bool:
-    flat = item.name.casefold()
+def is_group(mapped: MappedObject, item: FieldSchema) -> bool:
+    """Whether people evidently divide records by this field: an owner, a type, a status, a stage."""
+    flat = item.name.casefold().replace("_", "").replace(" ", "")
     if mapped.link(item.name) is not None:
         return "owner" in flat or "负责人" in flat or "負責人" in flat
-    return item.type is FieldType.PICKLIST and flat in (
+    return item.type in (FieldType.PICKLIST, FieldType.STRING) and flat in _DIVIDING
+
+
+_DIVIDING = frozenset(
+    {
         "stage",
         "status",
         "type",
-        "record_type",
+        "kind",
+        "recordtype",
+        "statecode",
         "阶段",
         "階段",
         "状态",
-    )
+        "狀態",
+        "类型",
+        "類型",
+    }
+)
+
+
+def year_field(mapped: MappedObject) -> str:
+    """The date whose year divides the records: the first that is no birthday, a day before an instant; '' for none."""
+    dates = [item for item in mapped.fields if item.type in (FieldType.DATE, FieldType.DATETIME)]
+    found = [item.name for item in dates if not _is_birth(item.name)]
+    days = [item.name for item in dates if item.type is FieldType.DATE and item.name in found]
+    return next(iter([*days, *found]), "")

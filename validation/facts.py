@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
 from migrator.core.mapped import MappedObject
-from migrator.core.schema import FieldSchema
+from migrator.core.schema import FieldSchema, FieldType
 from migrator.staging.accounting import CLASSES, Accounting
 from validation.absent import Reason
 from validation.checks import Found
 from validation.controls import NO_CONTROLS, Controls, Crosstab
+from validation.files import Files
+from validation.groups import Counts
 from validation.measures import Distribution, Totals
 from validation.messages import LANGUAGES
 from validation.noticed import Duplicates
 from validation.owners import NO_OWNERS, Owners
-from validation.privacy import Privacy, show
+from validation.privacy import Privacy, show, show_group
 from validation.reconcile import FieldFacts
 from validation.rules import RuleResult
 from validation.signoff import content_digest
@@ -48,6 +50,10 @@ class ObjectFacts:
     suites: tuple[str, ...]
     owners: Owners = NO_OWNERS
     controls: Controls = NO_CONTROLS
+    counts: tuple[Counts, ...] = ()
+    files: tuple[Files, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Owners by id and by reference → what the report calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,13 @@ def _object(item: ObjectFacts, privacy: Privacy, names: int) -> dict[str, Any]:
             "percent": percent(facts.found, facts.expected),
         },
         "fields": [_field(column, found) for column in facts.fields],
-        "totals": [_total(total) for total in found.totals],
+        "totals": [_total(total, item.names) for total in found.totals],
+        "counts": [_counts(one, mapped.schema.field(one.field), item, privacy) for one in item.counts],
+        "files": [
+            {"field": one.field, "records": one.records, "distinct": one.distinct, "bytes": one.bytes,
+             "faults": {fault.kind: fault.records for fault in one.faults}}
+            for one in item.files
+        ],
         "months": [_values(month, None, privacy) for month in found.months],
         "distributions": [_values(d, mapped.schema.field(d.field), privacy) for d in item.distributions],
         "reasons": [_reason(reason, names) for reason in item.reasons],
@@ -145,7 +157,7 @@ def _object(item: ObjectFacts, privacy: Privacy, names: int) -> dict[str, Any]:
         },
         "owners": {
             "field": item.owners.field, "left_out": item.owners.left_out,
-            "counts": [[owner, count] for owner, count in item.owners.counts],
+            "counts": [[item.names.get(owner or "", owner), n] for owner, n in item.owners.counts],
         },
     }  # fmt: skip
 
@@ -185,11 +197,25 @@ def _field(item: FieldFacts, found: Found) -> dict[str, Any]:
     return row
 
 
-def _total(total: Totals) -> dict[str, Any]:
+def _counts(found: Counts, schema: FieldSchema | None, item: ObjectFacts, privacy: Privacy) -> dict[str, Any]:
+    def called(value: str | None) -> str | None:
+        return value if value is None else item.names.get(value) or show_group(value, schema, privacy)
+
+    return {
+        "field": found.field, "different": found.different, "left_out": found.left_out,
+        "years": schema is not None and schema.type in (FieldType.DATE, FieldType.DATETIME),
+        "groups": [
+            {"value": called(one.value), "source": one.source, "expected": one.expected, "actual": one.actual}
+            for one in found.groups
+        ],
+    }  # fmt: skip
+
+
+def _total(total: Totals, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "field": total.field, "by": list(total.by), "different": total.different, "left_out": total.left_out,
         "groups": [
-            {"group": list(group.group), "expected": group.expected, "actual": group.actual, "equal": group.equal}
+            {"group": [names.get(value or "", value) for value in group.group], "expected": group.expected, "actual": group.actual, "equal": group.equal}
             for group in total.groups
         ],
     }  # fmt: skip

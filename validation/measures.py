@@ -63,7 +63,7 @@ class Orphans:
 
 
 def totals(session: Session, sides: Sides, field: str, by: Sequence[str]) -> Totals:
-    """Sums of `field` grouped by the values of `by`, exact, on both sides; groups that differ come first."""
+    """Sums of `field` grouped by the values of `by` (a date: by its year), exact, on both sides; groups that differ come first."""
     number = _column(sides, field)
     groups = [_column(sides, name) for name in by]
     sql = _both_sides(sides, groups, f"sum({number.e})", f"sum({number.a})", [number])
@@ -126,14 +126,15 @@ def _dead_sql(session: Session, store: Store, mapped: MappedObject) -> str:
 
 
 def _both_sides(
-    sides: Sides, groups: Sequence[Column], e: str, a: str, needed: Sequence[Column], *, shape: str = "{}"
+    sides: Sides, groups: Sequence[Column], e: str, a: str, needed: Sequence[Column], *, shape: str = ""
 ) -> str:
     """Groups with the expected and the actual measure side by side; a group of one side only has zero on the other."""
     names = [f"g{number}" for number in range(len(groups))]
-    left = [f"CAST({shape.format(g.e)} AS VARCHAR) AS {name}" for g, name in zip(groups, names, strict=True)]
+    shapes = [shape or _shape(group) for group in groups]
+    left = [f"CAST({s.format(g.e)} AS VARCHAR) AS {n}" for s, g, n in zip(shapes, groups, names, strict=True)]
     right = [
-        f"CAST({shape.format('a.' + g.a)} AS VARCHAR) AS {name}"
-        for g, name in zip(groups, names, strict=True)
+        f"CAST({s.format('a.' + g.a)} AS VARCHAR) AS {n}"
+        for s, g, n in zip(shapes, groups, names, strict=True)
     ]
     inner_e = ", ".join([*left, *(column.e for column in needed)])
     inner_a = ", ".join([*right, *(f"a.{column.a}" for column in needed)])
@@ -146,6 +147,10 @@ def _both_sides(
               SELECT {keys}, NULL, {a} FROM (SELECT {inner_a} FROM {quote(sides.actual)} a
                      WHERE EXISTS (FROM {quote(sides.expected)} x WHERE x.__k = a.__k)) GROUP BY ALL)
         GROUP BY {keys}"""
+
+
+def _shape(column: Column) -> str:
+    return "strftime({}, '%Y')" if column.family in (Family.DATE, Family.INSTANT) else "{}"
 
 
 def _distribution(session: Session, field: str, sql: str, order: str, limit: int = GROUPS) -> Distribution:

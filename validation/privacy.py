@@ -38,6 +38,12 @@ def show(value: str | None, item: FieldSchema | None, privacy: Privacy) -> str:
     return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
 
 
+def show_group(value: str, item: FieldSchema | None, privacy: Privacy) -> str:
+    """A value that records are divided by: readable unless its field is personal, since it is no text of anybody's own."""
+    hidden = item is None or bool(item.pii)
+    return mask(value) if hidden and privacy is Privacy.MASKED else value[:LONGEST]
+
+
 def show_sql(value: str, item: FieldSchema | None, privacy: Privacy) -> str:
     """`show` as SQL over the text expression `value`, for lists too long to walk."""
     empty = f"CASE WHEN {value} IS NULL THEN '∅' WHEN {value} = '' THEN ''''''"

@@ -299,6 +299,12 @@ def _actual_sql(sides: Sides, answered: str, made: pa.Schema) -> str:
     values = []
     for column in sides.columns:
         name = quote(column.name)
+        if column.family is Family.FILE:
+            digest = f"coalesce('sha256:' || sha256(TRY(from_base64({name}))), {name})"
+            values.append(
+                f"CASE WHEN starts_with({name}, 'sha256:') THEN {name} ELSE {digest} END AS {column.a}"
+            )
+            continue
         if not column.raw:
             values.append(f"{name} AS {column.a}")
             continue

@@ -19,7 +19,7 @@ from migrator.staging.store import Store
 from validation import measures, noticed, uat
 from validation.absent import ABSENT, Reason, find_absent, reasons
 from validation.before import check_before
-from validation.checks import Found, checks, control_checks, rule_checks
+from validation.checks import Found, checks, control_checks, count_checks, file_checks, rule_checks
 from validation.controls import NO_WAYS, Ways, controls
 from validation.documents import REPORT, SAMPLE, write_documents, write_json
 from validation.expectations import Suite, TotalsBy
@@ -33,8 +33,10 @@ from validation.failing import (
     rules_queries,
     write_list,
 )
+from validation.files import find_files
+from validation.groups import Counts, counts, linked_names
 from validation.measures import Totals
-from validation.owners import owners
+from validation.owners import owner_field, owners
 from validation.privacy import Privacy
 from validation.readback import read_back
 from validation.reconcile import Reconciled, reconcile
@@ -210,6 +212,8 @@ class _Run:
         )
         judged = self._rules(sides, suites)
         beside = controls(self.session, self.store, sides, self.ways)
+        divided = counts(self.session, sides)
+        kept = find_files(self.session, sides, self.store.root.parent / "files")
         rehearsed = self._rules_before(mapped, suites)
         facts = ObjectFacts(
             found, judged,
@@ -221,9 +225,14 @@ class _Run:
             tuple(suite.file for suite in suites),
             owners(self.session, self.store, mapped, self.privacy),
             beside,
+            divided,
+            kept,
+            self._names(mapped, found, divided),
         )  # fmt: skip
         listed = (
             *checks(found, self.privacy),
+            *count_checks(mapped.name, divided),
+            *file_checks(mapped.name, kept),
             *control_checks(mapped.name, beside),
             *rehearsed,
             *rule_checks(mapped, judged, lambda item: self._examples(mapped, item)),
@@ -246,6 +255,23 @@ class _Run:
             queries.append(differences_query(self.session, mapped, dataset, self.privacy))
             queries += rules_queries(self.session, self.store, mapped, item.rules, self.privacy)
         return queries
+
+    def _names(self, mapped: MappedObject, found: Found, divided: Sequence[Counts]) -> Mapping[str, str]:
+        """What to call the owners that stand in counts, totals and the list of who can mend what."""
+        field = owner_field(mapped)
+        shown = {group.value for item in divided if item.field == field for group in item.groups}
+        shown |= {
+            value
+            for total in found.totals
+            if field in total.by
+            for one in total.groups
+            for value in one.group
+        }
+        shown |= {owner for owner, _ in owners(self.session, self.store, mapped, self.privacy).counts}
+        return linked_names(
+            self.session, self.store, mapped, field, objects={item.name: item for item in self.objects},
+            values=shown, privacy=self.privacy,
+        )  # fmt: skip
 
     def _reasons(self, mapped: MappedObject, compared: Reconciled) -> tuple[Reason, ...]:
         self.absent.append(find_absent(self.session, self.store, mapped, compared.dataset, self.privacy))

@@ -26,10 +26,12 @@ class Section(Enum):
 
     ACCOUNTING = "accounting"
     RECORDS = "records"
+    COUNTS = "counts"
     TOTALS = "totals"
     LINKS = "links"
     FIELDS = "fields"
     DATES = "dates"
+    FILES = "files"
     RULES = "rules"
     DUPLICATES = "duplicates"
 

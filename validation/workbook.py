@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ def write_workbook(
         pen.sheet("summary", (26, 44, 20, 14, 60), _summary(content, text))
         pen.sheet("accounting", (24, *[14] * 6, 14), _accounting(content, text))
         pen.sheet("totals", (20, 24, *[20] * 5, 16), _totals(content, text))
+        pen.sheet("counts", (20, 24, 44, 14, 14, 14, 16), _counts(content, text))
+        pen.sheet("controls", (20, 24, 44, 36, 14, 24, 24, 16), _controls(content, text))
         pen.sheet("links", (20, 24, 24, *[16] * 6, 16), _links(content, text))
         pen.sheet("differences", (20, 24, 26, 14, 14, 18, 36, 30, 30), _differences(content, text))
         pen.sheet(
@@ -194,6 +197,61 @@ def _totals(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
                 yield (
                     item["name"], text("totals.by", field=total["field"], by=label), None, None, *sums, None,
                     Mark("pass" if group["equal"] else "fail"),
+                )  # fmt: skip
+
+
+def _counts(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
+    yield tuple(
+        text(name) for name in ("object", "field", "value", "totals.source", "expected", "actual", "status")
+    )
+    for item in content["objects"]:
+        for count in item["counts"]:
+            for group in count["groups"]:
+                state = Mark("pass" if group["expected"] == group["actual"] else "fail")
+                value = text("value.empty") if group["value"] is None else group["value"]
+                yield (
+                    item["name"],
+                    count["field"],
+                    value,
+                    group["source"],
+                    group["expected"],
+                    group["actual"],
+                    state,
+                )
+
+
+def _controls(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
+    """Controls that go round the mapping, one kind after the other, told apart by the third column."""
+    yield (
+        text("object"), text("field"), text("controls.old"), text("controls.new"), text("records"),
+        text("controls.plain"), text("actual"), text("status"),
+    )  # fmt: skip
+    for item in content["objects"]:
+        found = item["controls"]
+        for total in found["totals"]:
+            state = Mark("pass" if Decimal(total["source"]) == Decimal(total["target"]) else "fail")
+            sums = (text.amount(total["source"]), text.amount(total["target"]))
+            yield item["name"], total["field"], None, None, total["records"], *sums, state
+        for tab in found["crosstabs"]:
+            for pair in tab["pairs"]:
+                state = Mark("pass" if pair["wanted"] else "fail")
+                yield (
+                    item["name"],
+                    tab["field"],
+                    pair["source"],
+                    pair["target"],
+                    pair["records"],
+                    None,
+                    None,
+                    state,
+                )
+        for link in found["children"]:
+            for one in link["values"]:
+                label = text("controls.children.of", n=int(one["value"]))
+                state = Mark("pass" if one["expected"] == one["actual"] else "fail")
+                yield (
+                    item["name"], link["field"], label, None, None, text.number(one["expected"]),
+                    text.number(one["actual"]), state,
                 )  # fmt: skip
 
 

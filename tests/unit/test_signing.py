@@ -139,6 +139,8 @@ def test_the_workbook_is_inert_and_whole(report: ValidationReport) -> None:
         "summary",
         "accounting",
         "totals",
+        "counts",
+        "controls",
         "links",
         "differences",
         "failing",
