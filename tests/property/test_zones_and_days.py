@@ -34,9 +34,8 @@ DAYS = (
     | st.none()
 )
 CHANGES = st.sampled_from(["2024-03-10 02:30", "2024-11-03 01:30", "2024-03-31 01:15", "2011-12-30 12:00"])
-LOCAL = st.one_of(
-    st.datetimes(datetime(1992, 1, 1), datetime(2030, 1, 1)), CHANGES.map(datetime.fromisoformat)
-)  # noqa: DTZ001  # local times are the point
+NAIVE = st.datetimes(datetime(1992, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001  # local times are the point
+LOCAL = st.one_of(NAIVE, CHANGES.map(datetime.fromisoformat))
 SCHEMA = make_schema(
     "T",
     Day="date",
