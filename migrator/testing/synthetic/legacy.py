@@ -64,7 +64,7 @@ class Legacy:
         shares = {
             "user": max(6, self.size // 10), "product": few, "campaign": few, "file": few,
             "contact": 2 * self.size, "line": 2 * self.size, "member": self.size,
-            "document": few, "case": max(self.size // 2, few), "event": max(self.size // 2, few), "note": max(self.size // 2, few),
+            "document": few, "call": few, "case": max(self.size // 2, few), "event": max(self.size // 2, few), "note": max(self.size // 2, few),
         }  # fmt: skip
         return max(shares.get(kind, self.size), few)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from migrator.testing.synthetic import legacy_sage, legacy_salesforce
+from migrator.testing.synthetic import legacy_dynamics, legacy_sage, legacy_salesforce
 from migrator.testing.synthetic.legacy import Legacy, LegacyTruth
 
 WRITERS: Mapping[str, Callable[[Path, Legacy], LegacyTruth]] = {
     "salesforce": legacy_salesforce.write,
+    "dynamics": legacy_dynamics.write,
     "sagecrm": legacy_sage.write,
 }
 """System → what writes its export into a folder."""

@@ -119,6 +119,7 @@ def _tables(legacy: Legacy) -> dict[str, Columns]:
         "Note": _note(legacy),
         "Attachment": _attachment(legacy),
         "ContentVersion": _content_version(legacy),
+        "ContentDocument": _content_document(legacy),
         "ContentDocumentLink": _content_link(legacy),
     }
 
@@ -477,6 +478,15 @@ def _content_version(legacy: Legacy) -> Columns:
         "FirstPublishLocationId": _parent(legacy, "document"),
         **_audit(legacy, "document"),
     }  # fmt: skip
+
+
+def _content_document(legacy: Legacy) -> Columns:
+    numbers = legacy.numbers("document")[1:]
+    return {
+        "Id": _ids("ContentDocument", numbers),
+        "LatestPublishedVersionId": _ids("ContentVersion", numbers),
+        "IsDeleted": _flag(numbers < 0),
+    }
 
 
 def _content_link(legacy: Legacy) -> Columns:

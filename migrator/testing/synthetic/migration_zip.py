@@ -19,7 +19,7 @@ from migrator.testing.synthetic.truth import EntityWriter, Truth
 from migrator.testing.synthetic.weekly import fixed
 from migrator.testing.synthetic.world import World
 
-_TYPES = (
+CONTENT_TYPES = (
     '\ufeff<?xml version="1.0" encoding="utf-8"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
     '<Default Extension="xml" ContentType="application/octet-stream" />'
     '<Default Extension="bin" ContentType="application/octet-stream" /></Types>'
@@ -40,7 +40,7 @@ def write_migration_zip(path: Path, world: World, truth: Truth, entities: Entity
     """Write the zip, and add what is in it to the truth."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-        archive.writestr(fixed("[Content_Types].xml"), _TYPES.encode())
+        archive.writestr(fixed("[Content_Types].xml"), CONTENT_TYPES.encode())
         archive.writestr(fixed("data_schema.xml"), _schema(world).encode())
         with archive.open(fixed("data.xml"), "w", force_zip64=True) as stream:
             _write_data(stream, world, truth, entities)
@@ -55,7 +55,7 @@ def _schema(world: World) -> str:
         )
         table = entity.make(world, np.arange(1, dtype=np.int64))
         lines.append("    <fields>")
-        lines.extend(_declared(entity, name, column) for name, column in table.fields.items())
+        lines.extend(declared(entity.key, name, column) for name, column in table.fields.items())
         lines.append("    </fields>")
         if entity.name == "list":
             lines.append(
@@ -69,8 +69,9 @@ def _schema(world: World) -> str:
     return "\n".join(lines)
 
 
-def _declared(entity: Entity, name: str, column: Column) -> str:
-    extra = ' primaryKey="true"' if name == entity.key else ""
+def declared(key: str, name: str, column: Column) -> str:
+    """A field as data_schema.xml declares it; `key` is the name of the table's key."""
+    extra = ' primaryKey="true"' if name == key else ""
     extra += f' lookupType="{column.lookup_type}"' if column.lookup_type else ""
     extra += ' customfield="true"' if name.startswith("new_") else ""
     return f'      <field displayname={quoteattr(column.label)} name="{name}" type="{column.type}"{extra} />'
@@ -87,7 +88,7 @@ def _write_data(stream: IO[bytes], world: World, truth: Truth, entities: EntityW
         )
         for numbers in chunks(entity.count(world), 25_000):
             table = entity.make(world, numbers)
-            _write_records(stream, table)
+            write_records(stream, table)
             _tell(entity, table, truth, entities)
         stream.write(b"    </records>\n")
         if entity.name == "list":
@@ -110,7 +111,7 @@ def _tell(entity: Entity, table: Table, truth: Truth, entities: EntityWriter) ->
         entities.count("companies" if entity.name == "account" else "people", made.copies)
 
 
-def _write_records(stream: IO[bytes], table: Table) -> None:
+def write_records(stream: IO[bytes], table: Table) -> None:
     """One record element per row; a field that is null or empty is left out, as the tool does."""
     parts: list[pa.Array | str] = ['      <record id="', table.made.keys, '">\n']
     for name, column in table.fields.items():
