@@ -8,6 +8,7 @@ from dataclasses import replace
 from migrator.core.mapped import Missing
 from migrator.mapping.bound import BoundField, BoundMapping, BoundSource, LookupTarget
 from migrator.mapping.columns import text_of
+from migrator.mapping.compile_rows import excluding_joins
 from migrator.mapping.compile_source import conditions, excluded, filter_steps, lost_name
 from migrator.mapping.expressions import needs_typing
 from migrator.mapping.sql import Step, select
@@ -27,8 +28,13 @@ def key_steps(bound: BoundMapping) -> Iterable[Step]:
                 prefix = keys_name(target) if target.inactive else f"{target.mapping}/{target.source.name}"
                 yield from filter_steps(bare, prefix, also=[target.match])
                 kept = f"{quote(f'{prefix}_filtered')}"
-                unless = excluded(replace(_sibling(bound, target), fields=())) if target.shared else ""
+                unless = excluded(_bare(_sibling(bound, target))) if target.shared else ""
                 yield Step(keys_name(target), _keys(target, kept, unless, _inactive(bare, target)))
+
+
+def _bare(source: BoundSource) -> BoundSource:
+    """What says which rows of a source move, and nothing of their fields."""
+    return replace(source, fields=(), joins=excluding_joins(source))
 
 
 def linked_source(bound: BoundMapping, target: LookupTarget) -> BoundSource:
@@ -36,8 +42,8 @@ def linked_source(bound: BoundMapping, target: LookupTarget) -> BoundSource:
     last = ((target.inactive, "inactive"),) if target.inactive is not None else ()
     if not target.shared:
         return BoundSource(target.source, (target.key or target.match,), None, last, ())
-    sibling = _sibling(bound, target)
-    return replace(sibling, exclude=(*sibling.exclude, *last), fields=())
+    sibling = _bare(_sibling(bound, target))
+    return replace(sibling, exclude=(*sibling.exclude, *last))
 
 
 def _inactive(bare: BoundSource, target: LookupTarget) -> str:

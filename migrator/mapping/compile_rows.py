@@ -41,6 +41,18 @@ def row_columns(source: BoundSource) -> tuple[str, ...]:
     return (*exploded_as, *joined)
 
 
+def excluding_joins(source: BoundSource) -> tuple[BoundJoin, ...]:
+    """The joins that decide which rows move: those that leave rows out, those that conditions read, and what they stand on."""
+    conditions = [formula for formula, _ in source.exclude] + ([source.where] if source.where else [])
+    read = {column.of for formula in conditions for column in formula.operands}
+    kept: list[BoundJoin] = []
+    for join in reversed(source.joins):
+        if join.missing.policy == EXCLUDE or join.name in read:
+            kept.insert(0, join)
+            read |= {ours.of for ours, _ in join.on}
+    return tuple(kept)
+
+
 def fits_name(join: BoundJoin) -> str:
     """Column that holds how many partners a row has: 0, 1 or 2 (which stands for more)."""
     return f"__fits {join.name}"

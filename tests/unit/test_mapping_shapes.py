@@ -205,3 +205,29 @@ def test_columns_that_are_joined_on_exploded_or_read_through_a_join_are_not_drop
         "1 columns of old/Account go nowhere: 'OwnerId'",
         "2 columns of old/Contact go nowhere: 'To', 'Size'",
     ]
+
+
+def test_a_link_to_a_split_object_heeds_the_joins_that_leave_rows_out_and_no_others(tmp_path: Path) -> None:
+    head = "mapping: {0}\ntarget: {{system: new, object: {0}, key: k}}\nsource: {{system: old, object: Contact, {1}}}\n"
+    owned = "join: {acct: {object: Account, on: {AccountId: Id}}, boss: {system: hr, object: User, on: {acct.OwnerId: Id}}}, where: boss.Name is not null"
+    texts = {
+        "a.yaml": head.format("owned", owned),
+        "b.yaml": head.format(
+            "loose", "join: {acct: {object: Account, on: {AccountId: Id}}}, where: AccountId = '2'"
+        ),
+        "c.yaml": head.format("note", "key: Id")
+        + "fields: {about: {from: Id, lookup: [owned, loose], missing: null}}\n",
+    }
+    bound = bind_texts(texts, SYSTEMS, tmp_path)
+    note = bound.mapping("note")
+    assert note is not None
+    compiled = compile_mapping(note)
+    assert '"loose/old_joined"' not in compiled.sql
+    staged = {
+        "old/Account": staged_table(ACCOUNT, ACCOUNTS),
+        "old/Contact": staged_table(CONTACT, CONTACTS),
+        "hr/User": staged_table(USER, USERS),
+    }
+    with engine(tmp_path) as session:
+        found = run_sql(session, compiled, {name: staged[name] for name in compiled.relations})
+    assert [row["about"] for row in found] == ["owned/old:a", "loose/old:b", None, None, None, None]

@@ -138,3 +138,21 @@ def test_values_are_compared_by_their_worth():
     assert not same("", None)
     assert same(None, None)
     assert not same("12:00", 12)
+
+
+def test_exploded_rows_come_in_the_order_of_their_values_and_joined_objects_have_rows(tmp_path: Path):
+    text = (
+        "mapping: tag\ntarget: {system: new, object: tag, key: k}\n"
+        "source: {system: b, object: person, key: [full name, Born], explode: {column: Amount, split: ',', as: tag}, "
+        "join: {who: {system: a, object: Contact, on: {tag: Id}}}}\n"
+        "fields: {tag: {from: tag}, name: {from: who.Name}}\n"
+        "tests:\n  - name: each value\n    rows:\n      b: [{full name: x|, Born: y, Amount: '3, 1,2,1'}, {full name: z, Born: y}]\n"
+        "      a/Contact: [{Id: '2', Name: two}]\n"
+        "    expect: [{tag: '3', name: null}, {tag: '1'}, {tag: '2', name: two, k: 'b:x\\\\||y#2'}]\n"
+    )
+    mapping = parse_mapping(Document(text, "t.yaml"), tmp_path)
+    schemas = {system: {item.name: item for item in items} for system, items in SYSTEMS.items()}
+    bound = bind([mapping], schemas).mappings[0]
+    with engine(tmp_path) as session:
+        (found,) = try_mapping(session, mapping, bound, schemas)
+    assert found.differences == ()
