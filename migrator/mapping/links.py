@@ -44,7 +44,7 @@ def _inactive(
     for target in found:
         linked = next(one for one in scope.views[target.mapping] if one.mapped == target.source)
         try:
-            bound.append(replace(target, inactive=parse_formula(rule.when, linked.columns, at)))
+            bound.append(replace(target, inactive=parse_formula(rule.when, linked.own, at)))
         except ProjectError as error:
             problems = problems or list(error.problems)
             bound.append(target)

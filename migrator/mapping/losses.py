@@ -207,7 +207,7 @@ def _dropped(
     for source, view in zip(item.sources, scope.views[item.name], strict=True):
         used = everything.get(source.source.staged, frozenset())
         drop = view.named.rule.drop
-        own = [name for name, column in view.columns.items() if not column.of]
+        own = view.own
         for name in drop:
             if name not in own:
                 place = mapping.document.locate_key((*view.named.path, "drop", name))

@@ -29,6 +29,11 @@ class SourceView:
         """Every column that the mapping may name: the object's own, those of joined objects, exploded values."""
         return self.rows.columns
 
+    @property
+    def own(self) -> Mapping[str, Column]:
+        """The columns of the object itself."""
+        return {name: column for name, column in self.rows.columns.items() if not column.of}
+
     def field(self, name: str) -> FieldSchema | None:
         """What is known of a column, whichever object it comes from."""
         return self.rows.fields.get(name)

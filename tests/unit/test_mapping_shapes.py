@@ -182,6 +182,7 @@ def test_rows_that_share_a_key_which_the_mapping_chose_have_ids_of_their_own(tmp
         ("explode: {column: Tags, split: ';', json: true, as: tag}", "", "c.yaml:3:49: explode says not how values are told apart"),
         ("explode: {column: Tags, split: ';'}", "", "c.yaml:3:49: as is missing"),
         ("explode: {column: Tags, split: ';', as: tag}", "x: {from: Id, lookup: c}", "c.yaml:6:25: lookup to 'c': its records are single values of a row"),
+        (JOIN % "", "x: {from: Id, lookup: c, inactive: {when: acct.Name is null, use: a}}", "c.yaml:6:50: 'acct.Name' is not a column of this source"),
         ("key: [Id, AccountId]", "x: {from: Id, lookup: c}", "c.yaml:6:25: lookup to 'c': its records have a key of several columns, and a link holds one"),
     ],
 )  # fmt: skip
