@@ -236,7 +236,7 @@ def load(report: LoadReport, console: Console) -> None:
     if not report.written:
         console.print("[green]nothing to write:[/] the target holds what is planned")
         return
-    table = _table("object", ">created", ">updated", ">unchanged", ">refused", ">links set", ">waiting")
+    table = _table("object", ">created", ">updated", ">unchanged", ">refused", ">second pass", ">waiting")
     for item in report.objects:
         cells = (
             _number(item.outcomes.get(name, 0)) for name in ("created", "updated", "unchanged", "refused")

@@ -62,7 +62,7 @@ CROSSWALK = pa.schema(
 """The last outcome of each record that was ever sent; `target_id` is null while it was only ever refused.
 
 `outcome` is 'created', 'updated', 'unchanged' or 'refused'. `__fp` is the fingerprint of what the outcome is about.
-`target_key` is the external key the record has in the target. `links` is the md5 of the deferred links last set, or null.
+`target_key` is the external key the record has in the target. `links` is the md5 of what the second pass last set, or null.
 """
 
 KNOWN_ROW = pa.struct([pa.field(item.name, item.type) for item in CROSSWALK])

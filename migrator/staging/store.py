@@ -52,7 +52,7 @@ class Kind(Enum):
     OUTCOMES = "outcomes"
     """Name of the mapping: one part per settled batch, crosswalk rows; folded into CROSSWALK at the end."""
     LINKS = "links"
-    """Name of the mapping: one part per settled batch of the second pass (deferred references)."""
+    """Name of the mapping: one part per settled batch of the second pass (deferred references, values after a first one)."""
     CROSSWALK = "crosswalk"
     """Name of the mapping: the last outcome of every record ever sent."""
     INTENTS = "intents"

@@ -179,14 +179,15 @@ def test_a_deal_is_won_from_open_its_amount_converted_its_owner_replaced(
     assert moved == [("old:D1", "open"), ("old:D1", "won"), ("old:D3", "lost")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "at",
     [
+        "load.batch-answered#2",
+        "outcomes.folded",
         "links.batch-intended",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("load.batch-answered#2", "outcomes.folded", "links.batch-answered", "links.folded")
-        ),
+        "links.batch-answered",
+        "links.folded",
     ],
 )
 def test_a_load_killed_between_creating_and_closing_is_mended_by_a_rerun(

@@ -129,7 +129,7 @@ def converted(
     return (result, None) if told else (None, "cast.precision")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=18, deadline=None)
 @given(rows=ROWS, rates=TABLES, target=st.sampled_from(TARGETS))
 def test_conversions_agree_with_python(
     session: DuckSession,

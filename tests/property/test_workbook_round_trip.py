@@ -36,7 +36,7 @@ MAPS_BY_TYPE = st.fixed_dictionaries(
 RULES = st.fixed_dictionaries(
     {},
     optional={
-        "label": TEXTS,
+        "label": TEXTS | st.fixed_dictionaries({"en": NAMES}, optional={"zh_CN": NAMES, "ms": NAMES}),
         "pii": NAMES,
         "type": st.sampled_from(["date", "decimal(18,2)", "string(80)"]),
         "required": st.sampled_from(["true", "false"]),
@@ -46,6 +46,8 @@ RULES = st.fixed_dictionaries(
         "unmapped": st.one_of(st.sampled_from(["keep", None]), st.fixed_dictionaries({"default": TEXTS})),
         "default": WORDS,
         "by": WORDS,
+        "first": TEXTS,
+        "inactive": st.fixed_dictionaries({"when": NAMES, "use": NAMES}),
         "currency": st.one_of(
             st.just({"code": "CNY"}),
             st.builds(

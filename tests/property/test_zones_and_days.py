@@ -83,7 +83,7 @@ def utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(zone=ZONES, rows=st.lists(st.tuples(DAYS, LOCAL), min_size=1, max_size=25))
 def test_days_and_instants_arrive_as_they_are(
     session: DuckSession, zone: str, rows: list[tuple[date | None, datetime]]

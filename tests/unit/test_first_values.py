@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from migrator.core.errors import ProjectError
+from migrator.core.errors import FatalError, ProjectError
 from migrator.core.mapped import First, Link
 from migrator.core.progress import Quiet
 from migrator.load.rollback import Rollback, rollback
@@ -40,12 +40,16 @@ class Watched(MemoryTarget):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.dies = False
+        """Whether it is gone when the second pass begins."""
 
     def upsert(self, name: str, rows: pa.Table, *, key: str) -> pa.Table:
         self._note("upsert", rows, key)
         return super().upsert(name, rows, key=key)
 
     def update(self, name: str, rows: pa.Table, *, key: str) -> pa.Table:
+        if self.dies:
+            raise FatalError("the target is gone")
         self._note("update", rows, key)
         return super().update(name, rows, key=key)
 
@@ -93,6 +97,21 @@ def test_an_update_sends_the_own_value_never_the_first(here: World) -> None:
     assert {stage for _, told in target.sent for stage in told.values()} <= {"won", "open"}
     assert all(told.get("2") in ("won", None) and told.get("4") in ("won", None) for _, told in target.sent)
     assert stages(target) == {"1": "open", "2": "won", "3": None, "4": "won"}
+    assert here.run(target, GROUPS).written == 0
+
+
+def test_a_load_that_dies_between_the_passes_is_mended_by_the_next(here: World) -> None:
+    target = Watched()
+    target.dies = True
+    put(here, DEAL, Rows(ROWS))
+    with pytest.raises(FatalError, match="gone"):
+        here.run(target, GROUPS)
+    assert stages(target) == {"1": "open", "2": "open", "3": None, "4": "open"}
+    target.dies = False
+    target.sent.clear()
+    here.run(target, GROUPS)
+    assert [call for call, _ in target.sent] == ["update"]
+    assert stages(target) == {"1": "won", "2": "open", "3": None, "4": "lost"}
     assert here.run(target, GROUPS).written == 0
 
 
