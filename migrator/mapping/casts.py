@@ -139,7 +139,7 @@ def _declared(text: str, formats: Sequence[str]) -> str:
 
 
 def _within_years(text: str) -> str:
-    """A declared format may yield a year that no target holds."""
+    """A declared format, or a zone, may yield a year that no target holds."""
     return f"year({text}) BETWEEN 1 AND 9999"
 
 
@@ -153,7 +153,8 @@ def _date(text: str, formats: Sequence[str], zone: str) -> Cast:
     branches.append(f"WHEN {_matches(text, _DAY)} THEN TRY_CAST({text} AS DATE)")
     if zone:
         local = f"CAST(timezone({literal(zone)}, {_instant(text)}) AS DATE)"
-        branches.append(f"WHEN {_matches(text, f'{_DAY}[T ]{_TIME} ?{_OFFSET}')} THEN {local}")
+        kept = f"CASE WHEN {_within_years(local)} THEN {local} END"
+        branches.append(f"WHEN {_matches(text, f'{_DAY}[T ]{_TIME} ?{_OFFSET}')} THEN {kept}")
     branches.append(
         f"WHEN {_matches(text, f'{_DAY}[T ]{time}(?: ?{_OFFSET})?')} THEN TRY_CAST(left({text}, 10) AS DATE)"
     )

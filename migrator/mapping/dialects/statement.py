@@ -1,0 +1,127 @@
+"""A whole compiled query in Spark SQL: its named steps one by one, with the types of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sqlglot
+from sqlglot import exp
+
+from migrator.mapping.dialects import spark_functions as _complete
+from migrator.mapping.dialects.kinds import BIGINT, INT, TEXT, NotCarried, Type
+from migrator.mapping.dialects.spark import Expressions
+from migrator.mapping.dialects.spark_text import name
+from migrator.staging.columns import COPY, ROW
+
+assert _complete  # noqa: S101  # its import is what counts
+
+Table = Mapping[str, Type]
+"""Columns of a relation, lower case, in order."""
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.timeType.enabled": "true",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.parser.escapedStringLiterals": "false",
+}
+"""Settings of the session under which the query means the same as on the engine."""
+
+
+def spark_query(sql: str, tables: Mapping[str, Table]) -> str:
+    """A compiled query in Spark SQL; `tables` are the relations it reads. Raises `NotCarried`.
+
+    A column of a relation that `tables` does not tell is a text, as files are staged.
+    """
+    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    known = {relation.lower(): dict(columns) for relation, columns in tables.items()}
+    steps = []
+    with_ = tree.args.get("with_") or tree.args.get("with")
+    for step in with_.expressions if with_ else []:
+        body, columns = _Select(known).query(step.this)
+        known[step.alias.lower()] = columns
+        steps.append(f"{name(step.alias)} AS (\n{body}\n)")
+    if with_:
+        with_.pop()
+    last, _ = _Select(known).query(tree)
+    listed = ",\n".join(steps)
+    return f"WITH {listed}\n{last}" if steps else last
+
+
+class _Select:
+    """One SELECT, or a union of some."""
+
+    def __init__(self, known: Mapping[str, dict[str, Type]]) -> None:
+        self._known = known
+        self._scope: dict[str, Type] = {}
+        self._aliases: dict[str, dict[str, Type]] = {}
+
+    def query(self, tree: exp.Expr) -> tuple[str, dict[str, Type]]:
+        if isinstance(tree, exp.Union):
+            if tree.args.get("distinct"):
+                raise NotCarried("UNION without ALL")
+            left, columns = _Select(self._known).query(tree.this)
+            right, _ = _Select(self._known).query(tree.expression)
+            return f"{left}\nUNION ALL\n{right}", columns
+        if not isinstance(tree, exp.Select):
+            raise NotCarried(type(tree).__name__)
+        self._refuse_others(tree)
+        source = self._from((tree.args.get("from_") or tree.args.get("from")).this)
+        joins = [self._join(join) for join in tree.args.get("joins") or []]
+        items, columns = self._items(tree.expressions)
+        where = [f"  WHERE {self._sql(tree.args['where'].this)}"] if tree.args.get("where") else []
+        group = [f"  GROUP BY {', '.join(item.sql() for item in tree.args['group'].expressions)}"] if tree.args.get("group") else []
+        distinct = "DISTINCT " if tree.args.get("distinct") else ""
+        listed = ",\n    ".join(items)
+        return "\n".join([f"  SELECT {distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group]), columns
+
+    def _refuse_others(self, tree: exp.Expr) -> None:
+        carried = {"expressions", "from_", "from", "joins", "where", "group", "distinct", "kind", "with_", "with"}
+        others = [part for part, value in tree.args.items() if value and part not in carried]
+        if others:
+            raise NotCarried(f"the clause {others[0].upper()}")
+
+    def _from(self, table: exp.Expr) -> str:
+        if not isinstance(table, exp.Table):
+            raise NotCarried(f"a {type(table).__name__} in FROM")
+        columns = self._known.get(table.name.lower())
+        if columns is None:
+            raise NotCarried(f"the relation {table.name!r}")
+        self._scope = {**columns, **self._scope}
+        if table.alias:
+            self._aliases[table.alias.lower()] = columns
+            self._scope |= {f"{table.alias.lower()}.{column}": kind for column, kind in columns.items()}
+            return f"{name(table.name)} AS {name(table.alias)}"
+        return name(table.name)
+
+    def _join(self, join: exp.Expr) -> str:
+        if join.args.get("side") != "LEFT" or join.args.get("on") is None:
+            raise NotCarried(f"the join {join.sql('duckdb')[:60]}")
+        source = self._from(join.this)
+        return f"  LEFT JOIN {source} ON {self._sql(join.args['on'])}"
+
+    def _items(self, nodes: Sequence[exp.Expr]) -> tuple[list[str], dict[str, Type]]:
+        items: list[str] = []
+        columns: dict[str, Type] = {}
+        for node in nodes:
+            if node.is_star:
+                table = node.args.get("table")
+                items.append(f"{name(table.name)}.*" if table is not None else "*")
+                columns |= self._aliases[table.name.lower()] if table is not None else {k: v for k, v in self._scope.items() if "." not in k or k in self._plain()}
+                continue
+            found = Expressions(self._scope).piece(node.unalias())
+            label = node.alias_or_name
+            columns[label.lower()] = found.type
+            items.append(found.sql if isinstance(node, exp.Column) else f"{found.sql} AS {name(label)}")
+        return items, columns
+
+    def _plain(self) -> set[str]:
+        return {column for columns in (self._aliases.values() or [self._scope]) for column in columns}
+
+    def _sql(self, node: exp.Expr) -> str:
+        return Expressions(self._scope).piece(node).sql
+
+
+def staged_columns(names: Sequence[str]) -> dict[str, Type]:
+    """Columns of a staged file by name: texts, and what staging adds."""
+    return {**{item.lower(): TEXT for item in names}, ROW: BIGINT, COPY: INT}
