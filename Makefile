@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo test lint mappings test-long bench clean
+.PHONY: setup chromium demo test test-spark lint mappings test-long bench clean
 
 setup: .venv/.ready
 
@@ -40,6 +40,12 @@ mappings: setup
 
 test-long: setup chromium
 	$(BIN)/pytest -n $(JOBS) --timeout 3600
+
+# The same mappings on Spark: needs Java 17. The suite is counted: a process that dies silently is not a success.
+test-spark: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,spark]'
+	$(BIN)/pytest -m spark tests/spark -p no:xdist -rs --junitxml .pytest_cache/spark.xml
+	@grep -q 'errors="0" failures="0" skipped="0"' .pytest_cache/spark.xml || { echo "the Spark suite did not run whole" >&2; exit 1; }
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job

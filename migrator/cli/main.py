@@ -22,6 +22,7 @@ from migrator import __version__
 from migrator.cli import show
 from migrator.cli.progress import watched
 from migrator.core.clock import SystemClock
+from migrator.core.dialect import Dialect
 from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
 
 if TYPE_CHECKING:
@@ -213,11 +214,16 @@ def map_records(context: typer.Context, objects: Objects = None, as_json: Json =
 
 
 @map_app.command("show-sql")
-def show_sql(name: Annotated[str, typer.Argument(metavar="MAPPING")]) -> None:
+def show_sql(
+    name: Annotated[str, typer.Argument(metavar="MAPPING")],
+    dialect: Annotated[
+        Dialect, typer.Option("--dialect", help="For another engine: spark.")
+    ] = Dialect.DUCKDB,
+) -> None:
     """Print the one query that a mapping is compiled to."""
     from migrator.commands import steps
 
-    sys.stdout.write(steps.show_sql(_project(), name).rstrip() + "\n")
+    sys.stdout.write(steps.show_sql(_project(), name, dialect).rstrip() + "\n")
 
 
 @map_app.command("test")

@@ -18,9 +18,11 @@ from migrator.commands.binding import (
     read_mappings,
     selected,
     source_objects,
+    staged_types,
 )
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
 from migrator.core.connector import NotedSource, Source
+from migrator.core.dialect import Dialect
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
@@ -33,6 +35,7 @@ from migrator.load.load import load as load_objects
 from migrator.load.plan import Groups, Plan, Retry
 from migrator.load.plan import plan as plan_objects
 from migrator.mapping.compile import compile_mapping
+from migrator.mapping.dialects.carry import for_spark
 from migrator.mapping.run import map_object
 from migrator.mapping.sql import readable
 from migrator.staging.accounting import Accounting, account
@@ -84,13 +87,18 @@ def map_records(project: Project, objects: Sequence[str] = (), progress: Progres
         return _map(workspace, objects, progress)
 
 
-def show_sql(project: Project, name: str) -> str:
-    """The one query of a mapping, readable."""
+def show_sql(project: Project, name: str, dialect: Dialect = Dialect.DUCKDB) -> str:
+    """The one query of a mapping, readable; raises `ProjectError` where another engine would compute it in another way."""
     with open_workspace(project) as workspace:
         bound = bind_project(workspace)
         selected(bound, [name])
         found = next(item for item in bound.mappings if item.name == name)
-        return readable(compile_mapping(found).sql)
+        compiled = compile_mapping(found)
+        match dialect:
+            case Dialect.DUCKDB:
+                return readable(compiled.sql)
+            case Dialect.SPARK:
+                return for_spark(compiled, lambda relation: staged_types(workspace, relation), found.place)
 
 
 def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:

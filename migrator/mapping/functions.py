@@ -72,6 +72,19 @@ FUNCTIONS: Mapping[str, Function] = {
 }
 """Function → what an author may know of it; the order is that of the reference."""
 
+LIMITS_ON_SPARK: Mapping[str, str] = {
+    "date_diff": "years to days; hours to seconds of instants",
+    "date_trunc": "years to seconds",
+    "lpad": "a constant fills up",
+    "regexp_extract": "constant patterns",
+    "regexp_matches": "constant patterns",
+    "regexp_replace": "constant patterns that match something",
+    "round": "to digits behind the point",
+    "split_part": "constant separators",
+    "strftime": "constant formats",
+}
+"""Function → what of it is carried to Spark, where that is not all."""
+
 OPERATORS: Mapping[str, tuple[type[exp.Expr], ...]] = {
     "+ - * / // %": (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg),
     "||": (exp.DPipe,),

@@ -8,7 +8,7 @@ from enum import Enum
 from sqlglot import exp
 
 
-class NotCarried(Exception):  # noqa: N818  # an answer, which becomes a ProjectError with its place
+class NotCarried(Exception):  # an answer, which becomes a ProjectError with its place
     """A construct that cannot mean the same on the other engine; the text says which and what to do instead."""
 
 
@@ -55,9 +55,7 @@ class Type:
         return self.inner[0][1]
 
     def __str__(self) -> str:
-        return (
-            f"decimal({self.precision},{self.scale})" if self.base is Base.DECIMAL else self.base.value
-        )
+        return f"decimal({self.precision},{self.scale})" if self.base is Base.DECIMAL else self.base.value
 
 
 NULL, TEXT, INT, BIGINT = Type(Base.NULL), Type(Base.TEXT), Type(Base.INT), Type(Base.BIGINT)
@@ -92,7 +90,10 @@ def sum_type(left: Type, right: Type) -> Type:
 
 def product_type(left: Type, right: Type) -> Type:
     """Type of a product of two numbers."""
-    if left.base is not Base.DECIMAL and right.base is not Base.DECIMAL or Base.DOUBLE in (left.base, right.base):
+    if (left.base is not Base.DECIMAL and right.base is not Base.DECIMAL) or Base.DOUBLE in (
+        left.base,
+        right.base,
+    ):
         return sum_type(left, right)
     one, two = as_decimal(left), as_decimal(right)
     digits, scale = one.precision + two.precision, one.scale + two.scale
@@ -102,7 +103,7 @@ def product_type(left: Type, right: Type) -> Type:
     return decimal(min(digits, _WORD_DIGITS) if small else digits, scale)
 
 
-def common_type(left: Type, right: Type) -> Type:
+def common_type(left: Type, right: Type) -> Type:  # noqa: PLR0911  # a table of pairs
     """The type that values of both take in one column (CASE, COALESCE, a comparison)."""
     if left == right or right.base is Base.NULL:
         return left
@@ -142,5 +143,7 @@ def type_of(written: exp.DataType) -> Type:
     if name in (exp.DType.ARRAY, exp.DType.LIST):
         return list_of(type_of(written.expressions[0]))
     if name is exp.DType.STRUCT:
-        return Type(Base.STRUCT, inner=tuple((item.name, type_of(item.args["kind"])) for item in written.expressions))
+        return Type(
+            Base.STRUCT, inner=tuple((item.name, type_of(item.args["kind"])) for item in written.expressions)
+        )
     raise NotCarried(f"the type {written.sql('duckdb')}")

@@ -10,15 +10,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
+from itertools import pairwise
 
 from sqlglot import exp
 
-from migrator.mapping.dialects import spark_text, spark_time
+from migrator.mapping.dialects import spark_text
 from migrator.mapping.dialects.kinds import (
-    BIGINT, BOOLEAN, DATE, DOUBLE, INSTANT, INT, NULL, NUMERIC, TEXT, TIMESTAMP, WHOLE,
-    Base, NotCarried, Type, as_decimal, common_type, decimal, list_of, product_type, sum_type, type_of,
+    BIGINT,
+    BOOLEAN,
+    DOUBLE,
+    INT,
+    NULL,
+    NUMERIC,
+    TEXT,
+    WHOLE,
+    Base,
+    NotCarried,
+    Type,
+    as_decimal,
+    common_type,
+    decimal,
+    product_type,
+    sum_type,
+    type_of,
 )  # fmt: skip
-from migrator.mapping.dialects.patterns import replacement, to_java
 
 Columns = Mapping[str, Type]
 """What an expression may read: lower-case name → type."""
@@ -78,6 +93,8 @@ _RULES: dict[type[exp.Expr], Rule] = {}
 
 
 def rule(*nodes: type[exp.Expr]) -> Callable[[Rule], Rule]:
+    """Make a function the rule for some nodes."""
+
     def register(found: Rule) -> Rule:
         _RULES.update(dict.fromkeys(nodes, found))
         return found
@@ -106,7 +123,9 @@ def coerced(piece: Piece, kind: Type) -> Piece:
         return piece
     if piece.constant is not None and kind.base is not Base.TEXT:
         return Piece(_constant(piece.constant, kind), kind, piece.fails)
-    if piece.type.base is Base.DECIMAL and kind.base is Base.DECIMAL or piece.type.base in NUMERIC | {Base.NULL}:
+    if (piece.type.base is Base.DECIMAL and kind.base is Base.DECIMAL) or piece.type.base in NUMERIC | {
+        Base.NULL
+    }:
         sql = cast_sql(piece.sql, kind)
         lossless = kind.base is not Base.DECIMAL or piece.type.base is Base.NULL
         return Piece(sql, kind, piece.fails if lossless else (*piece.fails, null_fails(sql, piece)))
@@ -120,14 +139,20 @@ def _constant(value: str, kind: Type) -> str:
             case Base.DATE:
                 return f"DATE {spark_text.text(date.fromisoformat(value).isoformat())}"
             case Base.TIMESTAMP:
-                return f"CAST({spark_text.text(datetime.fromisoformat(value).isoformat(' '))} AS TIMESTAMP_NTZ)"
+                return (
+                    f"CAST({spark_text.text(datetime.fromisoformat(value).isoformat(' '))} AS TIMESTAMP_NTZ)"
+                )
             case Base.INSTANT:
-                return f"CAST({spark_text.text(datetime.fromisoformat(value).isoformat(' '))} AS TIMESTAMP_LTZ)"
+                return (
+                    f"CAST({spark_text.text(datetime.fromisoformat(value).isoformat(' '))} AS TIMESTAMP_LTZ)"
+                )
             case Base.BOOLEAN if value.lower() in ("true", "false"):
                 return value.upper()
             case Base.DOUBLE if value in ("infinity", "-infinity"):
                 return f"CAST('{value}' AS DOUBLE)"
-            case base if base in NUMERIC and value.lstrip("-").replace(".", "", 1).isdecimal() and value.isascii():
+            case base if (
+                base in NUMERIC and value.lstrip("-").replace(".", "", 1).isdecimal() and value.isascii()
+            ):
                 return f"CAST({spark_text.text(value)} AS {spark_text.type_name(kind)})"
             case _:
                 pass
@@ -174,7 +199,7 @@ def _identifier(scope: Expressions, node: exp.Expr) -> Piece:
 
 
 @rule(exp.Literal)
-def _literal(_: Expressions, node: exp.Expr) -> Piece:
+def _literal(_scope: Expressions, node: exp.Expr) -> Piece:
     written = node.name
     if node.is_string:
         return Piece(spark_text.text(written), TEXT, constant=written)
@@ -223,7 +248,7 @@ def _is(scope: Expressions, node: exp.Expr) -> Piece:
     return Piece(f"({inner.sql} IS {node.expression.sql()})", BOOLEAN, inner.fails)
 
 
-_COMPARED = {
+_COMPARED: Mapping[type[exp.Expr], str] = {
     exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=", exp.NullSafeEQ: "<=>",
     exp.NullSafeNEQ: "<=>",
 }  # fmt: skip
@@ -245,7 +270,9 @@ def _between(scope: Expressions, node: exp.Expr) -> Piece:
 @rule(exp.In)
 def _in(scope: Expressions, node: exp.Expr) -> Piece:
     value, *items = unified(scope.pieces([node.this, *node.expressions]))
-    return Piece(f"({value.sql} IN ({', '.join(item.sql for item in items)}))", BOOLEAN, fails_of(value, *items))
+    return Piece(
+        f"({value.sql} IN ({', '.join(item.sql for item in items)}))", BOOLEAN, fails_of(value, *items)
+    )
 
 
 @rule(exp.Like, exp.ILike)
@@ -270,7 +297,8 @@ def _choice(cases: Sequence[tuple[Piece, Piece]], otherwise: Piece) -> Piece:
     fails: tuple[str, ...] = ()
     if any(item.fails for pair in cases for item in pair) or values[-1].fails:
         arms = " ".join(
-            (f"WHEN {_any(when.fails)} THEN TRUE " if when.fails else "") + f"WHEN {when.sql} THEN {_any(value.fails)}"
+            (f"WHEN {_any(when.fails)} THEN TRUE " if when.fails else "")
+            + f"WHEN {when.sql} THEN {_any(value.fails)}"
             for when, value in cases
         )
         fails = (f"(CASE {arms} ELSE {_any(values[-1].fails)} END)",)
@@ -289,7 +317,9 @@ def _case(scope: Expressions, node: exp.Expr) -> Piece:
 
 @rule(exp.If)
 def _if(scope: Expressions, node: exp.Expr) -> Piece:
-    when, value, otherwise = scope.pieces([node.this, node.args["true"], node.args.get("false") or exp.null()])
+    when, value, otherwise = scope.pieces(
+        [node.this, node.args["true"], node.args.get("false") or exp.null()]
+    )
     return _choice([(when, value)], otherwise)
 
 
@@ -297,7 +327,7 @@ def _if(scope: Expressions, node: exp.Expr) -> Piece:
 def _coalesce(scope: Expressions, node: exp.Expr) -> Piece:
     items = unified(scope.pieces([node.this, *node.expressions]))
     fails, missing = list(items[0].fails), []
-    for before, item in zip(items, items[1:], strict=False):
+    for before, item in pairwise(items):
         missing.append(f"{before.sql} IS NULL")
         if item.fails:
             fails.append(f"({' AND '.join(missing)} AND ({_any(item.fails)}))")
@@ -333,23 +363,36 @@ def _try(scope: Expressions, node: exp.Expr) -> Piece:
 
 def _numbers(scope: Expressions, node: exp.Expr) -> tuple[Piece, Piece]:
     left, right = scope.pieces([node.this, node.expression])
-    left, right = (coerced(item, other.type) if item.constant is not None else item for item, other in ((left, right), (right, left)))
+    left, right = (
+        coerced(item, other.type) if item.constant is not None else item
+        for item, other in ((left, right), (right, left))
+    )
     for item in (left, right):
         if item.type.base not in NUMERIC | {Base.NULL}:
             raise NotCarried(f"a calculation with a {item.type}: {node.sql('duckdb')[:60]}")
     return left, right
 
 
+_CALCULATED: Mapping[type[exp.Expr], tuple[str, str]] = {
+    exp.Add: ("+", "try_add"),
+    exp.Sub: ("-", "try_subtract"),
+    exp.Mul: ("*", "try_multiply"),
+}
+
+
 @rule(exp.Add, exp.Sub, exp.Mul)
 def _arithmetic(scope: Expressions, node: exp.Expr) -> Piece:
     left, right = _numbers(scope, node)
-    kind = product_type(left.type, right.type) if isinstance(node, exp.Mul) else sum_type(left.type, right.type)
-    sign, verb = {exp.Add: ("+", "try_add"), exp.Sub: ("-", "try_subtract"), exp.Mul: ("*", "try_multiply")}[type(node)]
+    kind = (
+        product_type(left.type, right.type) if isinstance(node, exp.Mul) else sum_type(left.type, right.type)
+    )
+    sign, verb = _CALCULATED[type(node)]
     if kind.base is Base.DOUBLE:
         one, two = coerced(left, DOUBLE), coerced(right, DOUBLE)
         return Piece(f"({one.sql} {sign} {two.sql})", DOUBLE, fails_of(one, two))
-    wanted = (lambda item: coerced(item, kind)) if kind.base in WHOLE else (lambda item: coerced(item, as_decimal(item.type)))
-    one, two = wanted(left), wanted(right)
+    one, two = (
+        coerced(item, kind if kind.base in WHOLE else as_decimal(item.type)) for item in (left, right)
+    )
     sql = f"{verb}({one.sql}, {two.sql})"
     sql = cast_sql(sql, kind) if kind.base is Base.DECIMAL else sql
     return Piece(sql, kind, (*fails_of(one, two), null_fails(sql, one, two)))
@@ -451,10 +494,14 @@ def _cast(scope: Expressions, node: exp.Expr) -> Piece:
 
 
 def _may_fail(given: Type, kind: Type) -> bool:
-    return given.base is not Base.NULL and kind.base is not Base.TEXT and given.base not in (Base.LIST, Base.STRUCT)
+    return (
+        given.base is not Base.NULL
+        and kind.base is not Base.TEXT
+        and given.base not in (Base.LIST, Base.STRUCT)
+    )
 
 
-def _converted(inner: Piece, kind: Type, *, formula: bool) -> Piece:
+def _converted(inner: Piece, kind: Type, *, formula: bool) -> Piece:  # noqa: PLR0911  # a table of pairs
     match inner.type.base, kind.base:
         case _, Base.TEXT if inner.type.base is not Base.NULL:
             return text_piece(inner)
@@ -466,13 +513,15 @@ def _converted(inner: Piece, kind: Type, *, formula: bool) -> Piece:
             hint = "on Spark fewer forms are read; give the column its type in the schema, or use a field with type and format"
             raise NotCarried(f"a cast of a text to {kind} in an expression ({hint})")
         case Base.TEXT, base:
-            return Piece(_READ.get(base, cast_sql)(inner.sql, kind), kind)
+            return Piece(spark_text.let(lambda sql: _READ.get(base, cast_sql)(sql, kind), inner.sql), kind)
         case Base.DECIMAL, base if base in WHOLE:
             return Piece(cast_sql(f"round({inner.sql}, 0)", kind), kind)
         case Base.DOUBLE, base if base in WHOLE:
             return Piece(cast_sql(f"rint({inner.sql})", kind), kind)
         case Base.DOUBLE, Base.DECIMAL if formula:
-            raise NotCarried("a cast of a double to a decimal: the engines round its last digit in different ways")
+            raise NotCarried(
+                "a cast of a double to a decimal: the engines round its last digit in different ways"
+            )
         case Base.INSTANT, Base.TIME:
             raise NotCarried("a cast of an instant to time")
         case _:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlglot import exp
 
 from migrator.mapping.dialects import spark_text, spark_time
 from migrator.mapping.dialects.kinds import (
-    BIGINT, BOOLEAN, DATE, INSTANT, NULL, TEXT, TIMESTAMP, WHOLE, Base, NotCarried, Type, common_type, list_of, type_of,
+    BIGINT,
+    BOOLEAN,
+    DATE,
+    INSTANT,
+    NULL,
+    TEXT,
+    TIMESTAMP,
+    WHOLE,
+    Base,
+    NotCarried,
+    Type,
+    list_of,
 )  # fmt: skip
 from migrator.mapping.dialects.patterns import Pattern, replacement, to_java
 from migrator.mapping.dialects.spark import (
-    Expressions, Piece, cast_sql, coerced, fails_of, null_fails, rule, text_piece, unified,
+    Expressions,
+    Piece,
+    coerced,
+    fails_of,
+    null_fails,
+    rule,
+    text_piece,
+    unified,
 )  # fmt: skip
 
 
@@ -40,7 +60,7 @@ def _small(piece: Piece) -> str:
 
 # ---- texts -------------------------------------------------------------------------------------
 
-_SAME = {
+_SAME: Mapping[type[exp.Expr], tuple[str, Type]] = {
     exp.Contains: ("contains", BOOLEAN), exp.StartsWith: ("startswith", BOOLEAN), exp.EndsWith: ("endswith", BOOLEAN),
     exp.Replace: ("replace", TEXT), exp.Translate: ("translate", TEXT),
 }  # fmt: skip
@@ -69,7 +89,11 @@ def _letters(scope: Expressions, node: exp.Expr) -> Piece:
 @rule(exp.Length)
 def _length(scope: Expressions, node: exp.Expr) -> Piece:
     value = scope.piece(node.this)
-    sql = f"CASE WHEN {value.sql} IS NOT NULL THEN size({value.sql}) END" if value.type.base is Base.LIST else f"length({value.sql})"
+    sql = (
+        f"CASE WHEN {value.sql} IS NOT NULL THEN size({value.sql}) END"
+        if value.type.base is Base.LIST
+        else f"length({value.sql})"
+    )
     return Piece(f"CAST({sql} AS BIGINT)", BIGINT, value.fails)
 
 
@@ -83,27 +107,48 @@ def _position(scope: Expressions, node: exp.Expr) -> Piece:
 def _ends(scope: Expressions, node: exp.Expr) -> Piece:
     (value,), count = _texts(scope, node.this), scope.piece(node.expression)
     size = _small(count)
-    if isinstance(node, exp.Left):
-        sql = (
-            f"left({value.sql}, {size})"
-            if isinstance(node.expression, exp.Literal)
-            else f"substring({value.sql}, 1, CASE WHEN {size} < 0 THEN greatest(length({value.sql}) + {size}, 0) ELSE {size} END)"
-        )
+    if not isinstance(node.expression, exp.Literal):
+        sql = spark_text.let(_last if isinstance(node, exp.Right) else _first, value.sql, size)
+    elif isinstance(node, exp.Left):
+        sql = f"left({value.sql}, {size})"
     else:
-        start = f"CASE WHEN {size} IS NULL THEN NULL WHEN {size} < 0 THEN 1 - {size} ELSE greatest(length({value.sql}) - {size}, 0) + 1 END"
-        sql = f"substring({value.sql}, {start}, length({value.sql}))"
+        sql = f"right({value.sql}, {size})"
     return Piece(sql, TEXT, fails_of(value, count))
+
+
+def _first(text: str, size: str) -> str:
+    return f"substring({text}, 1, CASE WHEN {size} < 0 THEN greatest(length({text}) + {size}, 0) ELSE {size} END)"
+
+
+def _last(text: str, size: str) -> str:
+    start = f"CASE WHEN {size} IS NULL THEN NULL WHEN {size} < 0 THEN 1 - {size} ELSE greatest(length({text}) - {size}, 0) + 1 END"
+    return f"substring({text}, {start}, length({text}))"
 
 
 @rule(exp.Substring)
 def _substring(scope: Expressions, node: exp.Expr) -> Piece:
     (value,), start = _texts(scope, node.this), scope.piece(node.args["start"])
-    size = scope.piece(node.args["length"]) if node.args.get("length") is not None else None
-    begin = f"CASE WHEN {_small(start)} < 0 THEN length({value.sql}) + {_small(start)} ELSE {_small(start)} - 1 END"
-    end = f"{begin} + {_small(size)}" if size is not None else f"greatest(length({value.sql}), {begin})"
-    low, high = f"greatest(least({begin}, {end}), 0)", f"greatest({begin}, {end}, 0)"
-    sql = f"CASE WHEN {start.sql} IS NOT NULL{f' AND {size.sql} IS NOT NULL' if size else ''} THEN substring({value.sql}, {low} + 1, {high} - {low}) END"
-    return Piece(sql, TEXT, fails_of(value, start, *([size] if size else [])))
+    if node.args.get("length") is None:
+        return Piece(spark_text.let(_rest, value.sql, _small(start)), TEXT, fails_of(value, start))
+    size = scope.piece(node.args["length"])
+    sql = spark_text.let(_window, value.sql, _small(start), _small(size))
+    return Piece(sql, TEXT, fails_of(value, start, size))
+
+
+def _begin(text: str, start: str) -> str:
+    """Characters before the window; negative where it starts before the text does."""
+    return f"CASE WHEN {start} < 0 THEN length({text}) + {start} ELSE {start} - 1 END"
+
+
+def _rest(text: str, start: str) -> str:
+    begin = f"CASE WHEN {start} IS NULL THEN NULL ELSE greatest({_begin(text, start)}, 0) END"
+    return f"substring({text}, {begin} + 1, length({text}))"
+
+
+def _window(text: str, start: str, size: str) -> str:
+    begin = _begin(text, start)
+    low, high = f"greatest(least({begin}, {begin} + {size}), 0)", f"greatest({begin}, {begin} + {size}, 0)"
+    return f"CASE WHEN {start} IS NOT NULL AND {size} IS NOT NULL THEN substring({text}, {low} + 1, {high} - {low}) END"
 
 
 @rule(exp.Pad)
@@ -122,10 +167,12 @@ def _split_part(scope: Expressions, node: exp.Expr) -> Piece:
     number = scope.piece(node.args["part_index"])
     if not _constant_of(mark, "a separator of split_part"):
         raise NotCarried("split_part with an empty separator")
-    at = _small(number)
-    part = f"split_part({value.sql}, {mark.sql}, CASE WHEN {at} = 0 THEN 1 ELSE {at} END)"
-    sql = f"CASE WHEN {at} = 0 AND {value.sql} IS NOT NULL THEN '' ELSE {part} END"
-    return Piece(sql, TEXT, fails_of(value, number))
+
+    def part(text: str, at: str) -> str:
+        found = f"split_part({text}, {mark.sql}, CASE WHEN {at} = 0 THEN 1 ELSE {at} END)"
+        return f"CASE WHEN {at} = 0 AND {text} IS NOT NULL THEN '' ELSE {found} END"
+
+    return Piece(spark_text.let(part, value.sql, _small(number)), TEXT, fails_of(value, number))
 
 
 @rule(exp.Trim)
@@ -140,9 +187,14 @@ def _trim(scope: Expressions, node: exp.Expr) -> Piece:
 @rule(exp.Reverse)
 def _reverse(scope: Expressions, node: exp.Expr) -> Piece:
     (value,) = _texts(scope, node.this)
-    letters = f"array_join(reverse(regexp_extract_all({value.sql}, '(?s)\\\\X', 0)), '')"
-    sql = f"CASE WHEN {value.sql} RLIKE '\\\\A[\\\\x00-\\\\x7F]*\\\\z' THEN reverse({value.sql}) ELSE {letters} END"
-    return Piece(sql, TEXT, value.fails)
+
+    def turned(text: str) -> str:
+        letters = f"array_join(reverse(regexp_extract_all({text}, '(?s)\\\\X', 0)), '')"
+        return (
+            f"CASE WHEN {text} RLIKE '\\\\A[\\\\x00-\\\\x7F]*\\\\z' THEN reverse({text}) ELSE {letters} END"
+        )
+
+    return Piece(spark_text.let(turned, value.sql), TEXT, value.fails)
 
 
 @rule(exp.Repeat)
@@ -178,7 +230,11 @@ def _pipe(scope: Expressions, node: exp.Expr) -> Piece:
 def _nfc(scope: Expressions, node: exp.Expr) -> Piece:
     (value,) = _texts(scope, node.expressions[0])
     composed = "java_method('com.ibm.icu.text.Normalizer', 'compose', t, false)"
-    return Piece(f"transform(array({value.sql}), t -> CASE WHEN t IS NOT NULL THEN {composed} END)[0]", TEXT, value.fails)
+    return Piece(
+        f"transform(array({value.sql}), t -> CASE WHEN t IS NOT NULL THEN {composed} END)[0]",
+        TEXT,
+        value.fails,
+    )
 
 
 # ---- regular expressions -----------------------------------------------------------------------
@@ -219,12 +275,16 @@ def _regexp_replace(scope: Expressions, node: exp.Expr) -> Piece:
     flags = _flags(node, "modifiers")
     pattern, new = _pattern(scope, node.expression, flags), _constant_of(by, "a replacement")
     if pattern.can_be_empty:
-        raise NotCarried(f"a regular expression that may match nothing, in a replacement: {node.expression.name!r}")
+        raise NotCarried(
+            f"a regular expression that may match nothing, in a replacement: {node.expression.name!r}"
+        )
     if "g" in flags:
         java, wanted = pattern.java, replacement(new)
     else:
         java, wanted = f"\\A((?s:.*?)){pattern.java}", f"$1{replacement(new, shift=1)}"
-    return Piece(f"regexp_replace({value.sql}, {spark_text.text(java)}, {spark_text.text(wanted)})", TEXT, value.fails)
+    return Piece(
+        f"regexp_replace({value.sql}, {spark_text.text(java)}, {spark_text.text(wanted)})", TEXT, value.fails
+    )
 
 
 # ---- lists, structs, maps ----------------------------------------------------------------------
@@ -236,15 +296,21 @@ def _array(scope: Expressions, node: exp.Expr) -> Piece:
     if items and any(item.type.base is Base.STRUCT for item in items):
         return Piece(f"array({', '.join(item.sql for item in items)})", list_of(items[0].type))
     items = unified(items) if items else []
-    return Piece(f"array({', '.join(item.sql for item in items)})", list_of(items[0].type if items else NULL), fails_of(*items))
+    return Piece(
+        f"array({', '.join(item.sql for item in items)})",
+        list_of(items[0].type if items else NULL),
+        fails_of(*items),
+    )
 
 
 @rule(exp.Struct)
 def _struct(scope: Expressions, node: exp.Expr) -> Piece:
     names = [item.this.name for item in node.expressions]
     values = scope.pieces([item.expression for item in node.expressions])
-    typed = [Piece(f"CAST(NULL AS STRING)", TEXT) if item.type == NULL else item for item in values]
-    listed = ", ".join(f"{spark_text.text(name)}, {item.sql}" for name, item in zip(names, typed, strict=True))
+    typed = [Piece("CAST(NULL AS STRING)", TEXT) if item.type == NULL else item for item in values]
+    listed = ", ".join(
+        f"{spark_text.text(name)}, {item.sql}" for name, item in zip(names, typed, strict=True)
+    )
     kind = Type(Base.STRUCT, inner=tuple((name, item.type) for name, item in zip(names, typed, strict=True)))
     return Piece(f"named_struct({listed})", kind, fails_of(*typed))
 
@@ -253,7 +319,9 @@ def _struct(scope: Expressions, node: exp.Expr) -> Piece:
 def _bracket(scope: Expressions, node: exp.Expr) -> Piece:
     value, key = scope.piece(node.this), scope.piece(node.expressions[0])
     if value.type.base is Base.STRUCT and key.constant is not None:
-        return Piece(f"{value.sql}.{spark_text.name(key.constant)}", dict(value.type.inner)[key.constant], value.fails)
+        return Piece(
+            f"{value.sql}.{spark_text.name(key.constant)}", dict(value.type.inner)[key.constant], value.fails
+        )
     if value.type.base is Base.MAP:
         return Piece(f"try_element_at({value.sql}, {key.sql})", value.type.item, fails_of(value, key))
     raise NotCarried(f"an item of a {value.type}")
@@ -262,7 +330,9 @@ def _bracket(scope: Expressions, node: exp.Expr) -> Piece:
 @rule(exp.Map)
 def _map(scope: Expressions, node: exp.Expr) -> Piece:
     keys, values = scope.pieces([node.args["keys"], node.args["values"]])
-    return Piece(f"map_from_arrays({keys.sql}, {values.sql})", Type(Base.MAP, inner=(("", values.type.item),)))
+    return Piece(
+        f"map_from_arrays({keys.sql}, {values.sql})", Type(Base.MAP, inner=(("", values.type.item),))
+    )
 
 
 def _map_contains(scope: Expressions, node: exp.Expr) -> Piece:
@@ -291,13 +361,15 @@ def _each(scope: Expressions, node: exp.Expr) -> Piece:
     items, function = scope.piece(node.this), node.expression
     name = function.expressions[0].name
     inner = scope.typed(name, items.type.item).piece(function.this)
-    word, kind = ("filter", items.type) if isinstance(node, exp.ArrayFilter) else ("transform", list_of(inner.type))
+    word, kind = (
+        ("filter", items.type) if isinstance(node, exp.ArrayFilter) else ("transform", list_of(inner.type))
+    )
     return Piece(f"{word}({items.sql}, {spark_text.name(name)} -> {inner.sql})", kind, items.fails)
 
 
 # ---- moments -----------------------------------------------------------------------------------
 
-_PARTS = {exp.Year: "year", exp.Month: "month", exp.Day: "day"}
+_PARTS: Mapping[type[exp.Expr], str] = {exp.Year: "year", exp.Month: "month", exp.Day: "day"}
 _MOMENTS = (Base.DATE, Base.TIMESTAMP, Base.INSTANT)
 _UNITS = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
 _MICROS = {"HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
@@ -402,7 +474,11 @@ def _truncated(scope: Expressions, node: exp.Expr) -> Piece:
     value = scope.piece(node.this)
     if value.type.base is not Base.DOUBLE:
         raise NotCarried(f"trunc of a {value.type}")
-    return Piece(f"(CASE WHEN abs({value.sql}) < 9e15D THEN CAST(CAST({value.sql} AS BIGINT) AS DOUBLE) ELSE {value.sql} END)", value.type, value.fails)
+    return Piece(
+        f"(CASE WHEN abs({value.sql}) < 9e15D THEN CAST(CAST({value.sql} AS BIGINT) AS DOUBLE) ELSE {value.sql} END)",
+        value.type,
+        value.fails,
+    )
 
 
 @rule(exp.Count)

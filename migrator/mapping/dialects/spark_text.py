@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from migrator.mapping.dialects.kinds import Base, NotCarried, Type
 
 SPACES = " \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -24,6 +26,18 @@ def text(value: str) -> str:
     return f"'{escaped}'"
 
 
+def let(body: Callable[..., str], *values: str) -> str:
+    """`body` of the values, each computed and written once however often the body names it."""
+    if all(len(value) <= _SHORT for value in values):
+        return body(*values)
+    fields = [f"v{number}" for number in range(len(values))]
+    packed = ", ".join(f"'{field}', {value}" for field, value in zip(fields, values, strict=True))
+    return f"transform(array(named_struct({packed})), x -> {body(*(f'x.{field}' for field in fields))})[0]"
+
+
+_SHORT = 60
+
+
 def type_name(kind: Type) -> str:
     """A type in Spark's words."""
     match kind.base:
@@ -44,7 +58,7 @@ def double_text(sql: str) -> str:
     return f"transform(array({sql}), d -> {_DOUBLE})[0]"
 
 
-_TRIES = ", ".join(f"printf('%.{digits}e', abs(d))" for digits in range(14, 17))
+_TRIES = ", ".join(f"printf('%.{digits}e', abs(d))" for digits in (0, 1, 14, 15, 16))
 _SHORTEST = f"filter(array({_TRIES}), t -> try_cast(t AS DOUBLE) = abs(d))[0]"
 _MANTISSA = "regexp_replace(regexp_replace(t, 'e.*', ''), '\\\\.?0*$', '')"
 _PLAIN = "regexp_replace(CAST(CAST(t AS DECIMAL(38, 21)) AS STRING), '0+$', '')"

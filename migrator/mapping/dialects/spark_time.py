@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from migrator.mapping.dialects.kinds import NotCarried
-from migrator.mapping.dialects.spark_text import text
+from migrator.mapping.dialects.spark_text import let, text
 
 _READ = {
     "%Y": r"([0-9]{1,4}+)", "%y": "([0-9]{1,2}+)", "%m": "([0-9]{1,2}+)", "%d": "([0-9]{1,2}+)",
@@ -23,13 +23,18 @@ _WRITE = {
 _MONTHS = "'janfebmaraprmayjunjulaugsepoctnovdec'"
 _TWO_QUOTES = "''"
 """The end of one literal and the start of the next."""
+_PERCENT = "%%"
 _TOKEN = re.compile(r"%.|\s+|[^%\s]+", re.DOTALL)
 
 
 def parsed(source: str, formats: Sequence[str]) -> str:
     """A text read by the first format that fits, as a time without zone; else null."""
-    tries = [_parsed(source, form) for form in formats]
-    return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
+
+    def tried(given: str) -> str:
+        tries = [_parsed(given, form) for form in formats]
+        return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
+
+    return let(tried, source)
 
 
 def _parsed(source: str, form: str) -> str:
@@ -44,7 +49,7 @@ def _parsed(source: str, form: str) -> str:
     month = next((_month(found[token]) for token in ("%b", "%B") if token in found), two("%m", "'01'"))
     micros = f"rpad({found['%f']}, 6, '0')" if "%f" in found else "'000000'"
     written = (
-        f"concat({year}, '-', {month}, '-', {two('%d', repr('01'))}, ' ', {_hour(found, two)}, ':', "
+        f"concat({year}, '-', {month}, '-', {two('%d', repr('01'))}, ' ', {_hour(found)}, ':', "
         f"{two('%M', repr('00'))}, ':', {two('%S', repr('00'))}, '.', {micros})"
     )
     return f"CASE WHEN {source} RLIKE {whole} THEN try_cast({written} AS TIMESTAMP_NTZ) END"
@@ -52,7 +57,8 @@ def _parsed(source: str, form: str) -> str:
 
 def _pattern(form: str) -> tuple[str, dict[str, int]]:
     """Java pattern of a format, and the group of each directive."""
-    parts, groups = [], {}
+    parts: list[str] = []
+    groups: dict[str, int] = {}
     for token in _TOKEN.findall(form):
         if token in _READ:
             if token in groups:
@@ -61,7 +67,7 @@ def _pattern(form: str) -> tuple[str, dict[str, int]]:
             parts.append(_READ[token])
         elif token.isspace():
             parts.append(r"\s*")
-        elif token == "%%":
+        elif token == _PERCENT:
             parts.append("%")
         elif token.startswith("%"):
             raise NotCarried(f"the directive {token} of the format {form!r}")
@@ -82,7 +88,7 @@ def _month(found: str) -> str:
     return f"lpad(CAST({number} AS STRING), 2, '0')"
 
 
-def _hour(found: dict[str, str], two: object) -> str:
+def _hour(found: dict[str, str]) -> str:
     hour = found.get("%I", found.get("%H"))
     if hour is None:
         return "'00'"
@@ -105,7 +111,7 @@ def written(source: str, form: str) -> str:
     for token in _TOKEN.findall(form):
         if token in _WRITE:
             parts.append(_WRITE[token])
-        elif token.startswith("%") and token != "%%":
+        elif token.startswith("%") and token != _PERCENT:
             raise NotCarried(f"the directive {token} of the format {form!r}")
         else:
             parts.append("'" + token.replace("%%", "%") + "'")

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-from migrator.mapping.dialects import spark_functions as _complete
-from migrator.mapping.dialects.kinds import BIGINT, INT, TEXT, NotCarried, Type
+import migrator.mapping.dialects.spark_functions  # noqa: F401  # completes the rules
+from migrator.mapping.dialects.kinds import (
+    BIGINT,
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INSTANT,
+    INT,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    Base,
+    NotCarried,
+    Type,
+    decimal,
+)  # fmt: skip
 from migrator.mapping.dialects.spark import Expressions
 from migrator.mapping.dialects.spark_text import name
-from migrator.staging.columns import COPY, ROW
-
-assert _complete  # noqa: S101  # its import is what counts
+from migrator.staging.columns import COPY, PLACE, ROW
 
 Table = Mapping[str, Type]
 """Columns of a relation, lower case, in order."""
@@ -30,8 +43,7 @@ SETTINGS = {
 
 def spark_query(sql: str, tables: Mapping[str, Table]) -> str:
     """A compiled query in Spark SQL; `tables` are the relations it reads. Raises `NotCarried`.
-
-    A column of a relation that `tables` does not tell is a text, as files are staged.
+    Columns of a relation that is not staged yet are texts, as files are staged.
     """
     tree = sqlglot.parse_one(sql, dialect="duckdb")
     known = {relation.lower(): dict(columns) for relation, columns in tables.items()}
@@ -55,6 +67,7 @@ class _Select:
         self._known = known
         self._scope: dict[str, Type] = {}
         self._aliases: dict[str, dict[str, Type]] = {}
+        self._tree: exp.Expr = exp.Select()
 
     def query(self, tree: exp.Expr) -> tuple[str, dict[str, Type]]:
         if isinstance(tree, exp.Union):
@@ -66,17 +79,35 @@ class _Select:
         if not isinstance(tree, exp.Select):
             raise NotCarried(type(tree).__name__)
         self._refuse_others(tree)
-        source = self._from((tree.args.get("from_") or tree.args.get("from")).this)
+        self._tree = tree
+        source = self._from(tree.args["from_"].this)
         joins = [self._join(join) for join in tree.args.get("joins") or []]
         items, columns = self._items(tree.expressions)
         where = [f"  WHERE {self._sql(tree.args['where'].this)}"] if tree.args.get("where") else []
-        group = [f"  GROUP BY {', '.join(item.sql() for item in tree.args['group'].expressions)}"] if tree.args.get("group") else []
+        group = (
+            [f"  GROUP BY {', '.join(item.sql() for item in tree.args['group'].expressions)}"]
+            if tree.args.get("group")
+            else []
+        )
         distinct = "DISTINCT " if tree.args.get("distinct") else ""
         listed = ",\n    ".join(items)
-        return "\n".join([f"  SELECT {distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group]), columns
+        return "\n".join(
+            [f"  SELECT {distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group]
+        ), columns
 
     def _refuse_others(self, tree: exp.Expr) -> None:
-        carried = {"expressions", "from_", "from", "joins", "where", "group", "distinct", "kind", "with_", "with"}
+        carried = {
+            "expressions",
+            "from_",
+            "from",
+            "joins",
+            "where",
+            "group",
+            "distinct",
+            "kind",
+            "with_",
+            "with",
+        }
         others = [part for part, value in tree.args.items() if value and part not in carried]
         if others:
             raise NotCarried(f"the clause {others[0].upper()}")
@@ -87,6 +118,9 @@ class _Select:
         columns = self._known.get(table.name.lower())
         if columns is None:
             raise NotCarried(f"the relation {table.name!r}")
+        if columns == _STAGED:
+            read = {column.name.lower() for column in self._tree.find_all(exp.Column)}
+            columns = {**dict.fromkeys(sorted(read), TEXT), **columns}
         self._scope = {**columns, **self._scope}
         if table.alias:
             self._aliases[table.alias.lower()] = columns
@@ -107,7 +141,7 @@ class _Select:
             if node.is_star:
                 table = node.args.get("table")
                 items.append(f"{name(table.name)}.*" if table is not None else "*")
-                columns |= self._aliases[table.name.lower()] if table is not None else {k: v for k, v in self._scope.items() if "." not in k or k in self._plain()}
+                columns |= self._aliases[table.name.lower()] if table is not None else self._plain()
                 continue
             found = Expressions(self._scope).piece(node.unalias())
             label = node.alias_or_name
@@ -115,13 +149,39 @@ class _Select:
             items.append(found.sql if isinstance(node, exp.Column) else f"{found.sql} AS {name(label)}")
         return items, columns
 
-    def _plain(self) -> set[str]:
-        return {column for columns in (self._aliases.values() or [self._scope]) for column in columns}
+    def _plain(self) -> dict[str, Type]:
+        """Columns without an alias before them."""
+        aliased = {f"{alias}.{column}" for alias, columns in self._aliases.items() for column in columns}
+        return {column: kind for column, kind in self._scope.items() if column not in aliased}
 
     def _sql(self, node: exp.Expr) -> str:
         return Expressions(self._scope).piece(node).sql
 
 
-def staged_columns(names: Sequence[str]) -> dict[str, Type]:
-    """Columns of a staged file by name: texts, and what staging adds."""
-    return {**{item.lower(): TEXT for item in names}, ROW: BIGINT, COPY: INT}
+def arrow_columns(schema: pa.Schema | None) -> dict[str, Type]:
+    """The columns of staged rows; nothing is known of rows that are not staged yet but what staging adds."""
+    if schema is None:
+        return {**_STAGED}
+    return {field.name.lower(): _arrow_type(field.type) for field in schema}
+
+
+_STAGED = {ROW: BIGINT, COPY: INT, PLACE: TEXT}
+
+
+def _arrow_type(given: pa.DataType) -> Type:
+    if pa.types.is_decimal(given):
+        return decimal(given.precision, given.scale)
+    if pa.types.is_timestamp(given):
+        return INSTANT if given.tz is not None else TIMESTAMP
+    return next((kind for check, kind in _ARROW if check(given)), Type(Base.NULL))
+
+
+_ARROW = (
+    (lambda given: pa.types.is_string(given) or pa.types.is_large_string(given), TEXT),
+    (lambda given: pa.types.is_int64(given) or pa.types.is_uint32(given), BIGINT),
+    (pa.types.is_integer, INT),
+    (pa.types.is_floating, DOUBLE),
+    (pa.types.is_boolean, BOOLEAN),
+    (pa.types.is_date, DATE),
+    (pa.types.is_time, TIME),
+)

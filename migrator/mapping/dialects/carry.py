@@ -1,0 +1,51 @@
+"""A compiled mapping for another engine, or a `ProjectError` that says at which place of the mapping it cannot be carried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from migrator.core.errors import Location, Problem, ProjectError
+from migrator.mapping.compile import CompiledMapping
+from migrator.mapping.compile_source import tried
+from migrator.mapping.dialects.kinds import NotCarried
+from migrator.mapping.dialects.statement import SETTINGS, Table, arrow_columns, spark_query
+
+StagedSchema = Callable[[str], "pa.Schema | None"]
+"""Arrow schema of a staged relation, or None when nothing is staged yet: its columns are then read as texts."""
+
+
+def for_spark(compiled: CompiledMapping, staged: StagedSchema, place: Location) -> str:
+    """The query in Spark SQL, under the settings that it needs; `place` is the mapping's own.
+
+    Raises `ProjectError` with every expression that Spark would compute in another way.
+    """
+    tables = {relation: arrow_columns(staged(relation)) for relation in compiled.relations}
+    tables |= {relation: arrow_columns(table.schema) for relation, table in compiled.tables.items()}
+    try:
+        query = spark_query(compiled.sql, tables)
+    except NotCarried as whole:
+        raise ProjectError(_probed(compiled, tables) or [_problem(place, whole)]) from whole
+    settings = "".join(f"SET {name} = {value};\n" for name, value in SETTINGS.items())
+    return f"{settings}{query}"
+
+
+def _probed(compiled: CompiledMapping, tables: Mapping[str, Table]) -> list[Problem]:
+    """The expressions that alone cannot be carried, each at its place."""
+    found = []
+    for probe in compiled.probes:
+        try:
+            spark_query(replace(probe, expression=tried(probe.expression)).sql, tables)
+        except NotCarried as reason:
+            found.append(_problem(probe.place, reason))
+    return found
+
+
+def _problem(place: Location, reason: NotCarried) -> Problem:
+    return Problem(
+        place,
+        f"Spark cannot compute this as the engine does: {reason}",
+        "docs/mapping.md says what is carried to Spark; the mapping still runs on the engine itself",
+    )
