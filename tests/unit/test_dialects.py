@@ -15,7 +15,7 @@ from migrator.mapping.dialects.patterns import replacement, to_java
 from migrator.mapping.dialects.statement import arrow_columns, spark_query
 from migrator.mapping.expressions import parse_formula
 from migrator.mapping.functions import FUNCTIONS
-from migrator.mapping.scope import columns_of
+from migrator.mapping.staged_columns import columns_of
 from tests.expression_laws import ARROW, LAWS, SCHEMA
 from tests.mapping_kit import bind_texts, make_schema
 
