@@ -29,7 +29,7 @@ from validation.trend import Earlier, trend
 from validation.verdict import Check, Decision, Example, percent
 from validation.waivers import UsedWaiver
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NAMED = 6000
 """Records that are not there, named on the page over all objects and reasons; every reason names a few."""
 _FEW = 5
