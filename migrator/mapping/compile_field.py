@@ -15,10 +15,9 @@ from migrator.mapping.compile_hook import hook_column
 from migrator.mapping.compile_lookup import (
     count_of,
     default_of,
-    inactive_of,
     joins_of,
     record_of,
-    stand_in_of,
+    stand_in,
     type_name,
 )
 from migrator.mapping.compile_source import tried
@@ -256,7 +255,7 @@ def _link(bound: BoundField, steps: FieldSteps, text: str) -> None:
         if bound.missing is Missing.DEFAULT
         else ""
     )
-    replaced = _stand_in(bound, steps, given, found) if bound.stand_in else ""
+    replaced = stand_in(bound, steps, given, found) if bound.stand_in else ""
     steps.cast.append((bound.name, f"CASE {absent}{replaced}WHEN {found} = 1 THEN {record} END"))
     known = " or ".join(dict.fromkeys(target.mapping for target in bound.lookup))
     missing = f"{given} IS NOT NULL AND {found} = 0"
@@ -266,24 +265,6 @@ def _link(bound: BoundField, steps: FieldSteps, text: str) -> None:
     steps.checks.append(Check(missing, bound.name, "lookup.missing", given, message, severity))
     several = f"{given} IS NOT NULL AND {found} > 1"
     steps.checks.append(Check(several, bound.name, "lookup.ambiguous", given, f"more than one {known} fits"))
-
-
-def _stand_in(bound: BoundField, steps: FieldSteps, given: str, found: str) -> str:
-    """The case of a link to a record that is no longer in use."""
-    record, known = stand_in_of(bound)
-    steps.looked_up.append((f"__inactive {bound.name}", inactive_of(bound)))
-    steps.looked_up.append((f"__stand_in {bound.name}", known))
-    inactive, there = quote(f"__inactive {bound.name}"), quote(f"__stand_in {bound.name}")
-    unknown, lacking = f"{found} = 1 AND {inactive} IS NULL", f"{found} = 1 AND coalesce({inactive}, FALSE)"
-    message = "whether the linked record is inactive cannot be computed"
-    steps.checks.append(Check(unknown, bound.name, "expr.failed", given, message))
-    message = "the record that stands in for inactive ones is not in the source"
-    steps.checks.append(
-        Check(f"{lacking} AND NOT {there}", bound.name, "lookup.missing", literal(bound.stand_in), message)
-    )
-    message = "the linked record is inactive; another stands in for it"
-    steps.checks.append(Check(lacking, bound.name, "lookup.inactive", given, message, Severity.WARNING))
-    return f"WHEN {found} = 1 AND {inactive} THEN {record} "
 
 
 def _limits(bound: BoundField, steps: FieldSteps) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from migrator.core.errors import Severity
 from migrator.core.mapped import Missing
 from migrator.mapping.bound import BoundField, BoundMapping, BoundSource, LookupTarget
 from migrator.mapping.columns import text_of
 from migrator.mapping.compile_rows import excluding_joins
 from migrator.mapping.compile_source import conditions, excluded, filter_steps, lost_name
 from migrator.mapping.expressions import needs_typing
+from migrator.mapping.field_steps import FieldSteps
+from migrator.mapping.issues import Check
 from migrator.mapping.sql import Step, select
 from migrator.staging.columns import COPY
 from migrator.staging.engine import literal, quote
@@ -153,7 +156,7 @@ def _named(field: BoundField, text: str) -> tuple[LookupTarget, str]:
     return field.lookup[0], text
 
 
-def inactive_of(field: BoundField) -> str:
+def _inactive_of(field: BoundField) -> str:
     """Whether the record that fits is no longer in use; null when that cannot be computed."""
     cases = [
         f'WHEN {_alias(field, number)}."match" IS NOT NULL THEN {_alias(field, number)}."inactive"'
@@ -163,9 +166,27 @@ def inactive_of(field: BoundField) -> str:
     return f"CASE {' '.join(cases)} ELSE FALSE END"
 
 
-def stand_in_of(field: BoundField) -> tuple[str, str]:
+def _stand_in_of(field: BoundField) -> tuple[str, str]:
     """The record that takes the place of inactive ones, and whether the source has it."""
     target, key = _named(field, field.stand_in)
     column = "match" if target.by_key else "key"
     known = f"EXISTS (SELECT 1 FROM {quote(keys_name(target))} AS stand_in WHERE stand_in.{quote(column)} = {literal(key)})"
     return literal(_prefix(target) + key), known
+
+
+def stand_in(bound: BoundField, steps: FieldSteps, given: str, found: str) -> str:
+    """The case of a link to a record that is no longer in use, with what may be wrong with it."""
+    record, known = _stand_in_of(bound)
+    steps.looked_up.append((f"__inactive {bound.name}", _inactive_of(bound)))
+    steps.looked_up.append((f"__stand_in {bound.name}", known))
+    inactive, there = quote(f"__inactive {bound.name}"), quote(f"__stand_in {bound.name}")
+    unknown, lacking = f"{found} = 1 AND {inactive} IS NULL", f"{found} = 1 AND coalesce({inactive}, FALSE)"
+    message = "whether the linked record is inactive cannot be computed"
+    steps.checks.append(Check(unknown, bound.name, "expr.failed", given, message))
+    message = "the record that stands in for inactive ones is not in the source"
+    steps.checks.append(
+        Check(f"{lacking} AND NOT {there}", bound.name, "lookup.missing", literal(bound.stand_in), message)
+    )
+    message = "the linked record is inactive; another stands in for it"
+    steps.checks.append(Check(lacking, bound.name, "lookup.inactive", given, message, Severity.WARNING))
+    return f"WHEN {found} = 1 AND {inactive} THEN {record} "

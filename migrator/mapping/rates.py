@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -146,8 +146,4 @@ def _day(text: str) -> date | None:
 
 def _rate(cells: Mapping[str, str], place: Location) -> Rate:
     day = cells.get(DATED, "")
-    try:
-        rate = Decimal(cells["rate"]).normalize()
-    except InvalidOperation as error:  # pragma: no cover - the pattern has been checked
-        raise AssertionError(cells["rate"]) from error
-    return Rate(cells["from"], _day(day) if day else None, rate, place)
+    return Rate(cells["from"], _day(day) if day else None, Decimal(cells["rate"]).normalize(), place)
