@@ -38,6 +38,7 @@ def test_what_an_export_lacks_is_told_at_its_place(tmp_path: Path) -> None:
     (less / "Account.csv").write_text(
         '"Id","Name","OwnerId","IsDeleted"\n"001A","A","005A","0"\n', encoding="utf-8"
     )
+    (less / "RecordType.csv").write_text('"Id","DeveloperName"\n', encoding="utf-8")
     report = init_from_template(tmp_path / "p", NAME, [str(less)])
     told = [str(item) for item in report.problems]
     assert any("'salesforce' has no object 'Contact'" in item and "contact.yaml:" in item for item in told)
@@ -62,3 +63,13 @@ def test_the_list_needs_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(["init", "--mappings"]) == 0
     shown = capsys.readouterr().out
     assert all(item.name in shown for item in templates())
+
+
+def test_all_mappings_to_one_system_describe_it_alike() -> None:
+    described = {
+        item.name: (item.folder / "schemas" / "crm.json").read_bytes()
+        for item in templates()
+        if item.name.endswith("-to-fxiaoke")
+    }
+    assert len(described) == 3
+    assert len(set(described.values())) == 1
