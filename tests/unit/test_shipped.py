@@ -42,7 +42,7 @@ def test_what_an_export_lacks_is_told_at_its_place(tmp_path: Path) -> None:
     report = init_from_template(tmp_path / "p", NAME, [str(less)])
     told = [str(item) for item in report.problems]
     assert any("'salesforce' has no object 'Contact'" in item and "contact.yaml:" in item for item in told)
-    assert any("no column 'Industry'" in item for item in told)
+    assert any("no column 'RecordTypeId'" in item for item in told)
     assert (tmp_path / "p" / "migration.yaml").exists()
 
 
