@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,10 @@ from migrator.commands.steps import run as run_steps
 from migrator.commands.trial import run_tests
 from migrator.commands.validate import validate
 from migrator.core.mapped import MappedObject, MappedSource
+from migrator.core.schema import schemas_from_json
 from migrator.testing.synthetic.legacy import LegacyTruth
 from migrator.testing.synthetic.legacy_exports import WRITERS, generate_legacy
+from migrator.testing.synthetic.standard_files import StandardTruth, generate_standard
 
 SIZE = 16
 ALWAYS_HELD = ("missing", "orphan")
@@ -68,7 +71,20 @@ def system_of(template: Template) -> str:
     return template.name.partition("-to-")[0]
 
 
-TEMPLATES = [item for item in templates() if system_of(item) in WRITERS]
+def source_schema(template: Template) -> Path:
+    """The schema of the old system, where a template ships it: then every object and column of it is written."""
+    return template.folder / "schemas" / f"{system_of(template)}.json"
+
+
+def export_for(template: Template, folder: Path) -> LegacyTruth:
+    """A small CRM of the template's system."""
+    schema, system = source_schema(template), system_of(template)
+    if schema.is_file():
+        return generate_standard(folder, system, schemas_from_json(schema.read_text(encoding="utf-8")))
+    return generate_legacy(folder, system, size=SIZE)
+
+
+TEMPLATES = [item for item in templates() if system_of(item) in WRITERS or source_schema(item).is_file()]
 
 
 @pytest.fixture(scope="module", params=TEMPLATES, ids=lambda item: item.name)
@@ -76,7 +92,7 @@ def ready(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A template with its source filled in; nothing is read yet."""
     folder: Path = tmp_path_factory.mktemp("shipped")
     template: Template = request.param
-    truth = generate_legacy(folder, system_of(template), size=SIZE)
+    truth = export_for(template, folder)
     make_views(template, truth.path)
     report = init_from_template(folder / "project", template.name, [str(truth.path)])
     assert not report.problems, "\n".join(map(str, report.problems))
@@ -176,6 +192,45 @@ def linked_by(moved: Moved, item: MappedObject, source: MappedSource, column: st
         for name in mapping.field_names
         if name in links and mapping.field(named, name).rule.from_ == column
     ]
+
+
+RELATIONS: Mapping[str, str] = {
+    "dynamics-to-salesforce": """
+        opportunity.AccountId customerid parentaccountid; opportunity_line.OpportunityId opportunityid
+        opportunity_line.PricebookEntryId productid; campaign_member.CampaignId listid regardingobjectid
+        campaign_member.ContactId contactid customer; campaign_member.LeadId leadid customer; case.ContactId customerid primarycontactid
+        note.ParentId objectid; file.FirstPublishLocationId objectid; task.WhatId regardingobjectid
+        task.WhoId regardingobjectid to from; event.WhatId regardingobjectid; email_message.RelatedToId regardingobjectid""",
+    "salesforce-to-dynamics": """
+        opportunity.customerid AccountId; opportunity_line.opportunityid OpportunityId; opportunity_line.productid Product2Id
+        list_member.listid CampaignId; list_member.entityid ContactId LeadId; campaign_response.regardingobjectid CampaignId
+        campaign_list.entityid Id; party.partyid WhoId ContactId LeadId; party.activityid Id; case.customerid AccountId ContactId
+        note.objectid ParentId FirstPublishLocationId; task.regardingobjectid WhatId WhoId; phone_call.regardingobjectid WhatId WhoId
+        appointment.regardingobjectid WhatId WhoId; email.regardingobjectid ParentId RelatedToId""",
+}
+"""Template → MAPPING.LINK and the columns of the old record of which one says where it leads, computed links too."""
+
+
+@pytest.mark.slow
+def test_relationships_survive(moved: Moved) -> None:
+    mappings = {item.name: item for item in moved.objects}
+    for line in re.split(r"[;\n]", RELATIONS.get(moved.template.name, "")):
+        link, *names = line.split() or [""]
+        if not link:
+            continue
+        name, _, field = link.partition(".")
+        item, tried = mappings[name], 0
+        assert isinstance(moved.truth, StandardTruth)
+        for stored in moved.rows(item.target_object):
+            source = next((one for one in item.sources if stored[item.key].startswith(f"{one.name}:")), None)
+            if source is None or stored[field] is None:
+                continue
+            key = stored[item.key].removeprefix(f"{source.name}:")
+            row = next(one for one in moved.truth.tables[source.object] if one[source.key] == key)
+            told = [row.get(column) or "" for column in names]
+            assert any(stored[field].partition(":")[2] in text for text in told), (link, key)
+            tried += 1
+        assert tried, link
 
 
 @pytest.mark.slow

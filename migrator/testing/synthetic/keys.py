@@ -12,6 +12,12 @@ _BASE32 = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345", np.uint8)
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 PREFIXES = {
+    "CaseComment": "00a",
+    "EmailMessage": "02s",
+    "Group": "00G",
+    "Pricebook2": "01s",
+    "PricebookEntry": "01u",
+    "Profile": "00e",
     "Account": "001",
     "Contact": "003",
     "User": "005",
