@@ -50,6 +50,18 @@ def test_what_would_differ_is_refused_by_name(expression: str, told: str):
         spark_of(expression)
 
 
+def test_what_is_not_staged_yet_is_taken_for_texts_and_the_settings_stand_first(tmp_path: Path):
+    text = (
+        "mapping: t\ntarget: {system: new, object: t, key: k}\n"
+        "source: {system: old, object: T, where: 'D > 0'}\nfields: {a: {from: A, clean: [trim, upper], type: date}}\n"
+    )
+    schema = make_schema("T", A="string", D="decimal")
+    bound = bind_texts({"t.yaml": text}, {"old": [schema]}, tmp_path).mappings[0]
+    query = for_spark(compile_mapping(bound), lambda _: None, bound.place)
+    assert query.startswith("SET spark.sql.session.timeZone = UTC;\n")
+    assert "FROM `old/T`" in query
+
+
 def test_a_refusal_is_told_at_the_place_of_the_expression(tmp_path: Path):
     text = (
         "mapping: t\ntarget: {system: new, object: t, key: k}\nsource: {system: old, object: T}\nfields:\n"

@@ -89,10 +89,10 @@ class _Select:
             if tree.args.get("group")
             else []
         )
-        distinct = "DISTINCT " if tree.args.get("distinct") else ""
+        distinct = " DISTINCT" if tree.args.get("distinct") else ""
         listed = ",\n    ".join(items)
         return "\n".join(
-            [f"  SELECT {distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group]
+            [f"  SELECT{distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group]
         ), columns
 
     def _refuse_others(self, tree: exp.Expr) -> None:
