@@ -112,7 +112,8 @@ def check(report: CheckReport, console: Console) -> None:
         code = escape(f" [{warning.code}]")
         console.print(f"[yellow]warning{code}[/] {escape(str(warning))}", highlight=False, soft_wrap=True)
     for item in report.accepted:
-        told = f"{item.place}: {item.warning} of {item.field}: {item.reason}"
+        resting = "" if item.met else " (no such warning now)"
+        told = f"{item.place}: {item.warning} of {item.field}: {item.reason}{resting}"
         console.print(f"[dim]accepted[/] {escape(told)}", highlight=False, soft_wrap=True)
     order = " → ".join(escape(name) for name, _ in report.objects)
     console.print(

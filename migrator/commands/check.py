@@ -36,7 +36,7 @@ class CheckReport:
     """Mapping and target object, in load order."""
     warnings: tuple[Problem, ...]
     accepted: tuple[Accepted, ...] = ()
-    """Warnings that a mapping accepts, with its reason."""
+    """Warnings that a mapping accepts, with its reason; those that are not given now are among them, not `met`."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -58,6 +58,7 @@ class CheckReport:
                     "field": item.field,
                     "reason": item.reason,
                     "place": str(item.place),
+                    "met": item.met,
                 }
                 for item in self.accepted
             ],
@@ -67,7 +68,7 @@ class CheckReport:
 def check(project: Project, *, strict: bool = False) -> CheckReport:
     """Parse, bind, order and compile everything; raises `ProjectError` with every error.
 
-    `strict`: with every warning too, but for those that a mapping accepts. An acceptance of nothing is an error.
+    `strict`: with every warning too, but for those that a mapping accepts.
     """
     found = read_as_far(project)
     mappings = found.mappings

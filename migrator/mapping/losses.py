@@ -67,8 +67,14 @@ def warn(
                 found = [*_field(field, view, there), *hidden(field, seen)]
                 problems.extend(told for told in found if not taken.cover(told.code, field.name))
         problems.extend(_dropped(scope, mapping, item, taken, fills=fills, everything=everything))
-        accepted.extend(taken.listed())
+        accepted.extend(taken.listed(_named(item, scope.views[item.name])))
     return list(dict.fromkeys(problems)), tuple(accepted)
+
+
+def _named(item: BoundMapping, views: Iterable[SourceView]) -> frozenset[str]:
+    """Everything that a warning about this mapping can be about: its fields, and the columns of its sources."""
+    fields = (field.name for field in item.mapped.fields)
+    return frozenset((*fields, *(name for view in views for name in view.schema.field_names)))
 
 
 def _acceptances(mapping: ObjectMapping) -> Acceptances:

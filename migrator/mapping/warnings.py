@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrator.core.errors import Location, Problem
@@ -35,7 +35,9 @@ class Accepted:
     reason: str
     place: Location
     met: bool
-    """Whether there is such a warning; an acceptance of nothing is a mistake."""
+    """Whether there is such a warning now: some depend on the data, and go when it does."""
+    known: bool = True
+    """Whether there is anything of that name; if not, the acceptance is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +55,22 @@ class Acceptances:
         self.met.update(found)
         return bool(found)
 
-    def listed(self) -> tuple[Accepted, ...]:
-        """All of them, once every warning has been asked about."""
+    def listed(self, known: Collection[str]) -> tuple[Accepted, ...]:
+        """All of them, once every warning has been asked about; `known` are the names of fields and columns."""
         return tuple(
-            Accepted(self.mapping, code, name, reason, place, number in self.met)
+            Accepted(self.mapping, code, name, reason, place, number in self.met, name in known)
             for number, (code, name, reason, place) in enumerate(self.entries)
         )
 
 
 def stale(accepted: Iterable[Accepted]) -> list[Problem]:
-    """A problem for each acceptance that meets no warning: what it excused is gone, or it was misspelt."""
+    """A problem for each acceptance of what nobody knows: it was misspelt, or the field is gone."""
     return [
         Problem(
             item.place,
-            f"there is no warning {item.warning} about {item.field!r} to accept",
+            f"there is nothing called {item.field!r} that {item.warning} could be about",
             "remove it, or name the field or column as the warning does",
         )
         for item in accepted
-        if not item.met
+        if not (item.met or item.known)
     ]

@@ -192,7 +192,7 @@ def test_an_acceptance_of_nothing_is_a_mistake(tmp_path: Path) -> None:
     found = told("name: {from: Name, length: 80}", tmp_path, more=more)
     assert codes(found) == [("loss.length", "6:3")]
     assert [str(item).splitlines()[0] for item in stale(found.accepted)] == [
-        "contact.yaml:8:5: there is no warning loss.length about 'nam' to accept"
+        "contact.yaml:8:5: there is nothing called 'nam' that loss.length could be about"
     ]
 
 
