@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from migrator.staging.engine import Session, literal, quote
 from migrator.staging.quarantine import quarantined
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
-from validation.privacy import Privacy, is_hidden, shown_values
+from validation.privacy import Privacy, is_hidden, shown_choices, shown_values
 
 LOST = "lost"
 """Loaded according to the record of the load, and not in the target now."""
@@ -23,16 +24,20 @@ STATES = (LOST, "quarantined", "pending", "excluded", "merged")
 MOST_NAMED = 200
 """Records named of one reason at most; the list beside the report has all of them."""
 
+MOST_ROOTS = 50
+"""Records named that others wait for."""
+
 ABSENT = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("object", "record", "place", "state", "rule", "field", "value")),
-        *(pa.field(name, pa.string()) for name in ("message", "towards", "target_id")),
+        *(pa.field(name, pa.string()) for name in ("message", "towards", "link", "target_id")),
         pa.field("loaded_at", pa.timestamp("us", tz="UTC")),
         pa.field("problems", pa.int64()),
     ]
 )  # fmt: skip
 """`record` is OBJECT/SOURCE:KEY as `migrator explain` takes it, null for what could not be read as a record (`place` says
-where it stands); `towards` is the record it was merged into or waits for; `target_id` and `loaded_at` tell of a lost one;
+where it stands); `towards` is the record it was merged into or waits for, `link`
+whether the link by which it waits is 'required' or 'optional', null when it waits through another record; `target_id` and `loaded_at` tell of a lost one;
 `problems` is how many things are wrong with a quarantined one; values and messages are masked."""
 
 
@@ -43,6 +48,7 @@ class Absent:
     record: str
     value: str | None = None
     towards: str | None = None
+    link: str | None = None
     target_id: str | None = None
     loaded_at: str | None = None
     problems: int = 0
@@ -100,10 +106,30 @@ def reasons(session: Session, absent: str) -> tuple[Reason, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A record that others wait for, and how many of them."""
+
+    record: str
+    frees: int
+
+
+def roots(session: Session, tables: Sequence[str]) -> tuple[Root, ...]:
+    """What records wait for, over all objects' tables of `ABSENT` rows, the most waited for first."""
+    if not tables:
+        return ()
+    waiting = " UNION ALL ".join(f"SELECT towards FROM {table} WHERE state = 'pending'" for table in tables)
+    rows = session.fetch(
+        f"SELECT towards, count(*) AS n FROM ({waiting}) WHERE towards IS NOT NULL"
+        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_ROOTS}"
+    ).to_pylist()
+    return tuple(Root(row["towards"], row["n"]) for row in rows)
+
+
 def _named(row: dict[str, Any]) -> Absent:
     at = row["loaded_at"]
     return Absent(
-        row["record"] or row["place"] or "?", row["value"], row["towards"], row["target_id"],
+        row["record"] or row["place"] or "?", row["value"], row["towards"], row["link"], row["target_id"],
         at.isoformat() if at is not None else None, row["problems"] or 0,
     )  # fmt: skip
 
@@ -113,15 +139,21 @@ def _not_loaded_sql(session: Session, store: Store, mapped: MappedObject, privac
     hidden = [item.name for item in mapped.fields if is_hidden(item, privacy)]
     told = quarantined(store, session, mapped, hidden)
     own = literal(f"{mapped.name}/")
-    value = shown_values("t.problem.value", "t.problem.field", mapped, privacy)
+    given, of = "t.problem.value", "t.problem.field"
+    value = (
+        f"CASE WHEN d.rule IN ('value.unmapped', 'value.unknown') THEN {shown_choices(given, of, mapped, privacy)}"
+        f" ELSE {shown_values(given, of, mapped, privacy)} END"
+    )
     quarantine = "d.state = 'quarantined'"
+    waited = "nullif(regexp_extract(d.reason, '(?s)^(.*?) (excluded|quarantined|refused): ', 1), '')"
+    made = relation(session, store.current(Kind.MAPPED, mapped.name), pa.schema([(c.ID, pa.string())]))
     return f"""
         SELECT {literal(mapped.name)} AS object, {own} || d.{c.ID} AS record, t.problem.place AS place, d.state, d.rule,
                CASE WHEN {quarantine} THEN t.problem.field END AS field,
                CASE WHEN {quarantine} AND t.problem.field IS NOT NULL THEN {value} END AS value,
                CASE WHEN {quarantine} THEN t.problem.{_message(privacy)} END AS message,
-               CASE WHEN d.through IS NOT NULL THEN {own} || d.through WHEN d.state = 'pending'
-                    THEN nullif(regexp_extract(d.reason, '(?s)^(.*?) (excluded|quarantined|refused): ', 1), '') END AS towards,
+               CASE WHEN d.through IS NOT NULL THEN {own} || d.through WHEN d.state = 'pending' THEN {waited} END AS towards,
+               CASE WHEN d.state = 'pending' THEN {_link_sql(mapped, waited)} END AS link,
                NULL::VARCHAR AS target_id, NULL::TIMESTAMPTZ AS loaded_at,
                CASE WHEN {quarantine} THEN t.n END AS problems
         FROM ({disposition(session, store, mapped)}) d
@@ -129,7 +161,18 @@ def _not_loaded_sql(session: Session, store: Store, mapped: MappedObject, privac
                    FROM (SELECT record, rule, {{'step': step, 'field': field, 'value': value, 'message': message,
                                  'safe_message': safe_message, 'place': place}} AS q FROM ({told}))
                    WHERE record IS NOT NULL GROUP BY record, rule) t ON t.record = d.{c.ID} AND t.rule = d.rule
+        LEFT JOIN {made} m ON m.{c.ID} = d.{c.ID}
         WHERE d.state <> 'loaded'"""
+
+
+def _link_sql(mapped: MappedObject, waited: str) -> str:
+    """Whether a link of the row in `m` to the record `waited` is required; null when none leads to it."""
+    links = sorted((link for link in mapped.links if not link.deferred), key=lambda link: not link.required)
+    cases = " ".join(
+        f"WHEN CAST(m.{quote(link.field)} AS VARCHAR) = {waited} THEN {literal('required' if link.required else 'optional')}"
+        for link in links
+    )
+    return f"CASE {cases} END" if cases else "NULL"
 
 
 def _unreadable(session: Session, store: Store, mapped: MappedObject, privacy: Privacy) -> list[str]:
@@ -137,7 +180,7 @@ def _unreadable(session: Session, store: Store, mapped: MappedObject, privacy: P
     found = (store.current(Kind.REJECTS, source.staged) for source in mapped.sources)
     message = "message" if privacy is Privacy.OPEN else "replace(message, raw, '•••')"
     return [
-        f"SELECT {literal(mapped.name)}, NULL, {c.PLACE}, 'quarantined', rule, NULL, NULL, {message}, NULL, NULL, NULL, 1"
+        f"SELECT {literal(mapped.name)}, NULL, {c.PLACE}, 'quarantined', rule, NULL, NULL, {message}, NULL, NULL, NULL, NULL, 1"
         f" FROM {relation(session, rejects)}"
         for rejects in found
         if rejects is not None and rejects.rows
@@ -148,7 +191,7 @@ def _lost_sql(session: Session, store: Store, mapped: MappedObject, differences:
     crosswalk = relation(session, store.current(Kind.CROSSWALK, mapped.name), c.CROSSWALK)
     return (
         f"SELECT {literal(mapped.name)}, {literal(mapped.name + '/')} || r.{c.ID}, NULL, {literal(LOST)}, 'records.missing',"
-        f" NULL, NULL, NULL, NULL, x.target_id, x.at, NULL"
+        f" NULL, NULL, NULL, NULL, NULL, x.target_id, x.at, NULL"
         f" FROM {relation(session, differences)} r LEFT JOIN {crosswalk} x ON x.{c.ID} = r.{c.ID}"
         " WHERE r.class = 'missing' AND r.field = ''"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,13 +12,14 @@ from typing import Any
 from migrator.core.mapped import MappedObject
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.staging.accounting import CLASSES, Accounting
-from validation.absent import Reason
+from validation.absent import Reason, Root
 from validation.checks import Found
 from validation.controls import NO_CONTROLS, Controls, Crosstab
 from validation.files import Files
 from validation.groups import Counts
 from validation.measures import Distribution, Totals
 from validation.messages import LANGUAGES
+from validation.naming import Label
 from validation.noticed import Duplicates
 from validation.owners import NO_OWNERS, Owners
 from validation.privacy import Privacy, show, show_group
@@ -81,8 +82,10 @@ def to_json(
     *,
     waivers: Sequence[UsedWaiver] = (),
     earlier: Earlier = NOTHING_EARLIER,
+    roots: Sequence[Root] = (),
+    labels: Callable[[Iterable[str]], Mapping[str, Label]] = lambda _: {},
 ) -> dict[str, Any]:
-    """The report as JSON values; `digest` is the SHA-256 of all the rest, for a signature to be bound to."""
+    """The report as JSON values; `labels` finds what people call records by OBJECT/SOURCE:KEY; `digest` is the SHA-256 of all the rest, for a signature to be bound to."""
     names = max(_FEW, NAMED // (sum(len(item.reasons) for item in facts) or 1))
     body: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -104,9 +107,20 @@ def to_json(
         "checks": [check_to_json(check) for check in checks],
         "versions": {name: version(name) for name in ("crm-migrator", "duckdb", "great-expectations")},
     }
+    body["roots"] = [asdict(root) for root in roots]
+    body["labels"] = {record: asdict(label) for record, label in labels(_records_named(body)).items()}
     body["waivers"] = [item.to_json() for item in waivers]
     body["trend"] = trend(body, earlier)
     return {**body, "digest": content_digest(body)}
+
+
+def _records_named(body: Mapping[str, Any]) -> Iterator[str]:
+    """Every record that the report names."""
+    for item in body["objects"]:
+        for record in (record for reason in item["reasons"] for record in reason["named"]):
+            yield from filter(None, (record["record"], record["towards"]))
+    yield from (example["record"] for check in body["checks"] for example in check["examples"])
+    yield from (root["record"] for root in body["roots"])
 
 
 def _object(item: ObjectFacts, privacy: Privacy, names: int) -> dict[str, Any]:
@@ -250,8 +264,15 @@ def _values(item: Distribution, schema: FieldSchema | None, privacy: Privacy) ->
 def _reason(reason: Reason, names: int) -> dict[str, Any]:
     return {
         "state": reason.state, "rule": reason.rule, "field": reason.field, "count": reason.count,
-        "message": reason.message, "named": [asdict(item) for item in reason.named[:names]],
+        "message": reason.message, "link": _link_waited_for(reason),
+        "named": [asdict(item) for item in reason.named[:names]],
     }  # fmt: skip
+
+
+def _link_waited_for(reason: Reason) -> str:
+    """How all of these records hang on what they wait for, 'required' or 'optional'; '' when they differ or nobody knows."""
+    found = {record.link for record in reason.named}
+    return (found.pop() or "") if len(found) == 1 else ""
 
 
 def check_to_json(check: Check) -> dict[str, Any]:

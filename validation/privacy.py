@@ -13,6 +13,10 @@ LONGEST = 120
 """Characters of a value shown at most."""
 
 _FREE_TEXT = frozenset({FieldType.STRING, FieldType.TEXT, FieldType.JSON})
+_TIMES = frozenset({FieldType.DATE, FieldType.DATETIME, FieldType.TIME})
+_MARKS = "年月日"
+"""Letters that say how a date is written, and nothing of whose it is."""
+_LETTERS, _DIGITS = rf"[^\P{{L}}{_MARKS}]", r"\p{Nd}"
 
 
 class Privacy(Enum):
@@ -33,9 +37,23 @@ def is_hidden(item: FieldSchema | None, privacy: Privacy) -> bool:
 
 def show(value: str | None, item: FieldSchema | None, privacy: Privacy) -> str:
     """A value as it may be shown; null is '∅', the empty text two quotes, and long ones end with '…'."""
+    if value and is_hidden(item, privacy) and item is not None and item.type in _TIMES:
+        return _pattern(value)
     if value is None or not value or is_hidden(item, privacy):
         return mask(value)
     return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
+
+
+def _pattern(value: str) -> str:
+    """How a personal date is written, not which: digits as 9, letters as a.
+
+    >>> _pattern("1980-02-31"), _pattern("31 Feb 80"), _pattern("1980年2月31日")
+    ('9999-99-99', '99 aaa 99', '9999年9月99日')
+    """
+    shape = "".join(
+        "9" if char.isdecimal() else "a" if char.isalpha() and char not in _MARKS else char for char in value
+    )
+    return shape[:LONGEST]
 
 
 def show_group(value: str, item: FieldSchema | None, privacy: Privacy) -> str:
@@ -50,6 +68,9 @@ def show_sql(value: str, item: FieldSchema | None, privacy: Privacy) -> str:
     if not is_hidden(item, privacy):
         cut = f"left({value}, {LONGEST - 1}) || '…'"
         return f"{empty} WHEN length({value}) <= {LONGEST} THEN {value} ELSE {cut} END"
+    if item is not None and item.type in _TIMES:
+        letters = f"regexp_replace({value}, {literal(_LETTERS)}, 'a', 'g')"
+        return f"{empty} ELSE left(regexp_replace({letters}, {literal(_DIGITS)}, '9', 'g'), {LONGEST}) END"
     size = f"' (' || length({value}) || ')'"
     at = f"instr({value}, '@')"
     mail = f"left({value}, 1) || '•••@' || substr({value}, {at} + 1, 1) || '•••' || {size}"
@@ -65,3 +86,12 @@ def shown_values(value: str, field: str, mapped: MappedObject, privacy: Privacy)
         f"WHEN {literal(item.name)} THEN {show_sql(value, item, privacy)}" for item in mapped.fields
     )
     return f"CASE {field} {cases} ELSE {show_sql(value, None, privacy)} END"
+
+
+def shown_choices(value: str, field: str, mapped: MappedObject, privacy: Privacy) -> str:
+    """`shown_values` for values looked up in a list: choices are no text of anybody's own, so personal fields alone are masked."""
+    masked = shown_values(value, field, mapped, privacy)
+    listed = ", ".join(literal(item.name) for item in mapped.fields if not item.pii)
+    if not listed:
+        return masked
+    return f"CASE WHEN {field} IN ({listed}) THEN {show_sql(value, None, Privacy.OPEN)} ELSE {masked} END"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from validation import pictures
+from validation.absent import STATES
+from validation.consequences import follow_from_lost
 from validation.messages import LANGUAGES, catalogue
 from validation.signoff import Signature
 from validation.trend import OPEN
@@ -48,6 +50,9 @@ def render(content: Mapping[str, Any], language: str = "en", signed: Signed = UN
     style = _resource("report.css") + _filter_style(len(content["objects"]))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     totals = _sum_accounting(content["objects"])
+    chapters = _chapters(content["objects"])
+    follows = follow_from_lost(checks, content["objects"])
+    blocking = [by_id[name] for name in content["blocking"]]
     return _template(language).render(
         r=content,
         t=text,
@@ -63,10 +68,18 @@ def render(content: Mapping[str, Any], language: str = "en", signed: Signed = UN
         cell=lambda reason: cell_reason(reason, text),
         rule=lambda check: rule_text(check, text),
         why=lambda reason: why(reason, text),
-        remedy=lambda reason: remedy(reason, text),
+        remedy=lambda reason, mapping: remedy(reason, text, mapping),
         spoken=lambda reason: spoken(reason, text),
         gone=_gone(content["objects"]),
-        blocking=[by_id[name] for name in content["blocking"]],
+        blocking=[check for check in blocking if check["id"] not in follows],
+        following=[check for check in blocking if check["id"] in follows],
+        follows=follows,
+        chapters=chapters,
+        anchors={named["record"]: row["id"] for rows in chapters.values() for row in rows
+                 for named in row["reason"]["named"]},
+        labels=content.get("labels", {}),
+        roots=content.get("roots", []),
+        lost={item["name"]: item["records"]["missing"] for item in content["objects"]},
         exceptions=[by_id[name] for name in content["exceptions"]],
         most=MOST,
         different=sum(check["failed"] for check in checks if check["section"] in ("records", "fields", "links")
@@ -102,6 +115,16 @@ def _gone(objects: Sequence[Mapping[str, Any]]) -> Counter[str]:
         for reason in item["reasons"]:
             total[reason["state"]] += reason["count"]
     return total
+
+
+def _chapters(objects: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """State → the reasons of all objects for it, each with the id of its row; the worst state first."""
+    found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
+    for item in objects:
+        for reason in item["reasons"]:
+            rows = found[reason["state"]]
+            rows.append({"id": f"{reason['state']}-{len(rows)}", "object": item, "reason": reason})
+    return {state: rows for state, rows in found.items() if rows}
 
 
 def _years(values: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int]]:

@@ -17,7 +17,7 @@ from migrator.staging.accounting import Accounting, ObjectAccount
 from migrator.staging.engine import Session, quote
 from migrator.staging.store import Store
 from validation import measures, noticed, uat
-from validation.absent import ABSENT, Reason, find_absent, reasons
+from validation.absent import ABSENT, Reason, find_absent, reasons, roots
 from validation.before import check_before
 from validation.checks import Found, checks, control_checks, count_checks, file_checks, rule_checks
 from validation.controls import NO_WAYS, Ways, controls
@@ -36,6 +36,7 @@ from validation.failing import (
 from validation.files import find_files
 from validation.groups import Counts, counts, linked_names
 from validation.measures import Totals
+from validation.naming import find_labels
 from validation.owners import owner_field, owners
 from validation.privacy import Privacy
 from validation.readback import read_back
@@ -146,7 +147,10 @@ def validate(
             ", ".join(sorted({mapped.target_system for mapped in objects})), privacy, failing.rows, absent.rows,
         )  # fmt: skip
         earlier = read_earlier(out.parent, out.name, project)
-        content = to_json(heading, decision, found, facts, accounting, waivers=waived, earlier=earlier)
+        content = to_json(
+            heading, decision, found, facts, accounting, waivers=waived, earlier=earlier, roots=roots(session, run.absent),
+            labels=lambda records: find_labels(session, store, objects, records, privacy),
+        )  # fmt: skip
     finally:
         session.close()
     write_json(out / REPORT, content)

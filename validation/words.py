@@ -71,18 +71,32 @@ def _why(state: str, rule: str, text: Catalogue) -> str:
     return _nearest("reason", rule, text) or rule
 
 
-def remedy(reason: Mapping[str, Any], text: Catalogue) -> str:
-    """What to do about it; '' where nothing is to be done."""
+def remedy(reason: Mapping[str, Any], text: Catalogue, mapping: str) -> str:
+    """What to do about it, who does it in which mapping, and the next step; '' where nothing is to be done."""
     state, rule = reason["state"], reason["rule"]
     match state:
         case "lost":
             return text("todo.lost")
+        case "pending" if rule.startswith("not-"):
+            return text("todo.undone")
         case "pending":
-            return text("todo.undone" if rule.startswith("not-") else "todo.pending")
+            hangs = f"todo.pending.{reason.get('link') or ''}"
+            return _sentences(text, text("todo.pending"), text(hangs) if text.has(hangs) else "")
         case "quarantined":
-            return _nearest("todo", rule, text) or text("todo.quarantined")
+            known = _nearest("todo", rule, text)
+            family = rule.partition(".")[0]
+            then = f"todo.then.{family}" if text.has(f"todo.then.{family}") else "todo.then"
+            # Without a text of its own, and for what the new system refused, the sentence already says what to run.
+            own = known and family != "constraint"
+            return _sentences(
+                text, known or text("todo.quarantined"), text(then, mapping=mapping) if own else ""
+            )
         case _:
             return ""
+
+
+def _sentences(text: Catalogue, first: str, second: str) -> str:
+    return text("todo.both", first=first, second=second) if second else first
 
 
 def spoken(reason: Mapping[str, Any], text: Catalogue) -> str:

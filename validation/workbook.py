@@ -310,7 +310,7 @@ def _reasons(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
         for reason in item["reasons"]:
             yield (
                 item["name"], text(f"class.{reason['state']}"), reason["count"], reason["field"], why(reason, text),
-                remedy(reason, text),
+                remedy(reason, text, item["name"]),
             )  # fmt: skip
         for owner, count in item["owners"]["counts"]:
             label = text("owners.nobody") if owner is None else owner
@@ -334,7 +334,7 @@ def _missing(path: Path, content: Mapping[str, Any], text: Catalogue) -> Iterato
         for row in islice(rows, MOST_FAILING):
             yield (
                 row["object"], row["record"] or row["place"], text(f"class.{row['state']}"), row["field"], row["value"],
-                why(row, text), row["towards"], remedy(row, text),
+                why(row, text), row["towards"], remedy(row, text, row["object"]),
             )  # fmt: skip
     if content["absent"] > MOST_FAILING:
         yield (text("xlsx.cut", n=content["absent"] - MOST_FAILING),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,9 +57,15 @@ def test_every_missing_record_is_named_with_its_reason(
     assert report["absent"] == len(PLANTED)
     waiting = next(r for o in report["objects"] for r in o["reasons"] if r["state"] == "pending")
     assert waiting["named"][0]["towards"] == "account/salesforce:001000000000003AAA"
+    assert waiting["link"] == "optional"
+    assert report["roots"] == [{"record": "account/salesforce:001000000000003AAA", "frees": 1}]
+    assert report["labels"]["account/salesforce:001000000000003AAA"] == {"name": "Nowhere Ltd", "owner": None}
     page = (here / "report.html").read_text()
+    for record in re.findall(r'href="#([^"]*)"', page):
+        assert f'id="{record}"' in page
     assert all(record in page for record in PLANTED)
-    assert "Atlantis" not in page  # free text is masked
+    assert "Atlantis" in page  # a value that a person must map, and no personal one
+    assert "Waits" not in page  # a person's name is masked
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -68,4 +75,6 @@ def test_every_reason_is_told_in_words(language: str) -> None:
         said = why({"state": state, "rule": rule}, text)
         assert said
         assert said != rule
-        assert bool(remedy({"state": state, "rule": rule}, text)) is (state not in ("excluded", "merged"))
+        assert bool(remedy({"state": state, "rule": rule}, text, "account")) is (
+            state not in ("excluded", "merged")
+        )

@@ -276,15 +276,33 @@ def test_personal_data_and_free_text_stay_masked_unless_asked_for(tmp_path: Path
 
 
 def test_masking_in_sql_is_masking_in_python(tmp_path: Path) -> None:
-    values = [None, "", "a", "王伟", "a.b@example.com", "@x", "x@", "a@b@c", 'it\'s "x"\n', "x" * 500]
+    values = [
+        None,
+        "",
+        "a",
+        "王伟",
+        "a.b@example.com",
+        "@x",
+        "x@",
+        "a@b@c",
+        'it\'s "x"\n',
+        "x" * 500,
+        "1980-02-31",
+        "31 Feb 80",
+        "1980年2月31日 ٣",
+    ]
     session = open_engine(EngineSettings(threads=1), tmp_path)
-    for item in (FieldSchema("n", FieldType.STRING, pii="name"), FieldSchema("n", FieldType.PICKLIST)):
+    for item in (FieldSchema("n", FieldType.STRING, pii="name"), FieldSchema("n", FieldType.PICKLIST),
+                 FieldSchema("n", FieldType.DATE, pii="birthdate")):  # fmt: skip
         for value in values:
             found = session.fetch(
                 f"SELECT {show_sql('v', item, Privacy.MASKED)} AS s FROM (SELECT {literal(value)}::VARCHAR AS v)"
             )
             assert found.column("s")[0].as_py() == show(value, item, Privacy.MASKED)
     assert show("Maria", None, Privacy.MASKED) == mask("Maria")
+    assert (
+        show("1980-02-31", FieldSchema("n", FieldType.DATE, pii="birthdate"), Privacy.MASKED) == "9999-99-99"
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
