@@ -85,6 +85,20 @@ LIMITS_ON_SPARK: Mapping[str, str] = {
 }
 """Function → what of it is carried to Spark, where that is not all."""
 
+LIMITS_ON_POSTGRES: Mapping[str, str] = {
+    "date_diff": "years to days; hours to seconds of instants",
+    "date_trunc": "years to seconds",
+    "lpad": "a constant fills up",
+    "regexp_extract": "constant patterns with one repetition, without alternatives",
+    "regexp_matches": "constant patterns",
+    "regexp_replace": "constant patterns that match something, with one repetition, without alternatives",
+    "reverse": "Latin, Cyrillic, kana and Han letters and signs; other texts fail",
+    "round": "to digits behind the point; floats to whole numbers",
+    "split_part": "constant separators",
+    "strftime": "constant formats",
+}
+"""Function → what of it is carried to PostgreSQL, where that is not all."""
+
 OPERATORS: Mapping[str, tuple[type[exp.Expr], ...]] = {
     "+ - * / // %": (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg),
     "||": (exp.DPipe,),

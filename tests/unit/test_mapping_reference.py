@@ -13,7 +13,7 @@ from migrator.core.mapped import Normaliser, Survivorship
 from migrator.core.schema import FieldType
 from migrator.mapping import bind, parse_mapping
 from migrator.mapping.dates import DIRECTIVES
-from migrator.mapping.functions import FUNCTIONS, LIMITS_ON_SPARK, OPERATORS
+from migrator.mapping.functions import FUNCTIONS, LIMITS_ON_POSTGRES, LIMITS_ON_SPARK, OPERATORS
 from migrator.mapping.issues import RULES
 from migrator.mapping.model import (
     Acceptance,
@@ -64,7 +64,7 @@ def test_verbs_functions_and_rules_stand_there_as_the_code_has_them():
         name: verb.summary for name, verb in VERBS.items()
     }
     functions = {
-        name: f"`{item.example}` | {item.summary} | {LIMITS_ON_SPARK.get(name, 'yes')}"
+        name: f"`{item.example}` | {item.summary} | {LIMITS_ON_SPARK.get(name, 'yes')} | {LIMITS_ON_POSTGRES.get(name, 'yes')}"
         for name, item in FUNCTIONS.items()
     }
     assert table_under("Expressions") == functions
