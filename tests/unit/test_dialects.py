@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from migrator.core.errors import Location, ProjectError
-from migrator.mapping import compile_mapping
+from migrator.core.mapped import MappedObject
+from migrator.mapping import CompiledMapping, compile_mapping
+from migrator.mapping.compile import Probe
 from migrator.mapping.compile_source import tried
 from migrator.mapping.dialects.carry import for_spark
-from migrator.mapping.dialects.kinds import NotCarried
+from migrator.mapping.dialects.kinds import TEXT, NotCarried
 from migrator.mapping.dialects.patterns import replacement, to_java
 from migrator.mapping.dialects.statement import arrow_columns, spark_query
 from migrator.mapping.expressions import parse_formula
 from migrator.mapping.functions import FUNCTIONS
+from migrator.mapping.sql import Step
 from migrator.mapping.staged_columns import columns_of
 from tests.expression_laws import ARROW, LAWS, SCHEMA
 from tests.mapping_kit import bind_texts, make_schema
@@ -75,6 +78,40 @@ def test_a_refusal_is_told_at_the_place_of_the_expression(tmp_path: Path):
         (5, True),
         (7, True),
     ]
+
+
+def test_hooks_and_json_lists_are_refused_by_name_at_their_place(tmp_path: Path):
+    (tmp_path / "hooks.py").write_text("def segment(name):\n    return name\n", encoding="utf-8")
+    head = "mapping: t\ntarget: {system: new, object: t, key: k}\n"
+    hook = "source: {system: old, object: T}\nfields:\n  a: {from: A}\n  b: {python: hooks.segment, using: [A]}\n"
+    listed = "source: {system: old, object: T, explode: {column: A, json: true, as: one}}\nfields: {a: {from: one}}\n"
+    for text, line, named in ((hook, 6, "a function of the project"), (listed, 1, "explode of a JSON list")):
+        schema = make_schema("T", A="string")
+        bound = bind_texts({"t.yaml": head + text}, {"old": [schema]}, tmp_path, hooks=True).mappings[0]
+        with pytest.raises(ProjectError, match=named) as caught:
+            for_spark(compile_mapping(bound), lambda _: None, bound.place)
+        assert [item.location.line for item in caught.value.problems] == [line]
+
+
+def test_an_expression_over_rows_that_cannot_be_carried_is_not_blamed():
+    probe = Probe(Location("t.yaml", 9), "A", "1", (Step("s", "SELECT * FROM a ORDER BY 1"),))
+    mapped = MappedObject("t", "new", "t", "k", (), ())
+    compiled = CompiledMapping(mapped, probe.sql, {}, ("a",), (probe,))
+    with pytest.raises(ProjectError, match="the clause ORDER") as caught:
+        for_spark(compiled, lambda _: None, Location("t.yaml", 1))
+    assert [item.location.line for item in caught.value.problems] == [1]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT o.k, r.v FROM o ASOF JOIN r ON o.k = r.k AND o.d >= r.d",
+        "SELECT o.k, r.v FROM (SELECT DISTINCT k, d FROM o) AS o ASOF JOIN r ON o.k = r.k AND o.d >= r.d",
+    ],
+)
+def test_a_latest_partner_is_looked_for_only_where_no_row_stands_twice(sql: str):
+    with pytest.raises(NotCarried, match="ASOF"):
+        spark_query(sql, {"o": {"k": TEXT, "d": TEXT}, "r": {"k": TEXT, "d": TEXT, "v": TEXT}})
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from migrator.mapping.compile_source import tried
 from migrator.mapping.dialects.kinds import NotCarried
 from migrator.mapping.dialects.statement import SETTINGS, Table, arrow_columns, spark_query
 
+_HOOK = "a function of the project (python); it runs beside the engine only"
+_JSON = "explode of a JSON list, whose values the engines write in different ways; split is carried"
 StagedSchema = Callable[[str], "pa.Schema | None"]
 """Arrow schema of a staged relation, or None when nothing is staged yet: its columns are then read as texts."""
 
@@ -22,6 +24,10 @@ def for_spark(compiled: CompiledMapping, staged: StagedSchema, place: Location) 
 
     Raises `ProjectError` with every expression that Spark would compute in another way.
     """
+    if compiled.hooks:
+        raise ProjectError([_problem(item.hook.used, NotCarried(_HOOK)) for item in compiled.hooks])
+    if any(source.explode is not None and not source.explode.split for source in compiled.mapped.sources):
+        raise ProjectError([_problem(place, NotCarried(_JSON))])
     tables = {relation: arrow_columns(staged(relation)) for relation in compiled.relations}
     tables |= {relation: arrow_columns(table.schema) for relation, table in compiled.tables.items()}
     try:
@@ -33,9 +39,13 @@ def for_spark(compiled: CompiledMapping, staged: StagedSchema, place: Location) 
 
 
 def _probed(compiled: CompiledMapping, tables: Mapping[str, Table]) -> list[Problem]:
-    """The expressions that alone cannot be carried, each at its place."""
+    """The expressions that alone cannot be carried, each at its place; not those over rows that cannot be."""
     found = []
     for probe in compiled.probes:
+        try:
+            spark_query(replace(probe, expression="NULL").sql, tables)
+        except NotCarried:
+            continue
         try:
             spark_query(replace(probe, expression=tried(probe.expression)).sql, tables)
         except NotCarried as reason:

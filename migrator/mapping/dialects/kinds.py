@@ -19,6 +19,8 @@ class Base(Enum):
     TEXT = "text"
     INT = "int"
     BIGINT = "bigint"
+    HUGE = "hugeint"
+    """A whole number of up to 38 digits."""
     DECIMAL = "decimal"
     DOUBLE = "double"
     BOOLEAN = "boolean"
@@ -32,8 +34,9 @@ class Base(Enum):
     MAP = "map"
 
 
-WHOLE = frozenset({Base.INT, Base.BIGINT})
-NUMERIC = frozenset({Base.INT, Base.BIGINT, Base.DECIMAL, Base.DOUBLE})
+_BY_SIZE = (Base.INT, Base.BIGINT, Base.HUGE)
+WHOLE = frozenset(_BY_SIZE)
+NUMERIC = WHOLE | {Base.DECIMAL, Base.DOUBLE}
 _MOMENTS = (Base.DATE, Base.TIMESTAMP, Base.INSTANT)
 _MOST_DIGITS = 38
 _WORD_DIGITS = 18
@@ -59,6 +62,7 @@ class Type:
 
 
 NULL, TEXT, INT, BIGINT = Type(Base.NULL), Type(Base.TEXT), Type(Base.INT), Type(Base.BIGINT)
+HUGE = Type(Base.HUGE)
 DOUBLE, BOOLEAN, DATE = Type(Base.DOUBLE), Type(Base.BOOLEAN), Type(Base.DATE)
 TIMESTAMP, INSTANT, TIME = Type(Base.TIMESTAMP), Type(Base.INSTANT), Type(Base.TIME)
 
@@ -75,17 +79,23 @@ def list_of(item: Type) -> Type:
 
 def as_decimal(kind: Type) -> Type:
     """A whole number's type as the decimal it becomes beside decimals."""
-    return {Base.INT: decimal(10, 0), Base.BIGINT: decimal(19, 0)}.get(kind.base, kind)
+    digits = {Base.INT: 10, Base.BIGINT: 19, Base.HUGE: _MOST_DIGITS}.get(kind.base)
+    return decimal(digits, 0) if digits else kind
 
 
 def sum_type(left: Type, right: Type) -> Type:
     """Type of a sum or difference of two numbers."""
     if left.base in WHOLE and right.base in WHOLE:
-        return BIGINT if Base.BIGINT in (left.base, right.base) else INT
+        return _larger(left, right)
     if Base.DOUBLE in (left.base, right.base):
         return DOUBLE
     merged = common_type(as_decimal(left), as_decimal(right))
     return decimal(merged.precision + 1, merged.scale)
+
+
+def _larger(left: Type, right: Type) -> Type:
+    """The one of two whole numbers' types that holds more."""
+    return max(left, right, key=lambda kind: _BY_SIZE.index(kind.base))
 
 
 def product_type(left: Type, right: Type) -> Type:
@@ -114,7 +124,7 @@ def common_type(left: Type, right: Type) -> Type:  # noqa: PLR0911  # a table of
         if Base.DOUBLE in pair:
             return DOUBLE
         if Base.DECIMAL not in pair:
-            return BIGINT
+            return _larger(left, right)
         one, two = as_decimal(left), as_decimal(right)
         scale = max(one.scale, two.scale)
         return decimal(max(one.precision - one.scale, two.precision - two.scale) + scale, scale)
@@ -126,7 +136,7 @@ def common_type(left: Type, right: Type) -> Type:  # noqa: PLR0911  # a table of
 
 
 _NAMES = {
-    exp.DType.TEXT: TEXT, exp.DType.VARCHAR: TEXT, exp.DType.INT: INT, exp.DType.BIGINT: BIGINT,
+    exp.DType.TEXT: TEXT, exp.DType.VARCHAR: TEXT, exp.DType.INT: INT, exp.DType.BIGINT: BIGINT, exp.DType.INT128: HUGE,
     exp.DType.DOUBLE: DOUBLE, exp.DType.BOOLEAN: BOOLEAN, exp.DType.DATE: DATE, exp.DType.TIME: TIME,
     exp.DType.TIMESTAMP: TIMESTAMP, exp.DType.TIMESTAMPNTZ: TIMESTAMP, exp.DType.TIMESTAMPTZ: INSTANT,
 }  # fmt: skip

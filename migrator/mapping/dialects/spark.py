@@ -19,6 +19,7 @@ from migrator.mapping.dialects.kinds import (
     BIGINT,
     BOOLEAN,
     DOUBLE,
+    HUGE,
     INT,
     NULL,
     NUMERIC,
@@ -37,6 +38,8 @@ from migrator.mapping.dialects.kinds import (
 
 Columns = Mapping[str, Type]
 """What an expression may read: lower-case name → type."""
+Nested = Callable[[exp.Expr, Columns], str]
+"""A query that stands inside an expression over these columns, in Spark SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,9 @@ def cast_sql(sql: str, kind: Type) -> str:
 class Expressions:
     """Expressions over some columns."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, nested: Nested) -> None:
         self._columns = columns
+        self._nested = nested
 
     def piece(self, node: exp.Expr) -> Piece:
         """`node` in Spark SQL; raises `NotCarried`."""
@@ -76,13 +80,21 @@ class Expressions:
 
     def typed(self, name: str, kind: Type) -> Expressions:
         """The same with one more name: a lambda's."""
-        return Expressions({**self._columns, name.lower(): kind})
+        return Expressions({**self._columns, name.lower(): kind}, self._nested)
+
+    def query(self, node: exp.Expr) -> str:
+        """A query inside an expression; it may read the columns around it."""
+        return self._nested(node, self._columns)
 
     def column(self, node: exp.Column) -> Piece:
         """A column, with its alias where it has one."""
-        kind = self._columns.get(".".join(part.name.lower() for part in node.parts)) or self._columns.get(
-            node.name.lower()
-        )
+        whole = self._columns.get(node.table.lower())
+        if whole is not None and whole.base is Base.STRUCT:
+            kind = dict(whole.inner).get(node.name)
+        else:
+            kind = self._columns.get(".".join(part.name.lower() for part in node.parts)) or self._columns.get(
+                node.name.lower()
+            )
         if kind is None:
             raise NotCarried(f"the column {node.sql('duckdb')}, whose type is not known")
         return Piece(".".join(spark_text.name(part.name) for part in node.parts), kind)
@@ -269,6 +281,9 @@ def _between(scope: Expressions, node: exp.Expr) -> Piece:
 
 @rule(exp.In)
 def _in(scope: Expressions, node: exp.Expr) -> Piece:
+    if node.args.get("query") is not None:
+        sought = scope.piece(node.this)
+        return Piece(f"({sought.sql} IN ({scope.query(node.args['query'])}))", BOOLEAN, sought.fails)
     value, *items = unified(scope.pieces([node.this, *node.expressions]))
     return Piece(
         f"({value.sql} IN ({', '.join(item.sql for item in items)}))", BOOLEAN, fails_of(value, *items)
@@ -412,14 +427,26 @@ def _whole_division(scope: Expressions, node: exp.Expr) -> Piece:
     if kind.base not in WHOLE and not (modulo and kind.base is Base.DECIMAL):
         raise NotCarried(f"{'%' if modulo else '//'} of a {left.type} by a {right.type}")
     one, two = coerced(left, kind), coerced(right, kind)
-    if kind.base is Base.DECIMAL:
+    if modulo and kind.base in (Base.DECIMAL, Base.HUGE):
         sql = cast_sql(f"try_mod({one.sql}, {two.sql})", kind)
+    elif kind == HUGE:
+        sql = spark_text.let(_divided, one.sql, two.sql)
     else:
         least = "-2147483648" if kind == INT else "-9223372036854775807 - 1"
         safe = f"{two.sql} <> 0 AND NOT ({one.sql} = {least} AND {two.sql} = -1)"
         quotient = f"{one.sql} % nullif({two.sql}, 0)" if modulo else f"{one.sql} div nullif({two.sql}, 0)"
         sql = f"CASE WHEN {safe} THEN CAST({quotient} AS {spark_text.type_name(kind)}) END"
     return Piece(sql, kind, (*fails_of(one, two), null_fails(sql, one, two)))
+
+
+def _divided(one: str, two: str) -> str:
+    """A number of up to 38 digits by a power of ten, the only divisor that queries have: its last digits go.
+
+    Spark's own `div` ends at 64 bits, and its `/` rounds.
+    """
+    left = f"left(CAST({one} AS STRING), length(CAST({one} AS STRING)) - length(CAST({two} AS STRING)) + 1)"
+    shorter = f"coalesce({cast_sql(f'nullif({left}, {chr(39) * 2})', HUGE)}, {cast_sql('0', HUGE)})"
+    return f"CASE WHEN {one} >= 0 AND CAST({two} AS STRING) RLIKE '^10*$' THEN {shorter} END"
 
 
 @rule(exp.Neg)
@@ -536,6 +563,10 @@ def _read_whole(sql: str, kind: Type) -> str:
     return f"CASE WHEN {sql} RLIKE {spark_text.text(_PLAIN_NUMBER)} THEN try_cast(round({number}, 0) AS {spark_text.type_name(kind)}) END"
 
 
+def _read_huge(sql: str, kind: Type) -> str:
+    return f"CASE WHEN {sql} RLIKE '\\\\A[+-]?[0-9]+\\\\z' THEN {cast_sql(sql, kind)} END"
+
+
 def _read_number(sql: str, kind: Type) -> str:
     return f"CASE WHEN {sql} RLIKE {spark_text.text(_PLAIN_NUMBER)} THEN {cast_sql(f'trim({sql})', kind)} END"
 
@@ -547,5 +578,5 @@ def _read_boolean(sql: str, _: Type) -> str:
 
 _READ: Mapping[Base, Callable[[str, Type], str]] = {
     Base.INT: _read_whole, Base.BIGINT: _read_whole, Base.DECIMAL: _read_number, Base.DOUBLE: _read_number,
-    Base.BOOLEAN: _read_boolean,
+    Base.HUGE: _read_huge, Base.BOOLEAN: _read_boolean,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from migrator.mapping.dialects.kinds import (
     BOOLEAN,
     DATE,
     INSTANT,
+    INT,
     NULL,
     TEXT,
     TIMESTAMP,
@@ -263,10 +264,36 @@ def _matches(scope: Expressions, node: exp.Expr) -> Piece:
 def _extract(scope: Expressions, node: exp.Expr) -> Piece:
     (value,) = _texts(scope, node.this)
     pattern = _pattern(scope, node.expression, _flags(node, "parameters"))
+    if isinstance(node.args.get("group"), exp.Array):
+        return _groups(value, pattern, [item.name for item in node.args["group"].expressions])
     group = int(_flags(node, "group") or 0)
     if group > pattern.groups:
         raise NotCarried(f"group {group} of a regular expression that has {pattern.groups}")
     return Piece(f"regexp_extract({value.sql}, {spark_text.text(pattern.java)}, {group})", TEXT, value.fails)
+
+
+def _groups(value: Piece, pattern: Pattern, names: list[str]) -> Piece:
+    """The groups of a pattern under names."""
+
+    def named(text: str) -> str:
+        found = (
+            f"{spark_text.text(name)}, regexp_extract({text}, {spark_text.text(pattern.java)}, {number})"
+            for number, name in enumerate(names, start=1)
+        )
+        return f"named_struct({', '.join(found)})"
+
+    kind = Type(Base.STRUCT, inner=tuple((name, TEXT) for name in names))
+    return Piece(spark_text.let(named, value.sql), kind, value.fails)
+
+
+@rule(exp.RegexpExtractAll)
+def _extract_all(scope: Expressions, node: exp.Expr) -> Piece:
+    (value,) = _texts(scope, node.this)
+    pattern, group = _pattern(scope, node.expression), _flags(node, "group") or "0"
+    if pattern.can_be_empty or group != "0":
+        raise NotCarried("regexp_extract_all of a group, or of a pattern that may match nothing")
+    sql = f"regexp_extract_all({value.sql}, {spark_text.text(pattern.java)}, 0)"
+    return Piece(sql, list_of(TEXT), value.fails)
 
 
 @rule(exp.RegexpReplace)
@@ -324,6 +351,8 @@ def _bracket(scope: Expressions, node: exp.Expr) -> Piece:
         )
     if value.type.base is Base.MAP:
         return Piece(f"try_element_at({value.sql}, {key.sql})", value.type.item, fails_of(value, key))
+    if value.type.base is Base.LIST and key.type.base is Base.INT:
+        return Piece(f"get({value.sql}, {key.sql})", value.type.item, fails_of(value, key))
     raise NotCarried(f"an item of a {value.type}")
 
 
@@ -359,12 +388,53 @@ def _join(scope: Expressions, node: exp.Expr) -> Piece:
 @rule(exp.Transform, exp.ArrayFilter)
 def _each(scope: Expressions, node: exp.Expr) -> Piece:
     items, function = scope.piece(node.this), node.expression
-    name = function.expressions[0].name
-    inner = scope.typed(name, items.type.item).piece(function.this)
+    name, *others = (item.name for item in function.expressions)
+    inside, named = scope.typed(name, items.type.item), spark_text.name(name)
+    body = function.this
+    for place in others:  # the place of the item, which Spark counts from 0
+        inside, named = inside.typed(place, INT), f"({named}, {spark_text.name(place)})"
+        body = body.transform(lambda part, place=place: _from_one(part, place))
+    inner = inside.piece(body)
     word, kind = (
         ("filter", items.type) if isinstance(node, exp.ArrayFilter) else ("transform", list_of(inner.type))
     )
-    return Piece(f"{word}({items.sql}, {spark_text.name(name)} -> {inner.sql})", kind, items.fails)
+    return Piece(f"{word}({items.sql}, {named} -> {inner.sql})", kind, items.fails)
+
+
+def _from_one(node: exp.Expr, place: str) -> exp.Expr:
+    """A part of a lambda's body in which the `place`, as the body sees it, is told by an engine that counts from 0."""
+    inner = isinstance(node.parent, exp.Column) or (
+        node.arg_key == "expression" and isinstance(node.parent, exp.Dot)
+    )
+    read = isinstance(node, exp.Identifier) and not inner and node.name == place
+    return exp.paren(exp.Add(this=node.copy(), expression=exp.Literal.number(1))) if read else node
+
+
+@rule(exp.Dot)
+def _part_of(scope: Expressions, node: exp.Expr) -> Piece:
+    value, name = scope.piece(node.this), node.expression.name
+    if value.type.base is not Base.STRUCT:
+        raise NotCarried(f"a part of a {value.type}")
+    return Piece(f"{value.sql}.{spark_text.name(name)}", dict(value.type.inner)[name], value.fails)
+
+
+@rule(exp.ArrayDistinct)
+def _different(scope: Expressions, node: exp.Expr) -> Piece:
+    items = scope.piece(node.this)
+    return Piece(f"array_distinct({items.sql})", items.type, items.fails)
+
+
+def _slice(scope: Expressions, node: exp.Expr) -> Piece:
+    items, start, last = scope.pieces(node.expressions)
+    if start.sql != "1":
+        raise NotCarried("list_slice that does not start at 1")
+    return Piece(f"slice({items.sql}, 1, greatest({_small(last)}, 0))", items.type, fails_of(items, last))
+
+
+@rule(exp.Explode)
+def _rows_of_list(scope: Expressions, node: exp.Expr) -> Piece:
+    items = scope.piece(node.this)
+    return Piece(f"explode({items.sql})", items.type.item, items.fails)
 
 
 # ---- moments -----------------------------------------------------------------------------------
@@ -457,7 +527,7 @@ def _timezone(scope: Expressions, node: exp.Expr) -> Piece:
 
 
 _NAMED = {
-    "nfc_normalize": _nfc, "map_contains": _map_contains, "try_strptime": _strptime, "timezone": _timezone,
+    "nfc_normalize": _nfc, "list_slice": _slice, "map_contains": _map_contains, "try_strptime": _strptime, "timezone": _timezone,
 }  # fmt: skip
 
 
@@ -492,3 +562,39 @@ def _count_rows(_: Expressions, node: exp.Expr) -> Piece:
 def _least_of_group(scope: Expressions, node: exp.Expr) -> Piece:
     value = scope.piece(node.this)
     return Piece(f"min({value.sql})", value.type)
+
+
+@rule(exp.ArgMax)
+def _of_greatest(scope: Expressions, node: exp.Expr) -> Piece:
+    value, by = scope.pieces([node.this, node.expression])
+    return Piece(f"max_by({value.sql}, {by.sql})", value.type)
+
+
+@rule(exp.LogicalOr)
+def _any_of_group(scope: Expressions, node: exp.Expr) -> Piece:
+    value = coerced(scope.piece(node.this), BOOLEAN)
+    return Piece(f"bool_or({value.sql})", BOOLEAN)
+
+
+@rule(exp.Window)
+def _numbered(scope: Expressions, node: exp.Expr) -> Piece:
+    if not isinstance(node.this, exp.RowNumber):
+        raise NotCarried(f"a window of {type(node.this).__name__}")
+    groups = ", ".join(item.sql for item in scope.pieces(node.args["partition_by"]))
+    ordered = node.args["order"].expressions
+    if any(item.args.get("desc") for item in ordered):
+        raise NotCarried("a window in descending order")
+    order = ", ".join(f"{scope.piece(item.this).sql} ASC NULLS LAST" for item in ordered)
+    sql = f"row_number() OVER (PARTITION BY {groups} ORDER BY {order})"
+    return Piece(f"CAST({sql} AS BIGINT)", BIGINT)
+
+
+@rule(exp.Exists)
+def _exists(scope: Expressions, node: exp.Expr) -> Piece:
+    return Piece(f"EXISTS ({scope.query(node.this)})", BOOLEAN)
+
+
+@rule(exp.Sign)
+def _sign(scope: Expressions, node: exp.Expr) -> Piece:
+    value = scope.piece(node.this)
+    return Piece(f"CAST(sign({value.sql}) AS INT)", INT, value.fails)

@@ -24,6 +24,7 @@ from migrator.mapping.dialects.kinds import (
     Type,
     decimal,
 )  # fmt: skip
+from migrator.mapping.dialects.latest import as_latest
 from migrator.mapping.dialects.spark import Expressions
 from migrator.mapping.dialects.spark_text import name
 from migrator.staging.columns import COPY, PLACE, ROW
@@ -63,8 +64,10 @@ def spark_query(sql: str, tables: Mapping[str, Table]) -> str:
 class _Select:
     """One SELECT, or a union of some."""
 
-    def __init__(self, known: Mapping[str, dict[str, Type]]) -> None:
+    def __init__(self, known: Mapping[str, dict[str, Type]], around: Table | None = None) -> None:
         self._known = known
+        self._around = around or {}
+        """Columns of the query that this one stands in."""
         self._scope: dict[str, Type] = {}
         self._aliases: dict[str, dict[str, Type]] = {}
         self._tree: exp.Expr = exp.Select()
@@ -80,19 +83,18 @@ class _Select:
             raise NotCarried(type(tree).__name__)
         self._refuse_others(tree)
         self._tree = tree
+        if any(join.args.get("method") == "ASOF" for join in tree.args.get("joins") or []):
+            self._tree = tree = as_latest(tree)
         source = self._from(tree.args["from_"].this)
         joins = [self._join(join) for join in tree.args.get("joins") or []]
         items, columns = self._items(tree.expressions)
         where = [f"  WHERE {self._sql(tree.args['where'].this)}"] if tree.args.get("where") else []
-        group = (
-            [f"  GROUP BY {', '.join(item.sql() for item in tree.args['group'].expressions)}"]
-            if tree.args.get("group")
-            else []
-        )
+        group = [f"  GROUP BY {self._groups(tree.args['group'])}"] if tree.args.get("group") else []
+        having = [f"  HAVING {self._sql(tree.args['having'].this)}"] if tree.args.get("having") else []
         distinct = " DISTINCT" if tree.args.get("distinct") else ""
         listed = ",\n    ".join(items)
         return "\n".join(
-            [f"  SELECT{distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group]
+            [f"  SELECT{distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group, *having]
         ), columns
 
     def _refuse_others(self, tree: exp.Expr) -> None:
@@ -103,6 +105,7 @@ class _Select:
             "joins",
             "where",
             "group",
+            "having",
             "distinct",
             "kind",
             "with_",
@@ -112,7 +115,17 @@ class _Select:
         if others:
             raise NotCarried(f"the clause {others[0].upper()}")
 
+    def _groups(self, group: exp.Expr) -> str:
+        if group.args.get("all"):
+            return "ALL"
+        return ", ".join(
+            item.name if isinstance(item, exp.Literal) else self._sql(item) for item in group.expressions
+        )
+
     def _from(self, table: exp.Expr) -> str:
+        if isinstance(table, exp.Subquery):
+            body, made = _Select(self._known).query(table.this)
+            return f"(\n{body}\n  ){self._named(table.alias, made)}"
         if not isinstance(table, exp.Table):
             raise NotCarried(f"a {type(table).__name__} in FROM")
         columns = self._known.get(table.name.lower())
@@ -121,18 +134,23 @@ class _Select:
         if columns == _STAGED:
             read = {column.name.lower() for column in self._tree.find_all(exp.Column)}
             columns = {**dict.fromkeys(sorted(read), TEXT), **columns}
+        return f"{name(table.name)}{self._named(table.alias, columns)}"
+
+    def _named(self, alias: str, columns: dict[str, Type]) -> str:
+        """What stands behind a relation whose columns these are."""
         self._scope = {**columns, **self._scope}
-        if table.alias:
-            self._aliases[table.alias.lower()] = columns
-            self._scope |= {f"{table.alias.lower()}.{column}": kind for column, kind in columns.items()}
-            return f"{name(table.name)} AS {name(table.alias)}"
-        return name(table.name)
+        if not alias:
+            return ""
+        self._aliases[alias.lower()] = columns
+        self._scope |= {f"{alias.lower()}.{column}": kind for column, kind in columns.items()}
+        return f" AS {name(alias)}"
 
     def _join(self, join: exp.Expr) -> str:
-        if join.args.get("side") != "LEFT" or join.args.get("on") is None:
+        side = join.args.get("side") or join.args.get("kind")
+        if side not in ("LEFT", "INNER") or join.args.get("on") is None:
             raise NotCarried(f"the join {join.sql('duckdb')[:60]}")
         source = self._from(join.this)
-        return f"  LEFT JOIN {source} ON {self._sql(join.args['on'])}"
+        return f"  {side} JOIN {source} ON {self._sql(join.args['on'])}"
 
     def _items(self, nodes: Sequence[exp.Expr]) -> tuple[list[str], dict[str, Type]]:
         items: list[str] = []
@@ -143,7 +161,7 @@ class _Select:
                 items.append(f"{name(table.name)}.*" if table is not None else "*")
                 columns |= self._aliases[table.name.lower()] if table is not None else self._plain()
                 continue
-            found = Expressions(self._scope).piece(node.unalias())
+            found = self._expressions().piece(node.unalias())
             label = node.alias_or_name
             columns[label.lower()] = found.type
             items.append(found.sql if isinstance(node, exp.Column) else f"{found.sql} AS {name(label)}")
@@ -155,7 +173,13 @@ class _Select:
         return {column: kind for column, kind in self._scope.items() if column not in aliased}
 
     def _sql(self, node: exp.Expr) -> str:
-        return Expressions(self._scope).piece(node).sql
+        return self._expressions().piece(node).sql
+
+    def _expressions(self) -> Expressions:
+        return Expressions({**self._around, **self._scope}, self._nested)
+
+    def _nested(self, tree: exp.Expr, around: Table) -> str:
+        return _Select(self._known, around).query(tree.unnest())[0]
 
 
 def arrow_columns(schema: pa.Schema | None) -> dict[str, Type]:
