@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from migrator.core.mapped import MappedObject
 from migrator.staging import columns as c
-from migrator.staging.accounting import disposition
+from migrator.staging.accounting import disposition, planned_now
+from migrator.staging.action import Action
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.quarantine import quarantined
 from migrator.staging.relation import relation
@@ -146,14 +147,14 @@ def _not_loaded_sql(session: Session, store: Store, mapped: MappedObject, privac
     )
     quarantine = "d.state = 'quarantined'"
     waited = "nullif(regexp_extract(d.reason, '(?s)^(.*?) (excluded|quarantined|refused): ', 1), '')"
-    made = relation(session, store.current(Kind.MAPPED, mapped.name), pa.schema([(c.ID, pa.string())]))
+    link, waiting = _link_sql(session, store, mapped, waited)
     return f"""
         SELECT {literal(mapped.name)} AS object, {own} || d.{c.ID} AS record, t.problem.place AS place, d.state, d.rule,
                CASE WHEN {quarantine} THEN t.problem.field END AS field,
                CASE WHEN {quarantine} AND t.problem.field IS NOT NULL THEN {value} END AS value,
                CASE WHEN {quarantine} THEN t.problem.{_message(privacy)} END AS message,
                CASE WHEN d.through IS NOT NULL THEN {own} || d.through WHEN d.state = 'pending' THEN {waited} END AS towards,
-               CASE WHEN d.state = 'pending' THEN {_link_sql(mapped, waited)} END AS link,
+               CASE WHEN d.state = 'pending' THEN {link} END AS link,
                NULL::VARCHAR AS target_id, NULL::TIMESTAMPTZ AS loaded_at,
                CASE WHEN {quarantine} THEN t.n END AS problems
         FROM ({disposition(session, store, mapped)}) d
@@ -161,18 +162,22 @@ def _not_loaded_sql(session: Session, store: Store, mapped: MappedObject, privac
                    FROM (SELECT record, rule, {{'step': step, 'field': field, 'value': value, 'message': message,
                                  'safe_message': safe_message, 'place': place}} AS q FROM ({told}))
                    WHERE record IS NOT NULL GROUP BY record, rule) t ON t.record = d.{c.ID} AND t.rule = d.rule
-        LEFT JOIN {made} m ON m.{c.ID} = d.{c.ID}
+        {waiting}
         WHERE d.state <> 'loaded'"""
 
 
-def _link_sql(mapped: MappedObject, waited: str) -> str:
-    """Whether a link of the row in `m` to the record `waited` is required; null when none leads to it."""
+def _link_sql(session: Session, store: Store, mapped: MappedObject, waited: str) -> tuple[str, str]:
+    """Whether a link of a pending row to the record `waited` is required, null when none leads to it; and the join it takes."""
     links = sorted((link for link in mapped.links if not link.deferred), key=lambda link: not link.required)
+    planned = planned_now(store, mapped)
+    if planned is None or not links:
+        return "NULL", ""
     cases = " ".join(
-        f"WHEN CAST(m.{quote(link.field)} AS VARCHAR) = {waited} THEN {literal('required' if link.required else 'optional')}"
+        f"WHEN CAST(w.{quote(link.field)} AS VARCHAR) = {waited} THEN {literal('required' if link.required else 'optional')}"
         for link in links
     )
-    return f"CASE {cases} END" if cases else "NULL"
+    waiting = f"SELECT * FROM {relation(session, planned)} WHERE {c.ACTION} = {literal(Action.WAIT.value)}"
+    return f"CASE {cases} END", f"LEFT JOIN ({waiting}) w ON w.{c.ID} = d.{c.ID}"
 
 
 def _unreadable(session: Session, store: Store, mapped: MappedObject, privacy: Privacy) -> list[str]:

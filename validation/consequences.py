@@ -29,9 +29,7 @@ def follow_from_lost(
     differs = {
         (c["object"], c["subject"])
         for c in checks
-        if c["section"] in ("fields", "links")
-        and c["failed"]
-        and c["rule"] not in ("links.orphan", "links.children")
+        if c["section"] in ("fields", "links") and c["failed"] and c["rule"] not in _TOLD
     }
     leads = {
         (item["name"], field["name"]): set(field["link"]["to"])

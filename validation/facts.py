@@ -130,6 +130,7 @@ def _object(item: ObjectFacts, privacy: Privacy, names: int) -> dict[str, Any]:
         "name": mapped.name,
         "target_object": mapped.target_object,
         "mapping": mapped.fingerprint,
+        "file": mapped.file,
         "sources": [source.staged for source in mapped.sources],
         "accounting": {
             "extracted": account.extracted,

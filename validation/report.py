@@ -68,7 +68,7 @@ def render(content: Mapping[str, Any], language: str = "en", signed: Signed = UN
         cell=lambda reason: cell_reason(reason, text),
         rule=lambda check: rule_text(check, text),
         why=lambda reason: why(reason, text),
-        remedy=lambda reason, mapping: remedy(reason, text, mapping),
+        remedy=lambda reason, item: remedy(reason, text, item.get("file") or item["name"]),
         spoken=lambda reason: spoken(reason, text),
         gone=_gone(content["objects"]),
         blocking=[check for check in blocking if check["id"] not in follows],

@@ -310,7 +310,7 @@ def _reasons(content: Mapping[str, Any], text: Catalogue) -> Iterator[Row]:
         for reason in item["reasons"]:
             yield (
                 item["name"], text(f"class.{reason['state']}"), reason["count"], reason["field"], why(reason, text),
-                remedy(reason, text, item["name"]),
+                remedy(reason, text, item.get("file") or item["name"]),
             )  # fmt: skip
         for owner, count in item["owners"]["counts"]:
             label = text("owners.nobody") if owner is None else owner
@@ -329,12 +329,13 @@ def _missing(path: Path, content: Mapping[str, Any], text: Catalogue) -> Iterato
     yield tuple(text(name) for name in names)
     if not path.exists():
         return
+    files = {item["name"]: item.get("file") for item in content["objects"]}
     with pq.ParquetFile(path) as found:
         rows = (row for batch in found.iter_batches(2000) for row in batch.to_pylist())
         for row in islice(rows, MOST_FAILING):
             yield (
                 row["object"], row["record"] or row["place"], text(f"class.{row['state']}"), row["field"], row["value"],
-                why(row, text), row["towards"], remedy(row, text, row["object"]),
+                why(row, text), row["towards"], remedy(row, text, files.get(row["object"]) or row["object"]),
             )  # fmt: skip
     if content["absent"] > MOST_FAILING:
         yield (text("xlsx.cut", n=content["absent"] - MOST_FAILING),)

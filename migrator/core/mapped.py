@@ -169,6 +169,8 @@ class MappedObject:
     """Fields whose own value is set only after the record was created with another."""
     amounts: tuple[Amount, ...] = ()
     """Money, where the mapping says its currency and the target can know it too."""
+    file: str = ""
+    """Where the mapping is written, for whoever has to change it."""
 
     @property
     def fields(self) -> tuple[FieldSchema, ...]:

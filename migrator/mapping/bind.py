@@ -137,6 +137,7 @@ def _draft(scope: Scope, mapping: ObjectMapping, target: ObjectSchema | None) ->
         labels=_labels(mapping, names),
         firsts=firsts(scope, mapping, columns),
         amounts=amounts(columns),
+        file=mapping.document.file,
     )
     return BoundMapping(mapped, sources, mapping.at("mapping"))
 
