@@ -6,7 +6,7 @@ import gettext
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from functools import cache
 from importlib import resources
 from io import StringIO
@@ -51,7 +51,8 @@ class Catalogue:
         """An exact decimal as the language writes it, not a digit changed."""
         from babel.numbers import get_decimal_symbol
 
-        sign, digits = ("−", value[1:]) if value.startswith("-") else ("", value)
+        plain = format(Decimal(value), "f")  # without an exponent, as 0E-10 has one
+        sign, digits = ("−", plain[1:]) if plain.startswith("-") else ("", plain)
         whole, point, fraction = digits.partition(".")
         mark = get_decimal_symbol(self.language) if point else ""
         return f"{sign}{self.number(int(whole or '0'))}{mark}{fraction}"

@@ -314,6 +314,8 @@ def test_numbers_of_any_size_are_written_to_the_last_digit(language: str) -> Non
         text.amount("123456789012345678901234567890123456.05")
         == f"{123456789012345678901234567890123456:,}.05"
     )
+    assert text.amount("0E-10") == "0.0000000000"
+    assert text.amount("-1.5E+3") == "−1,500"
 
 
 def test_every_language_has_every_text_with_the_same_places() -> None:
