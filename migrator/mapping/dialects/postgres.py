@@ -16,7 +16,7 @@ import sqlglot
 from sqlglot import exp
 
 from migrator.mapping.dialects.kinds import BOOLEAN, NULL, TEXT, Base, NotCarried, Type, common_type
-from migrator.mapping.dialects.postgres_words import binary, name, text, type_name
+from migrator.mapping.dialects.postgres_words import binary, name, type_name
 from migrator.mapping.dialects.spark import Columns, Piece, fails_of
 
 Rule = Callable[["Expressions", exp.Expr], Piece]
@@ -270,19 +270,3 @@ def _coalesce(scope: Expressions, node: exp.Expr) -> Piece:
         if item.fails:
             fails.append(f"({' AND '.join(missing)} AND ({any_of(item.fails)}))")
     return Piece(f"coalesce({', '.join(item.sql for item in items)})", items[0].type, tuple(fails))
-
-
-@rule(exp.Literal)
-def _literal(scope: Expressions, node: exp.Expr) -> Piece:
-    if node.is_string:
-        return Piece(text(node.name), TEXT, constant=node.name)
-    return _NUMBER[0](scope, node)
-
-
-_NUMBER: list[Rule] = []
-
-
-def number_literal(found: Rule) -> Rule:
-    """Make a function the rule for literals that are numbers."""
-    _NUMBER.append(found)
-    return found

@@ -27,18 +27,19 @@ from migrator.mapping.dialects.postgres import (
     coerced,
     constant,
     conversion,
-    number_literal,
     rule,
 )
-from migrator.mapping.dialects.postgres_words import LIMITS, let, type_name, utc, within
+from migrator.mapping.dialects.postgres_words import LIMITS, let, text, type_name, utc, within
 from migrator.mapping.dialects.spark import Piece, fails_of, null_fails
 
 _EXACT = WHOLE | {Base.DECIMAL}
 
 
-@number_literal
-def _number(_: Expressions, node: exp.Expr) -> Piece:
+@rule(exp.Literal)
+def _literal(_: Expressions, node: exp.Expr) -> Piece:
     written = node.name
+    if node.is_string:
+        return Piece(text(written), TEXT, constant=written)
     if written.isdigit():
         kind = (
             INT
