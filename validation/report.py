@@ -73,7 +73,6 @@ def render(content: Mapping[str, Any], language: str = "en", signed: Signed = UN
         gone=_gone(content["objects"]),
         blocking=[check for check in blocking if check["id"] not in follows],
         following=[check for check in blocking if check["id"] in follows],
-        follows=follows,
         chapters=chapters,
         anchors={named["record"]: row["id"] for rows in chapters.values() for row in rows
                  for named in row["reason"]["named"]},
