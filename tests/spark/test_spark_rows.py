@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,8 +187,19 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def interpreted(spark: Any) -> Iterator[Any]:
+    """The session without compiling queries to Java, which for a handful of rows takes most of the time."""
+    settings = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield spark
+    for name in settings:
+        spark.conf.unset(name)
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_spark_makes_the_same_rows(spark: Any, tmp_path: Path, name: str):
+def test_spark_makes_the_same_rows(interpreted: Any, tmp_path: Path, name: str):
     case = CASES[name]
     (tmp_path / "rates.csv").write_text(RATES, encoding="utf-8")
     listed = "".join(f"  {line}\n" for line in case.fields.splitlines())
@@ -209,8 +220,8 @@ def test_spark_makes_the_same_rows(spark: Any, tmp_path: Path, name: str):
     }
     with engine(tmp_path) as session:
         expected = run_sql(session, compiled, staged)
-    sql = spark_query(compiled.sql, put(spark, tmp_path, {**staged, **compiled.tables}))
-    found = sorted(spark.sql(sql).toArrow().to_pylist(), key=lambda row: str(row["__id"]))
+    sql = spark_query(compiled.sql, put(interpreted, tmp_path, {**staged, **compiled.tables}))
+    found = sorted(interpreted.sql(sql).toArrow().to_pylist(), key=lambda row: str(row["__id"]))
     assert differences(expected, found) == []
     told = {item["rule"] for row in found for item in row["__issues"]} | {
         row["__excluded"] for row in found if row["__excluded"]
