@@ -8,7 +8,8 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-import migrator.mapping.dialects.spark_functions  # noqa: F401  # completes the rules
+import migrator.mapping.dialects.spark_functions  # completes the rules
+import migrator.mapping.dialects.spark_rows  # noqa: F401  # completes the rules
 from migrator.mapping.dialects.kinds import (
     BIGINT,
     BOOLEAN,
