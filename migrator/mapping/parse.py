@@ -118,7 +118,8 @@ class ObjectMapping:
             values = {key: getattr(own if key in own.model_fields_set else common, key) for key in keys}
         if name == self.rule.target.key and common is None and own is None:
             return FieldInput(name, FieldRule(record_id=True), ("target", "key"), {})
-        rule = FieldRule.model_construct(_fields_set=set(keys), **values)
+        only = own if common is None else common if own is None else None
+        rule = only or FieldRule.model_construct(_fields_set=set(keys), **values)
         return FieldInput(name, rule, own_path if own is not None and common is None else common_path, keys)
 
 
