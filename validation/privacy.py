@@ -76,7 +76,7 @@ def show_sql(value: str, item: FieldSchema | None, privacy: Privacy) -> str:
     mail = f"left({value}, 1) || '•••@' || substr({value}, {at} + 1, 1) || '•••' || {size}"
     return (
         f"{empty} WHEN {at} > 1 AND {at} < length({value}) THEN {mail}"
-        f" ELSE left({value}, 1) || '••••' || {size} END"
+        f" ELSE CASE WHEN length({value}) > 2 THEN left({value}, 1) ELSE '' END || '••••' || {size} END"
     )
 
 
