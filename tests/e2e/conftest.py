@@ -72,6 +72,12 @@ def small_done(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shared(small_done: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished project that every case breaks and mends."""
+    return copied(small_done, tmp_path_factory.mktemp("shared") / "project")
+
+
 @pytest.fixture
 def undisturbed(small_done: Path, capsys: pytest.CaptureFixture[str]) -> State:
     """What the small migration comes to when nothing is broken."""

@@ -250,12 +250,6 @@ ANEW = (
 """Cases that are also met by a project that has moved nothing yet."""
 
 
-@pytest.fixture(scope="module")
-def shared(small_done: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished project that every case breaks and mends."""
-    return copied(small_done, tmp_path_factory.mktemp("shared") / "project")
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_a_broken_export_is_told_and_what_was_moved_stands(
     name: str, shared: Path, small_done: Path, capsys: pytest.CaptureFixture[str]

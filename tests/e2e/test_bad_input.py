@@ -12,7 +12,6 @@ import pytest
 from tests.small_migration import (
     COUNTRIES,
     assert_told,
-    copied,
     migrator,
     replace_in,
     staged_data,
@@ -285,12 +284,6 @@ CASES = {
     for name, case in cases.items()
 }
 WRITTEN_BY_PEOPLE = ("migration.yaml", "mappings", "values", "schemas")
-
-
-@pytest.fixture(scope="module")
-def shared(small_done: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished project that every case breaks and mends."""
-    return copied(small_done, tmp_path_factory.mktemp("shared") / "project")
 
 
 @pytest.mark.parametrize("name", CASES)
