@@ -16,8 +16,8 @@ import sqlglot
 from sqlglot import exp
 
 from migrator.mapping.dialects.kinds import BOOLEAN, NULL, TEXT, Base, NotCarried, Type, common_type
+from migrator.mapping.dialects.piece import Columns, Piece, any_of, fails_of
 from migrator.mapping.dialects.postgres_words import binary, name, type_name
-from migrator.mapping.dialects.spark import Columns, Piece, fails_of
 
 Rule = Callable[["Expressions", exp.Expr], Piece]
 _RULES: dict[type[exp.Expr], Rule] = {}
@@ -78,11 +78,6 @@ def rule(*nodes: type[exp.Expr]) -> Callable[[Rule], Rule]:
         return found
 
     return register
-
-
-def any_of(conditions: Sequence[str]) -> str:
-    """Whether one of them holds."""
-    return " OR ".join(conditions) or "FALSE"
 
 
 Convert = Callable[[Piece, Type], Piece]

@@ -22,6 +22,7 @@ from migrator.mapping.dialects.kinds import (
     sum_type,
     type_of,
 )  # fmt: skip
+from migrator.mapping.dialects.piece import Piece, fails_of, null_fails
 from migrator.mapping.dialects.postgres import (
     Expressions,
     coerced,
@@ -30,7 +31,6 @@ from migrator.mapping.dialects.postgres import (
     rule,
 )
 from migrator.mapping.dialects.postgres_words import LIMITS, let, text, type_name, utc, within
-from migrator.mapping.dialects.spark import Piece, fails_of, null_fails
 
 _EXACT = WHOLE | {Base.DECIMAL}
 

@@ -8,11 +8,11 @@ from sqlglot import exp
 
 from migrator.mapping.dialects.kinds import BIGINT, BOOLEAN, INT, TEXT, WHOLE, Base, NotCarried
 from migrator.mapping.dialects.patterns import to_java
+from migrator.mapping.dialects.piece import Piece, fails_of, null_fails
 from migrator.mapping.dialects.postgres import Expressions, rule
 from migrator.mapping.dialects.postgres_numbers import as_text
 from migrator.mapping.dialects.postgres_patterns import to_postgres
 from migrator.mapping.dialects.postgres_words import let, text
-from migrator.mapping.dialects.spark import Piece, fails_of, null_fails
 from migrator.mapping.dialects.spark_text import SPACES
 
 _NEWER = "[\u019b\u0264\u1c89\u1c8a\ua7cb-\ua7cd\ua7da-\ua7dc\U00010d50-\U00010d85]"

@@ -7,7 +7,6 @@ that never fails, the conditions under which the engine's would; TRY asks them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
 from itertools import pairwise
@@ -35,23 +34,10 @@ from migrator.mapping.dialects.kinds import (
     sum_type,
     type_of,
 )  # fmt: skip
+from migrator.mapping.dialects.piece import Columns, Piece, any_of, fails_of, null_fails
 
-Columns = Mapping[str, Type]
-"""What an expression may read: lower-case name → type."""
 Nested = Callable[[exp.Expr, Columns], str]
 """A query that stands inside an expression over these columns, in Spark SQL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """An expression in Spark SQL that never fails."""
-
-    sql: str
-    type: Type
-    fails: tuple[str, ...] = ()
-    """Conditions, never null, under which the engine's expression fails."""
-    constant: str | None = None
-    """The value of a text literal."""
 
 
 def cast_sql(sql: str, kind: Type) -> str:
@@ -112,21 +98,6 @@ def rule(*nodes: type[exp.Expr]) -> Callable[[Rule], Rule]:
         return found
 
     return register
-
-
-def fails_of(*pieces: Piece) -> tuple[str, ...]:
-    """When any of them fails."""
-    return tuple(dict.fromkeys(item for piece in pieces for item in piece.fails))
-
-
-def null_fails(sql: str, *operands: Piece) -> str:
-    """The condition that a strict piece has no value although all its operands have one."""
-    given = " AND ".join(f"{item.sql} IS NOT NULL" for item in operands)
-    return f"({given} AND {sql} IS NULL)"
-
-
-def _any(conditions: Sequence[str]) -> str:
-    return " OR ".join(conditions) or "FALSE"
 
 
 def coerced(piece: Piece, kind: Type) -> Piece:
@@ -312,11 +283,11 @@ def _choice(cases: Sequence[tuple[Piece, Piece]], otherwise: Piece) -> Piece:
     fails: tuple[str, ...] = ()
     if any(item.fails for pair in cases for item in pair) or values[-1].fails:
         arms = " ".join(
-            (f"WHEN {_any(when.fails)} THEN TRUE " if when.fails else "")
-            + f"WHEN {when.sql} THEN {_any(value.fails)}"
+            (f"WHEN {any_of(when.fails)} THEN TRUE " if when.fails else "")
+            + f"WHEN {when.sql} THEN {any_of(value.fails)}"
             for when, value in cases
         )
-        fails = (f"(CASE {arms} ELSE {_any(values[-1].fails)} END)",)
+        fails = (f"(CASE {arms} ELSE {any_of(values[-1].fails)} END)",)
     return Piece(sql, values[0].type, fails)
 
 
@@ -345,7 +316,7 @@ def _coalesce(scope: Expressions, node: exp.Expr) -> Piece:
     for before, item in pairwise(items):
         missing.append(f"{before.sql} IS NULL")
         if item.fails:
-            fails.append(f"({' AND '.join(missing)} AND ({_any(item.fails)}))")
+            fails.append(f"({' AND '.join(missing)} AND ({any_of(item.fails)}))")
     return Piece(f"coalesce({', '.join(item.sql for item in items)})", items[0].type, tuple(fails))
 
 
@@ -370,7 +341,7 @@ def _try(scope: Expressions, node: exp.Expr) -> Piece:
     inner = scope.piece(node.this)
     if not inner.fails:
         return inner
-    return Piece(f"CASE WHEN NOT ({_any(inner.fails)}) THEN {inner.sql} END", inner.type)
+    return Piece(f"CASE WHEN NOT ({any_of(inner.fails)}) THEN {inner.sql} END", inner.type)
 
 
 # ---- numbers -----------------------------------------------------------------------------------

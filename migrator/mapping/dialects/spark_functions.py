@@ -23,12 +23,10 @@ from migrator.mapping.dialects.kinds import (
     list_of,
 )  # fmt: skip
 from migrator.mapping.dialects.patterns import Pattern, replacement, to_java
+from migrator.mapping.dialects.piece import Piece, fails_of, null_fails
 from migrator.mapping.dialects.spark import (
     Expressions,
-    Piece,
     coerced,
-    fails_of,
-    null_fails,
     rule,
     text_piece,
     unified,

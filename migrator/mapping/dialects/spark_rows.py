@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlglot import exp
 
 from migrator.mapping.dialects.kinds import BIGINT, BOOLEAN, INT, NotCarried
-from migrator.mapping.dialects.spark import Expressions, Piece, coerced, rule
+from migrator.mapping.dialects.piece import Piece
+from migrator.mapping.dialects.spark import Expressions, coerced, rule
 
 
 @rule(exp.Explode)
