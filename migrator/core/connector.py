@@ -1,7 +1,8 @@
 """The contract between the engine and a system: what a source reads, what a target writes, and facts as data.
 
 A connector never sleeps, retries, prints or logs rows. It raises `FatalError` or `RetryableError`; a row the
-system refuses is an outcome, not an exception: an exception means that the fate of the whole call is unknown.
+system refuses is an outcome, not an exception: an exception means that the fate of the whole call is unknown, but for
+`CallRefused`, which says that nothing of it was written. A connector over an API asks its `Gate` before every request.
 Pages and outcomes are columnar (Arrow). Rows carry `str`, `int`, `bool`, `Decimal`, `date`, aware `datetime`
 or null; never floats for money, never naive times.
 """
@@ -79,6 +80,12 @@ class SourceFacts:
     """The content can change between two reads, so a finished extract is never taken for current by itself."""
     typed: bool = False
     """The system declares the type of every field: what it calls text is text, whatever the values look like."""
+    changes: bool = False
+    """It is a `ChangingSource`: what changed since a watermark can be asked for."""
+    deleted_feed: bool = False
+    """`changes` also names records deleted since; without it only a full comparison of keys finds them."""
+    late_seconds: float = 0.0
+    """How long after its own time stamp a change may become visible; `changes` goes back so far by itself."""
 
 
 class Source(Protocol):
@@ -107,6 +114,119 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release files and connections; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """Some of what changed in one object since a watermark; the same change may come again (overlap), never not at all."""
+
+    rows: pa.Table
+    """Records created or changed, whole, with the columns `Source.read` gives."""
+    deleted: pa.ChunkedArray | pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    """Keys of records deleted, for which the system itself says so: absence is never taken for it."""
+    watermark: str | None = None
+    """On the last page, and only there: what to give as `since` the next time. Opaque text; the connector's own."""
+
+
+@runtime_checkable
+class ChangingSource(Protocol):
+    """A source that can be asked what changed; declared by `SourceFacts.changes`."""
+
+    def watermark(self, object_name: str) -> str:
+        """Where changes start from now on; taken before a full read, so that nothing falls between the two."""
+        ...
+
+    def changes(self, object_name: str, *, since: str, page_rows: int = 50_000) -> Iterator[ChangePage]:
+        """What changed since `since`, in pages; raises `WatermarkExpired` when the system no longer knows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `calls` requests in any window of `seconds`."""
+
+    calls: int
+    seconds: float
+    scope: str = ""
+    """Which requests it counts: '' all of them together; '*' those of each scope by itself; else those of this scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a system permits, as data; the settings of a project may narrow it."""
+
+    rates: tuple[Rate, ...] = ()
+    daily: int | None = None
+    """Requests in 24 hours, for everybody who uses the system; None when there is no such limit."""
+    parallel: int = 1
+    """Most calls in flight at once; above 1 the connector may be called from several threads."""
+
+
+class Gate(Protocol):
+    """What every request of a connector passes through; the engine's waits there, so a connector never sleeps."""
+
+    def admit(self, scope: str = "", requests: int = 1) -> None:
+        """Return when the requests may go out; raises `RetryableError` when the day's budget does not hold them."""
+        ...
+
+    def hold(self, seconds: float, scope: str = "") -> None:
+        """The system asked to be left alone for so long: nothing of this scope ('' nothing at all) goes out until then."""
+        ...
+
+    def spent(self, used: int, limit: int | None = None) -> None:
+        """What the system itself says was used of the day's budget, others' requests included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGate:
+    """The gate of a system without limits: everything goes out at once."""
+
+    def admit(self, scope: str = "", requests: int = 1) -> None:
+        """At once."""
+
+    def hold(self, seconds: float, scope: str = "") -> None:
+        """Nothing is held: the caller's own retry waits."""
+
+    def spent(self, used: int, limit: int | None = None) -> None:
+        """Nobody counts."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A source or target with limits. Until `pace` is called its gate is open."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the system permits; known without asking it."""
+        ...
+
+    def pace(self, gate: Gate) -> None:
+        """From now on every request asks this gate first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which system one is really connected to, for a person to recognise, and for the guard of production."""
+
+    product: str
+    """'Salesforce', 'Dataverse', …"""
+    address: str
+    """Where it is, without secrets."""
+    organisation: str = ""
+    user: str = ""
+    production: bool | None = None
+    """Whether real users work there; None when the system does not say."""
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A source or target that can say who answers; the cheapest call that proves address and credentials."""
+
+    def identify(self) -> Identity:
+        """Raises `FatalError` for wrong credentials, `RetryableError` when nobody answers."""
         ...
 
 
@@ -142,6 +262,18 @@ class TargetFacts:
     """True: one call creates or updates by external key; False: the loader must look the key up first."""
     checks_references: bool = True
     """True: a reference to a record that is not there is refused by the target itself."""
+    atomic: bool = False
+    """True: a call is written whole or not at all (`CallRefused`); False: row by row."""
+    lock_codes: frozenset[str] = frozenset()
+    """Codes of refusals that are only a matter of time: another transaction held the record or its parent."""
+    insert_only: frozenset[str] = frozenset()
+    """Fields that can be set when a record is created and never after (audit fields)."""
+    conditional_writes: bool = False
+    """True: an update may be made to fail when the record changed since it was read."""
+    merges: bool = False
+    """True: the system merges records by itself, and its merges can be read."""
+    undeletes: bool = False
+    """True: a deleted record can be brought back under its own id."""
 
 
 class Target(Protocol):
@@ -187,7 +319,8 @@ class Target(Protocol):
     def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
         """The records with these external keys as the target holds them now: `columns`, typed as `read` types them.
 
-        At most `facts.batch_rows` keys in one call; a key that is not there has no row; no keys give an empty table
+        `key` is the external key's field or the object's own key. At most `facts.batch_rows` keys in one call; a key
+        that is not there has no row; no keys give an empty table
         with the types. The order says nothing.
         """
         ...

@@ -6,6 +6,8 @@
     ├── ProjectError              your files or arguments are wrong: all problems, each with its place   exit 2
     ├── ConnectorError
     │   ├── FatalError            it will fail again: credentials, permission, no such object, disk      exit 3
+    │   │   ├── CallRefused       nothing of the call was written: one of its rows may be why
+    │   │   └── WatermarkExpired  the system forgot what changed since: a full comparison is due
     │   └── RetryableError        the same call may work later                                           exit 4
     ├── DataError                 rows refused or expectations not met; the run itself is complete       exit 1
     └── SafetyStop                we would not go on: a person must decide                               exit 5
@@ -97,14 +99,32 @@ class FatalError(ConnectorError):
     exit_code = 3
 
 
+class CallRefused(FatalError):
+    """The system refused a whole call and wrote nothing of it; fewer rows may pass. `code` is its own, short and stable."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class WatermarkExpired(FatalError):
+    """The system no longer knows what changed since a watermark: only a full comparison finds it."""
+
+
 class RetryableError(ConnectorError):
-    """The same call may work later; `retry_after` is the system's own hint in seconds, if it gave one."""
+    """The same call may work later; `retry_after` is the system's own hint in seconds, if it gave one.
+
+    `throttled`: the system is there and pushes back (429, too many at once), so fewer calls at once may pass.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", retry_after: float | None = None, throttled: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+        self.throttled = throttled
 
 
 class DataError(MigratorError):
