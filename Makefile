@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo test test-spark lint mappings test-long bench clean
+.PHONY: setup chromium demo test test-spark test-live lint mappings test-long bench clean
 
 setup: .venv/.ready
 
@@ -32,7 +32,7 @@ chromium:
 	else echo "WARNING: chromium is missing and only root with apt-get can install it; the browser tests will be skipped" >&2; fi
 
 test: setup chromium lint
-	$(BIN)/pytest -n $(JOBS) -m "not slow"
+	$(BIN)/pytest -n $(JOBS) -m "not slow and not live"
 
 # Every shipped mapping run whole on synthetic data of its system.
 mappings: setup
@@ -46,6 +46,10 @@ test-spark: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,spark]'
 	$(BIN)/pytest -m spark tests/spark -p no:xdist -rs --junitxml .pytest_cache/spark.xml
 	@grep -q 'errors="0" failures="0" skipped="0"' .pytest_cache/spark.xml || { echo "the Spark suite did not run whole" >&2; exit 1; }
+
+# Sandboxes over HTTP, the vendors' own clients against them, and real servers of others.
+test-live: setup
+	$(BIN)/pytest -n $(JOBS) --dist loadscope -m "live and not slow" tests/live
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job
