@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,94 +31,15 @@ from migrator.core.errors import (
     RetryableError,
     SafetyStop,
 )
-from migrator.staging.process import is_alive, machine
+from migrator.staging.lease import HERE, held_by, lost, works
+from migrator.staging.ledger_tables import leases, meta, runs
+from migrator.staging.ledger_upgrade import FORMAT, bring_up_to_date, check_revision, is_up_to_date
+from migrator.staging.process import machine
 
-LEDGER_VERSION = 1
 BUSY_SECONDS = 10.0
 """How long SQLite waits for another writer."""
 LEASE_SECONDS = 60
 """A lease not renewed for so long may be taken over; its holder renews it from a thread, four times as often."""
-
-
-class Instant(sa.types.TypeDecorator[datetime]):
-    """An aware moment in UTC on every database; SQLite itself would forget the zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
-        """Everything is kept in UTC."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
-        """What comes back without a zone is UTC."""
-        if value is None:
-            return None
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-metadata = sa.MetaData()
-
-meta = sa.Table(
-    "migrator_meta",
-    metadata,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-)
-
-runs = sa.Table(
-    "migrator_run",
-    metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("command", sa.String(200), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("started_at", Instant, nullable=False),
-    sa.Column("finished_at", Instant),
-    sa.Column("host", sa.String(200), nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("version", sa.String(32), nullable=False),
-    sa.Column("message", sa.Text, nullable=False, default=""),
-)
-
-datasets = sa.Table(
-    "migrator_dataset",
-    metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("rows", sa.BigInteger, nullable=False, default=0),
-    sa.Column("detail", sa.JSON, nullable=False, default=dict),
-    sa.Column("run", sa.String(32)),
-    sa.Column("seconds", sa.Float, nullable=False, default=0.0),
-    sa.Column("created_at", Instant, nullable=False),
-    sa.Column("completed_at", Instant),
-    sa.Index("ix_migrator_dataset_current", "kind", "name", "state"),
-)
-
-parts = sa.Table(
-    "migrator_part",
-    metadata,
-    sa.Column("dataset", sa.String(32), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("file", sa.String(300), nullable=False),
-    sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Column("bytes", sa.BigInteger, nullable=False),
-    sa.Column("cursor", sa.Text),
-    sa.Column("detail", sa.JSON, nullable=False, default=dict),
-)
-
-leases = sa.Table(
-    "migrator_lease",
-    metadata,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("owner", sa.String(32), nullable=False),
-    sa.Column("host", sa.String(200), nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("fence", sa.BigInteger, nullable=False),
-    sa.Column("expires_at", Instant, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +141,7 @@ class Ledger:
         owner = new_id()
         fence = self._take_lease(name, owner)
         self._held = (name, fence)
-        _HERE.add(owner)
+        HERE.add(owner)
         stop = threading.Event()
         renewer = threading.Thread(target=self._keep_renewing, args=(stop, fence, name), daemon=True)
         renewer.start()
@@ -230,7 +151,7 @@ class Ledger:
             stop.set()
             renewer.join()
             self._held = None
-            _HERE.discard(owner)
+            HERE.discard(owner)
             # A ledger that cannot be reached now must not hide how the work ended: the lease expires by itself.
             with suppress(ConnectorError), self.begin() as connection:
                 connection.execute(
@@ -252,17 +173,18 @@ class Ledger:
                 held = connection.execute(
                     sa.select(leases).where(leases.c.name == name).with_for_update()
                 ).one_or_none()
+                check_revision(connection)
                 if held is None:
                     connection.execute(leases.insert().values(name=name, fence=1, **values))
                     return 1
-                if held.expires_at > now and _works(held.owner, held.host, held.pid):
-                    raise _held_by(held.host, held.pid)
+                if held.expires_at > now and works(held.owner, held.host, held.pid):
+                    raise held_by(held.host, held.pid)
                 connection.execute(
                     leases.update().where(leases.c.name == name).values(fence=held.fence + 1, **values)
                 )
                 return int(held.fence) + 1
         except sa.exc.IntegrityError as error:  # two began in the very same moment, the other was first
-            raise _held_by("another machine", 0) from error
+            raise held_by("another machine", 0) from error
 
     def _keep_renewing(self, stop: threading.Event, fence: int, name: str) -> None:
         while not stop.wait(LEASE_SECONDS / 4):
@@ -282,7 +204,7 @@ class Ledger:
                 .values(expires_at=self.clock.now() + timedelta(seconds=LEASE_SECONDS))
             )
             if kept.rowcount != 1:
-                raise _lost()
+                raise lost()
 
     def check_fence(self, connection: Connection) -> None:
         """Inside a transaction: raise `SafetyStop` when the lease this ledger held was taken over; no lease, no check."""
@@ -293,7 +215,7 @@ class Ledger:
             sa.select(leases.c.fence).where(leases.c.name == name).with_for_update(read=True)
         ).scalar()
         if now != fence:
-            raise _lost()
+            raise lost()
 
 
 PLACE = Location("migration.yaml")
@@ -328,9 +250,7 @@ def open_ledger(
         case other:
             raise ProjectError.at(place, f"the ledger cannot live in {other}", "use SQLite or PostgreSQL")
     try:
-        with engine.begin() as connection:
-            _create(connection, schema)
-            _check_identity(connection, project, place)
+        _prepare(engine, schema, project, place, clock or SystemClock())
     except sa.exc.DBAPIError as error:
         engine.dispose()
         raise _unopened(engine.url, error) from error
@@ -338,6 +258,24 @@ def open_ledger(
         engine.dispose()
         raise
     return Ledger(engine, clock)
+
+
+def _prepare(engine: sa.Engine, schema: str | None, project: str, place: Location, clock: Clock) -> None:
+    """Tables and identity as they must be; a ledger that has both is only read, and keeps no writer waiting."""
+    with engine.connect() as connection:
+        connection.execution_options(migrator_reads_only=True)
+        with connection.begin():
+            if is_up_to_date(connection, schema):
+                _check_project(connection, project, place)
+                return
+    with engine.begin() as connection:
+        bring_up_to_date(connection, schema, clock.now())
+        if not connection.execute(sa.select(meta.c.name)).first():
+            made = {"version": FORMAT, "identity": new_id(), "project": project}
+            connection.execute(
+                meta.insert(), [{"name": name, "value": storable(value)} for name, value in made.items()]
+            )
+        _check_project(connection, project, place)
 
 
 def _engine(url: str, place: Location) -> sa.Engine:
@@ -414,31 +352,11 @@ def _make_folder(engine: sa.Engine) -> None:
         ) from error
 
 
-def _create(connection: Connection, schema: str | None) -> None:
-    if connection.dialect.name == "postgresql":
-        # Two first commands at once: the second waits here, then finds everything made.
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x6D696772)))
-        if schema is not None and not sa.inspect(connection).has_schema(schema):
-            connection.execute(sa.schema.CreateSchema(schema))
-    metadata.create_all(connection)
-
-
-def _check_identity(connection: Connection, project: str, place: Location) -> None:
-    known = {row.name: row.value for row in connection.execute(sa.select(meta))}
-    if not known:
-        made = {"version": str(LEDGER_VERSION), "identity": new_id(), "project": project}
-        connection.execute(
-            meta.insert(), [{"name": name, "value": storable(value)} for name, value in made.items()]
-        )
-        return
-    if known.get("version") != str(LEDGER_VERSION):
+def _check_project(connection: Connection, project: str, place: Location) -> None:
+    known = connection.execute(sa.select(meta.c.value).where(meta.c.name == "project")).scalar()
+    if project and known and known != storable(project):
         raise ProjectError.at(
-            place, f"this ledger has version {known.get('version')}, this migrator writes version {LEDGER_VERSION}",
-            "use the migrator that made it, or start a new project folder",
-        )  # fmt: skip
-    if project and known.get("project") and known["project"] != storable(project):
-        raise ProjectError.at(
-            place, f"this ledger belongs to the project {known['project']!r}, not to {project!r}",
+            place, f"this ledger belongs to the project {known!r}, not to {project!r}",
             "give this project a ledger of its own, or its old name back",
         )  # fmt: skip
 
@@ -503,29 +421,4 @@ def _unusable(error: sa.exc.DBAPIError) -> FatalError:
     return FatalError(
         f"the ledger database cannot be used: {error.orig}",
         hint=_DISK,
-    )
-
-
-_HERE: set[str] = set()
-"""Owners of the leases that this process holds."""
-
-
-def _works(owner: str, host: str, pid: int) -> bool:
-    """Whether the owner of a lease may still work; one of this process that could not give it back does not."""
-    ours = host == machine() and pid == os.getpid()
-    return owner in _HERE if ours else is_alive(host, pid)
-
-
-def _held_by(place: str, pid: int) -> SafetyStop:
-    who = f"process {pid} on {place.partition('/')[0]}" if pid else place
-    return SafetyStop(
-        f"another command works on this project ({who})",
-        hint="wait for it to end; two at once could send a record twice",
-    )
-
-
-def _lost() -> SafetyStop:
-    return SafetyStop(
-        "another command took this project over while this one was stalled",
-        hint="nothing of this one was written since; run it again when the other has ended",
     )

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from migrator.core.boundary import boundary
 from migrator.core.clock import new_id
 from migrator.core.errors import FatalError, SafetyStop
-from migrator.staging import ledger as tables
+from migrator.staging import ledger_tables as tables
 from migrator.staging.engine import flush_and_rename
 from migrator.staging.ledger import Ledger
 

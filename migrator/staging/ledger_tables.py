@@ -1,0 +1,108 @@
+"""The tables of the ledger, as this program writes them; `ledger_upgrade` brings older ledgers to them.
+
+Thousands of rows, never one per record: what is known of records is Parquet. A change here needs a revision beside it
+in `migrations/versions`, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware moment in UTC on every database; SQLite itself would forget the zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
+        """Everything is kept in UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy calls it so)
+        """What comes back without a zone is UTC."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+
+meta = sa.Table(
+    "migrator_meta",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+runs = sa.Table(
+    "migrator_run",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("command", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant),
+    sa.Column("host", sa.String(200), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("version", sa.String(32), nullable=False),
+    sa.Column("message", sa.Text, nullable=False, default=""),
+)
+
+datasets = sa.Table(
+    "migrator_dataset",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False, default=0),
+    sa.Column("detail", sa.JSON, nullable=False, default=dict),
+    sa.Column("run", sa.String(32)),
+    sa.Column("seconds", sa.Float, nullable=False, default=0.0),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("completed_at", Instant),
+    sa.Index("ix_migrator_dataset_current", "kind", "name", "state"),
+)
+
+parts = sa.Table(
+    "migrator_part",
+    metadata,
+    sa.Column("dataset", sa.String(32), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("file", sa.String(300), nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("cursor", sa.Text),
+    sa.Column("detail", sa.JSON, nullable=False, default=dict),
+)
+
+leases = sa.Table(
+    "migrator_lease",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("host", sa.String(200), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+)
+
+waivers = sa.Table(
+    "migrator_waiver",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("filters", sa.JSON, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("run", sa.String(32), nullable=False),
+    sa.Column("withdrawn_at", Instant),
+    sa.Column("withdrawn_by", sa.Text),
+    sa.Column("withdrawn_why", sa.Text),
+)
+"""Decisions that quarantined records may stay behind; which records they are, is Parquet (`Kind.WAIVED`)."""

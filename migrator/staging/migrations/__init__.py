@@ -1,0 +1,1 @@
+"""Alembic's side of the ledger: how it runs, and every revision there was."""

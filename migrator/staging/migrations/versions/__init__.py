@@ -1,0 +1,1 @@
+"""One module a revision, named as it: v0001, v0002, … in one line."""
