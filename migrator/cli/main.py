@@ -78,6 +78,14 @@ Language = Annotated[
 Objects = Annotated[
     list[str] | None, typer.Option("--object", "-o", help="Only this one; repeatable. Default: all.")
 ]
+Production = Annotated[
+    str,
+    typer.Option(
+        "--production",
+        metavar="SYSTEM",
+        help="Write to this system though it is production; must be its name.",
+    ),
+]
 
 
 @app.callback()
@@ -313,17 +321,20 @@ def plan(as_json: Json = False) -> None:
 
 
 @app.command()
-def load(as_json: Json = False) -> None:
+def load(production: Production = "", as_json: Json = False) -> None:
     """Plan what changed and write it to the target in batches; safe to kill, safe to repeat."""
     from migrator.commands import steps
 
+    project = _project()
+    named = _named(project, production, as_json=as_json)
     with watched(_stderr) as progress:
-        report = steps.load(_project(), progress)
+        report = steps.load(project, progress, production=named)
     _answer(as_json, report.to_json, lambda: show.load(report, _stdout))
 
 
 @app.command()
 def rollback(
+    *,
     run: Annotated[
         str, typer.Argument(metavar="[RUN]", help="The run to take back; without it, the runs are listed.")
     ] = "",
@@ -332,6 +343,7 @@ def rollback(
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    production: Production = "",
     as_json: Json = False,
 ) -> None:
     """Delete what a run created and restore what it changed; what people edited since is left alone and listed."""
@@ -344,10 +356,12 @@ def rollback(
         _answer(as_json, lambda: document, lambda: show.written_runs(runs, _stdout))
         return
     confirmed = yes or dry_run or (sys.stdin.isatty() and typer.confirm(f"take back run {run}?"))
+    named = production if dry_run or not confirmed else _named(project, production, as_json=as_json)
     with watched(_stderr) as progress:
         found = commands.rollback(
-            project, run, objects or (), dry_run=dry_run, confirmed=confirmed, progress=progress
-        )
+            project, run, objects or (),
+            dry_run=dry_run, confirmed=confirmed, progress=progress, production=named,
+        )  # fmt: skip
     _answer(as_json, found.to_json, lambda: show.rollback(found, _stdout))
     commands.raise_unless_whole(found)
 
@@ -459,14 +473,16 @@ def run(
         bool, typer.Option("--strict", help="Quarantined or waiting records end with exit code 1 too.")
     ] = False,
     skip_validate: Annotated[bool, typer.Option("--skip-validate", help="End after the load.")] = False,
+    production: Production = "",
     as_json: Json = False,
 ) -> None:
     """Do everything: extract, map, dedupe, plan, load and validate; what is already done is not done again."""
     from migrator.commands.run import run as call
 
     project = _project()
+    named = _named(project, production, as_json=as_json)
     with watched(_stderr) as progress:
-        report = call(project, progress=progress, with_validation=not skip_validate)
+        report = call(project, progress=progress, with_validation=not skip_validate, production=named)
     _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
     report.raise_unless_it_holds(strict=strict)
 
@@ -556,13 +572,16 @@ def quarantine_export(
 def quarantine_retry(
     objects: Objects = None,
     rule: Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")] = None,
+    production: Production = "",
     as_json: Json = False,
 ) -> None:
     """Map again and send again what was refused (after the mapping, the values or the target were mended)."""
     from migrator.commands.run import retry as call
 
+    project = _project()
+    named = _named(project, production, as_json=as_json)
     with watched(_stderr) as progress:
-        report = call(_project(), objects or (), rule or (), progress=progress)
+        report = call(project, objects or (), rule or (), progress=progress, production=named)
     _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
     report.raise_unless_it_holds(strict=False)
 
@@ -590,6 +609,22 @@ def _project() -> Project:
     from migrator.commands.project import load_project
 
     return load_project(_before.folder)
+
+
+def _named(project: Project, production: str, *, as_json: bool) -> str:
+    """The production system that a person names: on the command line, or typed when a terminal is there to ask."""
+    if production or as_json or not sys.stdin.isatty():
+        return production
+    from migrator.commands.production import why_production, written_systems
+
+    for system in written_systems(project):
+        why = why_production(project, system)
+        if why:
+            _errors.print(f"[bold yellow]{system} is production[/] ({escape(why)})", soft_wrap=True)
+            return str(
+                typer.prompt(f"type {system} to write to it", default="", show_default=False, err=True)
+            )
+    return ""
 
 
 def _answer(as_json: bool, document: Callable[[], Any], table: Callable[[], None]) -> None:

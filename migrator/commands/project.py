@@ -40,6 +40,8 @@ _KEYS: Mapping[str, type] = {
     "batch_rows": int,
     "hooks": bool,
 }
+_OURS = ("connector", "production")
+"""Keys of a system that are not settings of its connector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class System:
     connector: str
     settings: Mapping[str, Any]
     place: Location
+    production: bool = False
+    """Whether real users work there: it is written to only when a person names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +307,10 @@ def _parse_system(document: Document, name: str, raw: object, problems: list[Pro
     except ProjectError as error:
         problems.extend(replace(item, location=chosen) for item in error.problems)
         return None
-    settings = {str(key): value for key, value in raw.items() if key != "connector"}
-    problems.extend(_unknown_keys(document, path, settings, known.settings))
-    return System(name, raw["connector"], settings, place)
+    problems.extend(_wrong_types(document, path, raw, {"production": bool}))
+    settings = {str(key): value for key, value in raw.items() if key not in _OURS}
+    problems.extend(_unknown_keys(document, path, settings, {**known.settings, "production": ""}))
+    return System(name, raw["connector"], settings, place, raw.get("production") is True)
 
 
 def _parse_engine(document: Document, raw: object, folder: Path, problems: list[Problem]) -> EngineSettings:
@@ -383,6 +388,7 @@ _EXAMPLES: Mapping[str, str] = {
     "engine": "{memory_limit: 1GB}",
     "batch_rows": "10000",
     "hooks": "true",
+    "production": "true",
     "memory_limit": "1GB",
     "threads": "2",
     "temp_directory": "/mnt/large/spill",

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from migrator.commands.binding import bind_project, check_names
+from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
 from migrator.commands.steps import flat, target_system
 from migrator.core.document import did_you_mean
@@ -86,8 +87,9 @@ def rollback(
     dry_run: bool,
     confirmed: bool,
     progress: Progress = QUIET,
+    production: str = "",
 ) -> Rollback:
-    """Delete what `run` created and restore what it changed.
+    """Delete what `run` created and restore what it changed; `production` is the system that a person named.
 
     Raises `ProjectError` for names nobody knows and `SafetyStop` when it is not `confirmed`, neither dry.
     """
@@ -103,6 +105,8 @@ def rollback(
     with work_on(project, "rollback") as workspace:
         groups = bind_project(workspace).groups
         check_names(objects, [item.name for item in flat(groups)])
+        if not dry_run:
+            permit(project, target_system(groups), production)
         with (
             closing(workspace.session()) as session,
             closing(project.open_target(target_system(groups))) as target,

@@ -51,17 +51,30 @@ class Run:
 
 
 def run(
-    project: Project, *, progress: Progress = QUIET, with_validation: bool = True, again: Retry | None = None
+    project: Project,
+    *,
+    progress: Progress = QUIET,
+    with_validation: bool = True,
+    again: Retry | None = None,
+    production: str = "",
 ) -> Run:
-    """Do everything that is not done yet; what the target refused stays quarantined unless `again` names it."""
-    done = steps.run(project, progress, again)
+    """Do everything that is not done yet; what the target refused stays quarantined unless `again` names it.
+
+    `production` is the system that a person named.
+    """
+    done = steps.run(project, progress, again, production)
     return Run(done, validate(project, progress=progress) if with_validation else None)
 
 
 def retry(
-    project: Project, objects: Sequence[str], rules: Sequence[str], *, progress: Progress = QUIET
+    project: Project,
+    objects: Sequence[str],
+    rules: Sequence[str],
+    *,
+    progress: Progress = QUIET,
+    production: str = "",
 ) -> Run:
     """Map again and send again what was refused; with no names, everything that was."""
     check_names(objects, [item.name for item in read_mappings(project)])
     again = Retry(frozenset(objects) or None, frozenset(rules) or None)
-    return run(project, progress=progress, with_validation=False, again=again)
+    return run(project, progress=progress, with_validation=False, again=again, production=production)

@@ -20,6 +20,7 @@ from migrator.commands.binding import (
     source_objects,
     staged_types,
 )
+from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
 from migrator.core.connector import NotedSource, Source
 from migrator.core.dialect import Dialect
@@ -113,21 +114,31 @@ def plan(project: Project, retry: Retry | None = None) -> Plan:
         return _plan(workspace, bind_project(workspace).groups, retry)
 
 
-def load(project: Project, progress: Progress = QUIET, retry: Retry | None = None) -> LoadReport:
-    """Plan what changed, and write it to the target in batches."""
+def load(
+    project: Project, progress: Progress = QUIET, retry: Retry | None = None, production: str = ""
+) -> LoadReport:
+    """Plan what changed, and write it to the target in batches; `production` is the system that a person named."""
     with work_on(project, "load") as workspace:
         groups = bind_project(workspace).groups
+        permit(project, target_system(groups), production)
         _plan(workspace, groups, retry)
         return _load(workspace, groups, progress)
 
 
-def run(project: Project, progress: Progress = QUIET, retry: Retry | None = None) -> RunReport:
-    """Extract, map, dedupe, plan and load everything, as one run; `validate` is a command of its own."""
+def run(
+    project: Project, progress: Progress = QUIET, retry: Retry | None = None, production: str = ""
+) -> RunReport:
+    """Extract, map, dedupe, plan and load everything, as one run; `validate` is a command of its own.
+
+    `production` is the system that a person named.
+    """
     with work_on(project, "run") as workspace:
         with ExitStack() as opened:
             sources = _open_sources(project, opened)
             bound = bind_sources(project, sources)
-            project.open_target(target_system(bound.groups)).close()  # its settings; nobody connects yet
+            system = target_system(bound.groups)
+            project.open_target(system).close()  # its settings; nobody connects yet
+            permit(project, system, production)
             _extract(workspace, (), progress, sources)
         _map(workspace, (), progress)
         groups = bind_project(workspace).groups
