@@ -96,13 +96,14 @@ waivers = sa.Table(
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("at", Instant, nullable=False),
+    sa.Column("verdict", sa.String(16), nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("filters", sa.JSON, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("run", sa.String(32), nullable=False),
-    sa.Column("withdrawn_at", Instant),
-    sa.Column("withdrawn_by", sa.Text),
-    sa.Column("withdrawn_why", sa.Text),
 )
-"""Decisions that quarantined records may stay behind; which records they are, is Parquet (`Kind.WAIVED`)."""
+"""Decisions on quarantined records: that they may stay behind (`waived`), or not after all (`withdrawn`).
+
+Which records they are about is Parquet (`Kind.WAIVED`); of two decisions on one, the later one stands.
+"""

@@ -17,6 +17,7 @@ import connectors.sql.database
 from migrator.cli.main import run_app
 from migrator.core.clock import SystemClock
 from migrator.staging import ledger
+from migrator.staging.ledger_upgrade import REVISIONS
 from tests.small_migration import (
     Said,
     State,
@@ -215,17 +216,17 @@ def test_a_trigger_that_refuses_holds_the_record_until_it_is_tried_again(
 
 LEDGER = ".migrator/ledger.db"
 WORKSPACE: Mapping[str, Case] = {
-    "ledger locked": Case(held(LEDGER), ("the ledger", "does not answer: database is locked", "nobody else"), 4),
+    "ledger locked": Case(held(LEDGER), ("the ledger", "did not answer: database is locked", "keep it busy"), 4),
     "ledger no database": Case(moved(LEDGER, lambda path: path.write_bytes(b"x" * 4096)), ("cannot open the ledger", "not a database"), 3),
     "ledger a folder": Case(moved(LEDGER, Path.mkdir), ("cannot open the ledger",), 3),
     "ledger read-only": Case(immutable(LEDGER), ("read-only", "its disk full"), 3),
     "ledger lost": Case(moved(LEDGER, nothing), ("belongs to another ledger", "set `ledger`"), 5),
     "ledger of a newer version": Case(
         lambda folder: (
-            _execute(folder / LEDGER, "UPDATE migrator_meta SET value = '99' WHERE name = 'version'"),
-            lambda: _execute(folder / LEDGER, "UPDATE migrator_meta SET value = '1' WHERE name = 'version'"),
+            _execute(folder / LEDGER, "UPDATE migrator_revision SET version_num = 'v9999'"),
+            lambda: _execute(folder / LEDGER, f"UPDATE migrator_revision SET version_num = '{REVISIONS[-1]}'"),
         )[1],
-        ("migration.yaml: this ledger has version 99", "use the migrator that made it"), 2,
+        ("written by a newer migrator", "v9999", "use that migrator"), 5,
     ),
     "staging a file": Case(moved(".migrator/staging", lambda path: path.write_text("x")), ("cannot write in", "writable"), 3),
     "staging's mark damaged": Case(

@@ -17,13 +17,11 @@ def upgrade() -> None:
         "migrator_waiver",
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("at", Instant, nullable=False),
+        sa.Column("verdict", sa.String(16), nullable=False),
         sa.Column("who", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("filters", sa.JSON, nullable=False),
         sa.Column("rows", sa.BigInteger, nullable=False),
         sa.Column("run", sa.String(32), nullable=False),
-        sa.Column("withdrawn_at", Instant),
-        sa.Column("withdrawn_by", sa.Text),
-        sa.Column("withdrawn_why", sa.Text),
     )
     op.execute("UPDATE migrator_meta SET value = '2' WHERE name = 'version'")
