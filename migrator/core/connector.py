@@ -159,6 +159,8 @@ class Limits:
     rates: tuple[Rate, ...] = ()
     daily: int | None = None
     """Requests in 24 hours, for everybody who uses the system; None when there is no such limit."""
+    resets: str = ""
+    """The IANA zone at whose midnight the day's count begins anew; '' when it is of the last 24 hours."""
     parallel: int = 1
     """Most calls in flight at once; above 1 the connector may be called from several threads."""
 
