@@ -78,8 +78,9 @@ class Budget:
     def left(self) -> int | None:
         """Requests that we may still make today; None when there is no limit."""
         with self._lock:
-            allowed = self._allowed()
-            return None if allowed is None else max(0, allowed - self._used(self._clock.now()))
+            allowed, now = self._allowed(), self._clock.now()
+            self._end_block(now)
+            return None if allowed is None else max(0, allowed - self._used(now))
 
     def take(self, requests: int) -> None:
         """Count requests about to be made. Raises `RetryableError` when the day does not hold them."""
