@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from migrator import __version__
 from migrator.cli import show
 from migrator.cli.progress import watched
+from migrator.cli.sandbox import sandbox_app
 from migrator.core.clock import SystemClock
 from migrator.core.dialect import Dialect
 from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
@@ -54,6 +55,7 @@ signoff_app = typer.Typer(
 app.add_typer(map_app, name="map")
 app.add_typer(signoff_app, name="signoff")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(sandbox_app, name="sandbox")
 
 
 @dataclass
