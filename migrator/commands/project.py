@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from migrator import __version__
+from migrator.commands.gates import Gates
+from migrator.commands.limits import LimitSettings, parse_limits
 from migrator.core.connector import Connector, Source, Target, connector
 from migrator.core.document import Document, TreePath, did_you_mean
 from migrator.core.errors import (
@@ -40,7 +42,7 @@ _KEYS: Mapping[str, type] = {
     "batch_rows": int,
     "hooks": bool,
 }
-_OURS = ("connector", "production")
+_OURS = ("connector", "production", "limits")
 """Keys of a system that are not settings of its connector."""
 
 
@@ -54,6 +56,8 @@ class System:
     place: Location
     production: bool = False
     """Whether real users work there: it is written to only when a person names it."""
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    """What of the system's limits this project uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Project:
     hooks: bool = False
     """Whether functions of the project's own hooks.py may run."""
     ledger_place: Location = PLACE
+    gates: Gates = field(default_factory=Gates, compare=False, repr=False)
+    """What requests to its systems pass through; shared by all who open them."""
 
     @property
     def workspace(self) -> Path:
@@ -93,7 +99,9 @@ class Project:
                 "read from another system, or choose a connector that reads",
             )
         with _placed(system.place):
-            return found.open_source(self._settings(system))
+            opened = found.open_source(self._settings(system))
+        self.gates.attach(name, system.connector, opened, system.limits)
+        return opened
 
     def open_target(self, name: str) -> Target:
         """Open a system for writing."""
@@ -105,7 +113,9 @@ class Project:
                 "choose a target such as connector: sql",
             )
         with _placed(system.place):
-            return found.open_target(self._settings(system))
+            opened = found.open_target(self._settings(system))
+        self.gates.attach(name, system.connector, opened, system.limits)
+        return opened
 
     def _connector(self, name: str) -> tuple[System, Connector]:
         system = self.system(name)
@@ -178,8 +188,12 @@ def open_workspace(project: Project) -> Iterator[Workspace]:
         ) from error
     ledger = open_ledger(project.ledger_url, project=project.name, place=project.ledger_place)
     try:
+        project.gates.count_in(ledger)
         yield Workspace(project, ledger, Store(project.workspace / "staging", ledger))
     finally:
+        # a ledger that fails now must not hide how the work ended: it has then counted a few requests too many
+        with suppress(ConnectorError):
+            project.gates.close()
         ledger.engine.dispose()
 
 
@@ -309,8 +323,9 @@ def _parse_system(document: Document, name: str, raw: object, problems: list[Pro
         return None
     problems.extend(_wrong_types(document, path, raw, {"production": bool}))
     settings = {str(key): value for key, value in raw.items() if key not in _OURS}
-    problems.extend(_unknown_keys(document, path, settings, {**known.settings, "production": ""}))
-    return System(name, raw["connector"], settings, place, raw.get("production") is True)
+    problems.extend(_unknown_keys(document, path, settings, {**known.settings, **dict.fromkeys(_OURS, "")}))
+    limits = parse_limits(document, (*path, "limits"), raw.get("limits"), problems)
+    return System(name, raw["connector"], settings, place, raw.get("production") is True, limits)
 
 
 def _parse_engine(document: Document, raw: object, folder: Path, problems: list[Problem]) -> EngineSettings:

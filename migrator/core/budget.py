@@ -123,8 +123,8 @@ class Budget:
     def close(self) -> None:
         """Take what was put on record and never made off the record again, and count in memory from now on."""
         with self._lock:
-            self._tally.add(self._block_hour, -self._block)
-            self._block, self._tally = 0, MemoryTally()
+            self._drop_block()
+            self._tally = MemoryTally()
 
     def _allowed(self) -> int | None:
         limit = min((one for one in (self._daily, self._cap) if one is not None), default=None)
@@ -149,9 +149,13 @@ class Budget:
     def _end_block(self, now: datetime) -> None:
         """What is left of a block counts in the hour it was taken in, so it cannot be used in another."""
         if self._block_hour != _hour(now):
-            if self._block:
-                self._tally.add(self._block_hour, -self._block)
-            self._block, self._block_hour = 0, _hour(now)
+            self._drop_block()
+            self._block_hour = _hour(now)
+
+    def _drop_block(self) -> None:
+        if self._block:
+            self._tally.add(self._block_hour, -self._block)
+        self._block = 0
 
     def _day(self, now: datetime) -> datetime:
         """When the day began whose requests count."""

@@ -41,7 +41,7 @@ class Pace:
     ) -> None:
         self.limits = limits
         """As narrowed by the project."""
-        self.budget = budget
+        self.budget = budget or Budget(system, clock)
         self.admitted = 0
         """Requests let through so far."""
         self._system, self._clock, self._patience = system, clock, patience
@@ -54,12 +54,10 @@ class Pace:
 
         Raises `FatalError` when one call would count more often than a window permits at all.
         """
-        if self.budget is not None:
-            self.budget.take(requests)
+        self.budget.take(requests)
         while (wait := self._try(scope, requests)) > 0:
             if wait > self._patience:
-                if self.budget is not None:
-                    self.budget.give_back(requests)
+                self.budget.give_back(requests)
                 raise RetryableError(
                     f"{self._system} is to be left alone for another {wait:,.0f} seconds",
                     hint="everything done so far is on record: run the same command again then",
@@ -76,8 +74,7 @@ class Pace:
 
     def spent(self, used: int, limit: int | None = None) -> None:
         """What the system says was used of its day, by everybody, and of how much."""
-        if self.budget is not None:
-            self.budget.told(used, limit)
+        self.budget.told(used, limit)
 
     def _try(self, scope: str, requests: int) -> float:
         """Let the requests through now and return 0, or say how many seconds to wait before asking again."""

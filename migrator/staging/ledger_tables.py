@@ -107,3 +107,12 @@ waivers = sa.Table(
 
 Which records they are about is Parquet (`Kind.WAIVED`); of two decisions on one, the later one stands.
 """
+
+budgets = sa.Table(
+    "migrator_budget",
+    metadata,
+    sa.Column("system", sa.String(200), primary_key=True),
+    sa.Column("hour", Instant, primary_key=True),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+)
+"""Requests made to a system in the hour that begins at `hour`: what its daily budget is counted from."""

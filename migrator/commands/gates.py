@@ -1,0 +1,62 @@
+"""The gates of a project's systems: one each while the process lives, however often a system is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from migrator.commands.limits import LimitSettings
+from migrator.core.budget import Budget
+from migrator.core.clock import Clock, SystemClock
+from migrator.core.connector import Paced
+from migrator.core.errors import ProjectError
+from migrator.core.pace import Pace
+from migrator.staging.ledger import Ledger
+from migrator.staging.tally import LedgerTally
+
+
+@dataclass
+class Gates:
+    """Gates by the name of their system; while a ledger is given, requests are counted there."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    _gates: dict[str, Pace] = field(default_factory=dict)
+    _ledger: Ledger | None = None
+
+    def attach(self, system: str, connector: str, opened: object, settings: LimitSettings) -> None:
+        """Give a source or target just opened the gate of its system.
+
+        Raises `ProjectError` when the project narrows limits of a system that has none.
+        """
+        if not isinstance(opened, Paced):
+            if settings.place is not None:
+                raise ProjectError.at(
+                    settings.place, f"the connector {connector!r} has no limits to narrow", "leave limits out"
+                )
+            return
+        if system not in self._gates:
+            self._gates[system] = self._made(system, opened, settings)
+        opened.pace(self._gates[system])
+
+    def find(self, system: str) -> Pace | None:
+        """The gate of a system that was opened; None when it has no limits, or was not opened yet."""
+        return self._gates.get(system)
+
+    def count_in(self, ledger: Ledger) -> None:
+        """From now on requests are counted in this ledger, those made so far too."""
+        self._ledger = ledger
+        for system, gate in self._gates.items():
+            gate.budget.count_in(LedgerTally(ledger, system))
+
+    def close(self) -> None:
+        """The ledger is about to be closed: what was counted ahead of time and not used is taken back."""
+        for gate in self._gates.values():
+            gate.budget.close()
+        self._ledger = None
+
+    def _made(self, system: str, opened: Paced, settings: LimitSettings) -> Pace:
+        published = opened.limits
+        budget = Budget(
+            system, self.clock, daily=published.daily, cap=settings.daily, reserve=settings.reserve,
+            resets=published.resets, tally=LedgerTally(self._ledger, system) if self._ledger else None,
+        )  # fmt: skip
+        return Pace(system, settings.narrow(published), self.clock, budget=budget)
