@@ -87,11 +87,12 @@ class _SqliteWrite:
     def _write(self, verb: Verb, numbers: Sequence[int]) -> tuple[dict[int, str], dict[int, Refusal]]:
         if verb is Verb.DELETE:
             return self._delete(numbers)
+        values = [storable(column) for column in self._batch.rows.columns]
+        whole = len(numbers) == len(self._keys)
+        if verb is Verb.UPSERT and whole and self._key_is_unique() and self._all_new(values):
+            return dict.fromkeys(numbers, "created"), {}
         present = self._present()
-        rows: list[Row] = list(zip(*(storable(column) for column in self._batch.rows.columns), strict=True))
-        if not present and verb is Verb.UPSERT:
-            failed = self._many(self._insert_statement(), [(number, rows[number]) for number in numbers])
-            return {number: "created" for number in numbers if number not in failed}, failed
+        rows: list[Row] = list(zip(*values, strict=True))
         new = [(number, rows[number]) for number in numbers if number not in present]
         changed = [
             (number, rows[number])
@@ -110,10 +111,25 @@ class _SqliteWrite:
         )
         return {number: outcome for number, outcome in outcomes.items() if number not in failed}, failed
 
+    def _key_is_unique(self) -> bool:
+        """Whether the database itself refuses a second row with the same key."""
+        relation, key = self._batch.relation, self._batch.key
+        return relation.primary_key == (key,) or key in relation.unique
+
+    def _all_new(self, values: Sequence[Sequence[Any]]) -> bool:
+        """Insert all rows at once, as most batches of a first load can be; nothing is written when one of them cannot."""
+        self._connection.execute("SAVEPOINT inserted")
+        try:
+            self._connection.executemany(self._insert_statement(), zip(*values, strict=True))
+            written = True
+        except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
+            self._connection.execute("ROLLBACK TO inserted")
+            written = False
+        self._connection.execute("RELEASE inserted")
+        return written
+
     def _present(self) -> dict[int, Row]:
         """What is there now under the keys of this batch, by row number."""
-        if self._connection.execute(f"SELECT 1 FROM {self._table} LIMIT 1").fetchone() is None:
-            return {}
         columns = ", ".join(f"t.{quote(name)}" for name in self._batch.rows.column_names)
         query = (
             f"SELECT k.key, {columns} FROM json_each(?) k CROSS JOIN {self._table} t "
@@ -124,7 +140,8 @@ class _SqliteWrite:
     def _insert_statement(self) -> str:
         names = self._batch.rows.column_names
         columns = ", ".join(quote(name) for name in names)
-        return f"INSERT INTO {self._table} ({columns}) VALUES ({', '.join('?' * len(names))})"
+        # ABORT: a table declared ON CONFLICT REPLACE would lose the row that is there
+        return f"INSERT OR ABORT INTO {self._table} ({columns}) VALUES ({', '.join('?' * len(names))})"
 
     def _update_statement(self) -> str:
         sets = ", ".join(f"{quote(name)} = ?" for name in self._batch.others)
@@ -182,21 +199,28 @@ class _SqliteWrite:
         if verb is Verb.DELETE:
             return self._still_referred(outcomes)
         found: dict[int, Refusal] = {}
-        keys = json.dumps({str(number): self._keys[number] for number in outcomes})
         for foreign_key in self._batch.relation.foreign_keys:
             if foreign_key.column in self._batch.rows.column_names:
-                for number, value in self._connection.execute(self._orphan_query(foreign_key), (keys,)):
-                    message = f"{foreign_key.column}: there is no {foreign_key.table} {value!r}"
-                    found[int(number)] = Refusal("constraint.foreign-key", message, foreign_key.column)
+                found |= self._pointing_nowhere(foreign_key, outcomes)
         return found
 
-    def _orphan_query(self, foreign_key: ForeignKey) -> str:
-        column = quote(foreign_key.column)
-        return (
-            f"SELECT k.key, t.{column} FROM json_each(?) k CROSS JOIN {self._table} t "
-            f"ON t.{quote(self._batch.key)} = k.value WHERE t.{column} IS NOT NULL AND NOT EXISTS "
-            f"(SELECT 1 FROM {quote(foreign_key.table)} p WHERE p.{quote(foreign_key.referred)} = t.{column})"
+    def _pointing_nowhere(self, foreign_key: ForeignKey, outcomes: dict[int, str]) -> dict[int, Refusal]:
+        values = storable(self._batch.rows[foreign_key.column])
+        named = {values[number] for number, outcome in outcomes.items() if outcome != "missing"} - {None}
+        query = (
+            f"SELECT k.value FROM json_each(?) k WHERE NOT EXISTS (SELECT 1 FROM {quote(foreign_key.table)} p "
+            f"WHERE p.{quote(foreign_key.referred)} = k.value)"
         )
+        lost = {value for (value,) in self._connection.execute(query, (json.dumps(sorted(named)),))}
+        return {
+            number: Refusal(
+                "constraint.foreign-key",
+                f"{foreign_key.column}: there is no {foreign_key.table} {values[number]!r}",
+                foreign_key.column,
+            )
+            for number in (outcomes if lost else ())
+            if values[number] in lost and outcomes[number] != "missing"
+        }
 
     def _still_referred(self, outcomes: dict[int, str]) -> dict[int, Refusal]:
         """Deleted rows that rows which stay point to."""
