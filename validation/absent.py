@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from migrator.core.mapped import MappedObject
 from migrator.staging import columns as c
-from migrator.staging.accounting import disposition, planned_now
 from migrator.staging.action import Action
+from migrator.staging.disposition import disposition, planned_now
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.quarantine import quarantined
+from migrator.staging.quarantine_sql import quarantined
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
 from validation.privacy import Privacy, is_hidden, shown_choices, shown_values

@@ -128,12 +128,17 @@ def _accounting(found: Found, _privacy: Privacy) -> Iterable[Check]:
             Section.ACCOUNTING, name, "accounting.closed", Status.FAIL, account.extracted, unaccounted + undone,
             detail={"unaccounted": unaccounted, "undone": undone},
         )  # fmt: skip
-    for rule, count in (("accounting.quarantined", account.counts.get("quarantined", 0)),
-                        ("accounting.waiting", pending - undone)):  # fmt: skip
+    waived = account.waived
+    for rule, count, left_behind in (
+        ("accounting.quarantined", account.counts.get("quarantined", 0), waived.quarantined),
+        ("accounting.waiting", pending - undone, waived.waiting),
+    ):
         if count:
+            state = Status.WARN if count > left_behind else Status.PASS
             yield Check(
-                Section.ACCOUNTING, name, rule, Status.WARN, account.extracted, count, severity="warning"
-            )
+                Section.ACCOUNTING, name, rule, state, account.extracted, count - left_behind, severity="warning",
+                detail={"waived": left_behind} if left_behind else {},
+            )  # fmt: skip
 
 
 def _records(found: Found, _privacy: Privacy) -> Iterable[Check]:

@@ -136,6 +136,7 @@ def _object(item: ObjectFacts, privacy: Privacy, names: int) -> dict[str, Any]:
             "extracted": account.extracted,
             **{name: account.counts.get(name, 0) for name in CLASSES},
             "unaccounted": sum(abs(n) for n in account.unaccounted.values()),
+            "waived": account.waived.quarantined,
             "closed": account.closed,
         },
         "records": {

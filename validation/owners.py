@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from migrator.core.mapped import MappedObject
 from migrator.staging import columns as c
-from migrator.staging.accounting import disposition
+from migrator.staging.disposition import disposition
 from migrator.staging.engine import Session, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind, Store

@@ -19,15 +19,17 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from migrator import __version__
-from migrator.cli import show
+from migrator.cli import show, show_quarantine
 from migrator.cli.progress import watched
 from migrator.cli.sandbox import sandbox_app
 from migrator.core.clock import SystemClock
 from migrator.core.dialect import Dialect
 from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
+from migrator.core.quarantine import State
 
 if TYPE_CHECKING:
     from migrator.commands.project import Project
+    from migrator.commands.quarantine import Wanted
 
 
 class SignOffGroup(TyperGroup):
@@ -514,10 +516,41 @@ def explain(
 
 
 Rules = Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")]
+Fields = Annotated[
+    list[str] | None, typer.Option("--field", help="Only about this target field; repeatable.")
+]
+Records = Annotated[list[str] | None, typer.Option("--record", help="Only this OBJECT/ID; repeatable.")]
+Systems = Annotated[
+    list[str] | None, typer.Option("--system", help="Only records read from this system; repeatable.")
+]
+Since = Annotated[
+    datetime | None, typer.Option("--since", help="Only what was first found since then (UTC).")
+]
+InRun = Annotated[str, typer.Option("--run", help="Only what this run found first, or tried last.")]
 Unmask = Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")]
 Noted = Annotated[
     bool, typer.Option("--warnings", help="What was noted about records that move all the same, instead.")
 ]
+Decided = Annotated[State | None, typer.Option("--state", help="Only what is open, or what is waived.")]
+
+
+def _wanted(
+    *,
+    objects: list[str] | None,
+    rule: list[str] | None,
+    field: list[str] | None,
+    record: list[str] | None,
+    system: list[str] | None,
+    since: datetime | None,
+    run: str,
+    **shown: Any,
+) -> Wanted:
+    from migrator.commands.quarantine import Wanted
+
+    return Wanted(
+        objects or (), rule or (), field or (), record or (), system or (),
+        since.replace(tzinfo=UTC) if since else None, run, **shown,
+    )  # fmt: skip
 
 
 @quarantine_app.command("list")
@@ -525,16 +558,25 @@ def quarantine_list(
     *,
     objects: Objects = None,
     rule: Rules = None,
+    field: Fields = None,
+    record: Records = None,
+    system: Systems = None,
+    since: Since = None,
+    run: InRun = "",
+    state: Decided = None,
     warnings: Noted = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many records.")] = 50,
     unmask: Unmask = False,
     as_json: Json = False,
 ) -> None:
-    """List refused records: which rule, which field, which value, and what to do."""
-    from migrator.commands.quarantine import Wanted
+    """List refused records: which rule, which field, which value, since when, how often tried, and what to do."""
     from migrator.commands.quarantine import quarantine as call
 
-    found = call(_project(), Wanted(objects or (), rule or (), warnings, unmask), limit=limit)
+    wanted = _wanted(
+        objects=objects, rule=rule, field=field, record=record, system=system, since=since, run=run, state=state,
+        warnings=warnings, unmask=unmask,
+    )  # fmt: skip
+    found = call(_project(), wanted, limit=limit)
     _answer(as_json, found.to_json, lambda: show.quarantine(found, _stdout))
 
 
@@ -559,15 +601,62 @@ def quarantine_export(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A .xlsx or .csv file.")],
     objects: Objects = None,
     rule: Rules = None,
+    field: Fields = None,
+    record: Records = None,
+    system: Systems = None,
+    since: Since = None,
+    run: InRun = "",
+    state: Decided = None,
     warnings: Noted = False,
     unmask: Unmask = False,
     as_json: Json = False,
 ) -> None:
     """Write all refused records to a file, for those who mend them in the old system."""
-    from migrator.commands.quarantine import Wanted, export
+    from migrator.commands.quarantine import export
 
-    done = export(_project(), path, Wanted(objects or (), rule or (), warnings, unmask))
+    wanted = _wanted(
+        objects=objects, rule=rule, field=field, record=record, system=system, since=since, run=run, state=state,
+        warnings=warnings, unmask=unmask,
+    )  # fmt: skip
+    done = export(_project(), path, wanted)
     _answer(as_json, done.to_json, lambda: _stdout.print(f"{done.rows:,} rows in {escape(str(done.path))}"))
+
+
+@quarantine_app.command("waive")
+def quarantine_waive(
+    *,
+    who: Annotated[str, typer.Option("--by", help="Who decides it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why these records may stay behind.")],
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take such a decision back.")] = False,
+    objects: Objects = None,
+    rule: Rules = None,
+    field: Fields = None,
+    record: Records = None,
+    system: Systems = None,
+    since: Since = None,
+    run: InRun = "",
+    as_json: Json = False,
+) -> None:
+    """Decide that quarantined records may stay behind: they are counted as before, and no run is red for them."""
+    from migrator.commands.waive import waive as call
+    from migrator.staging.waivers import Verdict
+
+    wanted = _wanted(
+        objects=objects, rule=rule, field=field, record=record, system=system, since=since, run=run
+    )
+    verdict = Verdict.WITHDRAWN if withdraw else Verdict.WAIVED
+    done = call(_project(), wanted, who=who, reason=reason, verdict=verdict)
+    _answer(as_json, done.to_json, lambda: show_quarantine.decided(done, _stdout))
+
+
+@quarantine_app.command("decisions")
+def quarantine_decisions(as_json: Json = False) -> None:
+    """List who decided what about quarantined records, when and why."""
+    from migrator.commands.waive import list_decisions
+
+    found = list_decisions(_project())
+    document = {"decisions": [item.to_json() for item in found]}
+    _answer(as_json, lambda: document, lambda: show_quarantine.decisions(found, _stdout))
 
 
 @quarantine_app.command("retry")

@@ -54,6 +54,11 @@ def accounting(found: Accounting, console: Console) -> None:
         for name, kind, rule, count in sorted(reasons, key=lambda row: (row[0], row[1], -row[3])):
             why.add_row(escape(name), kind, escape(rule), _number(count))
         console.print(why)
+    waived = {item.name: item.waived for item in found.objects if item.waived.quarantined}
+    for name, some in waived.items():
+        console.print(
+            f"waived: {escape(name)} {some.quarantined:,} of the quarantined, and {some.waiting:,} that wait for such"
+        )
     stale = {item.name: item.stale for item in found.objects if item.stale}
     if stale:
         listed = ", ".join(f"{escape(name)} {count:,}" for name, count in stale.items())
@@ -318,11 +323,14 @@ def quarantine(found: Quarantined, console: Console) -> None:
     table = _table("record", "rule", "field", "value", "what to do")
     for row in found.rows:
         where = f"{row.object}/{row.record}" if row.record else row.place or row.object
-        cells = (where, row.rule, row.field, _brief_text(row.value), row.hint)
+        todo = f"waived by {row.waived}" if row.waived else row.hint
+        cells = (where, row.rule, row.field, _brief_text(row.value), todo)
         table.add_row(*(escape(text or "") for text in cells))
     console.print(table)
     if found.total > len(found.rows):
         console.print(f"{len(found.rows):,} of {found.total:,} shown; more: --limit N")
+    if found.waived:
+        console.print(f"{found.waived:,} records are waived: [bold]migrator quarantine decisions[/]")
 
 
 def entries(found: Quarantined, console: Console) -> None:
@@ -333,6 +341,8 @@ def entries(found: Quarantined, console: Console) -> None:
         console.print(f"[bold]{escape(row.rule)}[/] at {escape(row.step)}", soft_wrap=True)
         for name, text in (
             ("field", row.field), ("value", row.value), ("says", row.message), ("stands at", row.place), ("do", row.hint),
+            ("first seen", f"{row.first_seen:%Y-%m-%d %H:%M} UTC" if row.first_seen else None), ("tries", str(row.tries)),
+            ("waived by", row.waived),
         ):  # fmt: skip
             if text:
                 console.print(f"  {name}: {escape(text)}", highlight=False, soft_wrap=True)

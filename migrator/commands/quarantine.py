@@ -7,6 +7,7 @@ import re
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from migrator.commands.steps import flat
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, ProjectError
 from migrator.core.mapped import MappedObject
+from migrator.core.quarantine import State
 from migrator.staging import quarantine as held
 from migrator.staging.accounting import account
 from migrator.staging.engine import Session
@@ -25,7 +27,9 @@ from migrator.staging.life import life
 from migrator.staging.quarantine import Entry, Filter
 from migrator.staging.store import Store
 
-COLUMNS = ("object", "record", "place", "step", "rule", "field", "value", "message", "what to do")
+COLUMNS = (
+    "object", "record", "place", "step", "rule", "field", "value", "message", "what to do", "first seen", "tries", "waived",
+)  # fmt: skip
 """Of an exported list."""
 MOST_ROWS = 1_048_575
 """Rows a worksheet holds below its header."""
@@ -37,10 +41,47 @@ class Wanted:
 
     objects: Sequence[str] = ()
     rules: Sequence[str] = ()
+    fields: Sequence[str] = ()
+    records: Sequence[str] = ()
+    """As OBJECT/ID; an ID without its source is taken for one of the object's only source."""
+    systems: Sequence[str] = ()
+    since: datetime | None = None
+    run: str = ""
+    state: State | None = None
     warnings: bool = False
     """What was noted about records that move all the same, instead of the records that do not."""
     unmask: bool = False
     """Personal values as they are."""
+
+    def filter(self, known: Sequence[MappedObject]) -> Filter:
+        """The same, checked against what there is; raises `ProjectError` with the nearest name."""
+        check_names(self.objects, [item.name for item in known])
+        sources = sorted({source.system for item in known for source in item.sources})
+        for name in self.systems:
+            if name not in sources:
+                hint = did_you_mean(name, sources, noun="source systems")
+                raise ProjectError.at("--system", f"nothing is read from {name!r}", hint)
+        records = frozenset(_record(reference, known) for reference in self.records)
+        objects = frozenset(self.objects)
+        if records:
+            named = frozenset(name for name, _ in records)
+            objects = objects & named if objects else named
+        return Filter(
+            objects if objects or records else None, frozenset(self.rules) or None, frozenset(self.fields) or None,
+            records or None, frozenset(self.systems) or None, self.since, self.run or None, self.state,
+        )  # fmt: skip
+
+
+def _record(reference: str, known: Sequence[MappedObject]) -> tuple[str, str]:
+    name, slash, record = reference.partition("/")
+    if not slash or not record:
+        raise ProjectError.at(
+            "--record", f"{reference!r} names no record", "write OBJECT/ID, as the list shows it"
+        )
+    check_names([name], [item.name for item in known])
+    sources = next(item.sources for item in known if item.name == name)
+    bare = not any(record.startswith(f"{item.name}:") for item in sources)
+    return name, f"{sources[0].name}:{record}" if bare and len(sources) == 1 else record
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +92,15 @@ class Quarantined:
     total: int
     """Records quarantined in all, by the accounting; for warnings: the entries there are."""
     warnings: bool = False
+    waived: int = 0
+    """Of `total`: records that somebody decided to leave behind."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
-        return {"total": self.total, "rows": [asdict(item) for item in self.rows]}
+        rows = [asdict(item) for item in self.rows]
+        for row in rows:
+            row["first_seen"] = row["first_seen"] and row["first_seen"].isoformat()
+        return {"total": self.total, "waived": self.waived, "rows": rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +124,12 @@ def quarantine(project: Project, wanted: Wanted, *, limit: int) -> Quarantined:
             found = tuple(islice(entries, limit))
             if wanted.warnings:
                 return Quarantined(found, len(found) + sum(1 for _ in entries), warnings=True)
-        accounts = account(workspace.store, session, known)
-        return Quarantined(found, sum(item.counts.get("quarantined", 0) for item in accounts.objects))
+        accounts = account(workspace.store, session, known).objects
+        return Quarantined(
+            found,
+            sum(item.counts.get("quarantined", 0) for item in accounts),
+            waived=sum(item.waived.quarantined for item in accounts),
+        )
 
 
 def entries_of(project: Project, reference: str, *, unmask: bool) -> Quarantined:
@@ -87,7 +137,7 @@ def entries_of(project: Project, reference: str, *, unmask: bool) -> Quarantined
     with looking(project) as (workspace, session, bound):
         known = flat(bound.groups)
         found = life(workspace.store, session, known, reference)
-        only = Filter(objects=frozenset({found.object}), record=found.record)
+        only = Filter(objects=frozenset({found.object}), records=frozenset({(found.object, found.record)}))
         rows: list[Entry] = []
         for query in (held.rows, held.warnings):
             rows += query(workspace.store, session, known, only=only, masked=not unmask)
@@ -119,8 +169,7 @@ def export(project: Project, path: Path, wanted: Wanted) -> ExportedList:
 def _entries(
     wanted: Wanted, store: Store, session: Session, known: Sequence[MappedObject]
 ) -> Generator[Entry, None, None]:
-    check_names(wanted.objects, [item.name for item in known])
-    only = Filter(frozenset(wanted.objects) or None, frozenset(wanted.rules) or None)
+    only = wanted.filter(known)
     query = held.warnings if wanted.warnings else held.rows
     return query(store, session, known, only=only, masked=not wanted.unmask)
 
@@ -128,7 +177,7 @@ def _entries(
 def _cells(entry: Entry) -> tuple[str, ...]:
     found = (
         entry.object, entry.record, entry.place, entry.step, entry.rule, entry.field, entry.value, entry.message,
-        entry.hint,
+        entry.hint, f"{entry.first_seen:%Y-%m-%d %H:%M} UTC" if entry.first_seen else None, str(entry.tries), entry.waived,
     )  # fmt: skip
     return tuple(text or "" for text in found)
 

@@ -43,11 +43,10 @@ class Run:
             )
         if self.validation is not None and not self.validation.holds:
             raise DataError("the target does not hold what it should", hint=f"read {self.validation.html}")
-        held = sum(
-            item.counts.get("quarantined", 0) + item.counts.get("pending", 0) for item in accounting.objects
-        )
-        if strict and held:
-            raise DataError(f"{held:,} records are quarantined or wait", hint="migrator quarantine list")
+        if strict and accounting.held:
+            raise DataError(
+                f"{accounting.held:,} records are quarantined or wait", hint="migrator quarantine list"
+            )
 
 
 def run(

@@ -40,6 +40,7 @@ from migrator.mapping.dialects.carry import for_spark
 from migrator.mapping.run import map_object
 from migrator.mapping.sql import readable
 from migrator.staging.accounting import Accounting, account
+from migrator.staging.held import remember
 from migrator.staging.store import Dataset
 
 QUIET = Quiet()
@@ -207,13 +208,16 @@ def notes(source: Source, object_name: str) -> list[str]:
 
 def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> list[StepLine]:
     bound = bind_project(workspace)
-    wanted = {item.name for group in selected(bound, objects) for item in group}
+    chosen = flat(selected(bound, objects))
+    wanted = {item.name for item in chosen}
     with closing(workspace.session()) as session:
-        return [
+        lines = [
             _line("map", map_object(workspace.store, session, compile_mapping(item), progress=progress))
             for item in bound.mappings
             if item.name in wanted
         ]
+        remember(workspace.store, session, chosen)
+    return lines
 
 
 def _dedupe(workspace: Workspace, groups: Groups, progress: Progress) -> list[StepLine]:
@@ -234,10 +238,13 @@ def _plan(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
 
 def _load(workspace: Workspace, groups: Groups, progress: Progress) -> LoadReport:
     with closing(workspace.project.open_target(target_system(groups))) as target:
-        return load_objects(
+        report = load_objects(
             workspace.store, workspace.session, workspace.ledger, target, groups,
             progress=progress, fence=workspace.fence,
         )  # fmt: skip
+    with closing(workspace.session()) as session:
+        remember(workspace.store, session, flat(groups))
+    return report
 
 
 def target_system(groups: Groups) -> str:

@@ -11,7 +11,7 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject, MappedSource
 from migrator.staging import columns
-from migrator.staging.accounting import disposition, planned_now
+from migrator.staging.disposition import disposition, planned_now
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.relation import RECORD, relation, staged_records
 from migrator.staging.store import Dataset, Kind, Store

@@ -16,7 +16,8 @@ from migrator.load.plan import Retry
 from migrator.staging import columns
 from migrator.staging.accounting import account
 from migrator.staging.life import life
-from migrator.staging.quarantine import Entry, Filter, quarantined, rows, warnings
+from migrator.staging.quarantine import Entry, Filter, rows, warnings
+from migrator.staging.quarantine_sql import quarantined
 from migrator.staging.store import Kind
 from migrator.testing.memory import MemoryTarget
 from tests.load_world import Rows, World, mapped_object, put, world
@@ -136,7 +137,9 @@ def test_filters(here: World) -> None:
     assert [item.record for item in found(here, Filter(rules=frozenset({"cast.date"})))] == ["s:2"]
     assert {item.object for item in found(here, Filter(objects=frozenset({"contact"})))} == {"contact"}
     assert len(found(here, Filter(limit=3))) == 3
-    assert [item.rule for item in found(here, Filter(record="s:b"))] == ["lookup.excluded"]
+    assert [item.rule for item in found(here, Filter(records=frozenset({("contact", "s:b")})))] == [
+        "lookup.excluded"
+    ]
 
 
 def test_warnings_tell_of_emptied_and_waiting_links(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""What people see of decisions on quarantined records, and of their way back into a load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from migrator.cli.show import _number, _table
+
+if TYPE_CHECKING:
+    from migrator.commands.waive import Decided
+    from migrator.staging.waivers import Decision
+
+
+def decided(done: Decided, console: Console) -> None:
+    """What was decided, and what is left to decide."""
+    what = done.decision
+    console.print(
+        f"[green]{what.rows:,} complaints are {what.verdict}[/] by {escape(what.who)}: {escape(what.reason)}"
+    )
+    console.print(f"{done.left:,} quarantined records are left to decide about")
+
+
+def decisions(found: Sequence[Decision], console: Console) -> None:
+    """Who decided what about quarantined records, when and why."""
+    if not found:
+        console.print("nothing was decided yet")
+        return
+    table = _table("when (UTC)", "who", "decided", ">complaints", "about", "why")
+    for item in found:
+        about = ", ".join(f"{name} {value}" for name, value in item.filters.items())
+        cells = (f"{item.at:%Y-%m-%d %H:%M}", item.who, item.verdict, _number(item.rows), about, item.reason)
+        table.add_row(*map(escape, cells))
+    console.print(table)
