@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.salesforce.client import Client, unexpected
 from connectors.salesforce.described import Described, described
+from connectors.salesforce.wire import PARALLEL
 from migrator.core.connector import Identity, Limits
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError
@@ -95,9 +96,8 @@ def identify(client: Client) -> Identity:
     )
 
 
-def permitted(client: Client) -> Limits:
-    """What an organisation permits: no windows, 24 hours in all, few long calls at once; the settings narrow it."""
-    return Limits(daily=client.settings.daily_calls, parallel=client.settings.parallel)
+LIMITS = Limits(parallel=PARALLEL)
+"""No windows; calls in 24 hours, of which every answer tells how many there are."""
 
 
 def _first(client: Client, soql: str) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ def parse_watermark(text: str) -> Watermark:
     try:
         raw = json.loads(text)
         return Watermark(_instant(raw["rows"]), _instant(raw["deleted"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (FatalError, ValueError, KeyError, TypeError) as error:
         raise WatermarkExpired(f"{text[:60]!r} is no watermark of Salesforce", hint=_HINT) from error
 
 

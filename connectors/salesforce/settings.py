@@ -42,8 +42,6 @@ SETTINGS: Mapping[str, str] = {
     "bulk_job_rows": "most records one Bulk API query job reads; default 250000",
     "bulk_patience_seconds": "how long a Bulk API job may take; default 14400",
     "late_seconds": "how long after its own time stamp a change may become visible; default 900",
-    "parallel": "most calls in flight at once; default 5",
-    "daily_calls": "most API calls in 24 hours, everybody's together; default: what the organisation says",
     "timeout_seconds": "how long the system may stay silent; default 120",
     "answer_megabytes": "largest answer that is taken; default 256",
     "allow_duplicates": "true: duplicate rules that only warn do not refuse records; default false",
@@ -80,8 +78,6 @@ class SalesforceSettings:
     bulk_job_rows: int = 250_000
     bulk_patience_seconds: float = 14_400
     late_seconds: float = 900
-    parallel: int = 5
-    daily_calls: int | None = None
     timeout_seconds: float = 120
     answer_megabytes: int = 256
     allow_duplicates: bool = False
@@ -117,8 +113,6 @@ def parse(settings: Mapping[str, Any]) -> SalesforceSettings:
         bulk_job_rows=reader.number("bulk_job_rows", 250_000, least=1),
         bulk_patience_seconds=reader.number("bulk_patience_seconds", 14_400, least=1),
         late_seconds=reader.number("late_seconds", 900),
-        parallel=reader.number("parallel", 5, least=1),
-        daily_calls=reader.number("daily_calls", 0) or None,
         timeout_seconds=reader.number("timeout_seconds", 120, least=1),
         answer_megabytes=reader.number("answer_megabytes", 256, least=1),
         allow_duplicates=reader.flag("allow_duplicates"),

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from connectors.salesforce import binaries
 from connectors.salesforce.bulk import Jobs
-from connectors.salesforce.catalog import Catalog, identify, permitted
+from connectors.salesforce.catalog import LIMITS, Catalog, identify
 from connectors.salesforce.changes import Changes, Watermark, parse_watermark
 from connectors.salesforce.client import Client
 from connectors.salesforce.described import Described
@@ -45,7 +45,7 @@ class SalesforceSource:
     @property
     def limits(self) -> Limits:
         """What the organisation permits."""
-        return permitted(self._client)
+        return LIMITS
 
     def pace(self, gate: Gate) -> None:
         """From now on every request asks this gate first."""

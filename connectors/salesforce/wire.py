@@ -23,6 +23,8 @@ from migrator.core.clock import Clock
 from migrator.core.connector import Gate, OpenGate
 from migrator.core.errors import FatalError, RetryableError
 
+PARALLEL = 8
+"""Most calls in flight: Salesforce permits 25 long ones, 5 in small editions, for everybody together."""
 _BLOCK = 256 << 10
 _LONGEST = 1_800.0
 """Seconds after which an answer that still comes is given up."""
@@ -49,8 +51,7 @@ class GuardedSession(requests.Session):
         self._timeout = settings.timeout_seconds
         self._ca: str | bool = settings.ca_file or True
         self.auth = _as_it_is
-        self.max_redirects = 0
-        adapter = HTTPAdapter(pool_maxsize=max(settings.parallel, 1), max_retries=0)
+        adapter = HTTPAdapter(pool_maxsize=PARALLEL, max_retries=0)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
         self.headers.update(_options(settings))
