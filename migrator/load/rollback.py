@@ -33,6 +33,7 @@ from migrator.load.undo import (
     find_undone,
     fold,
     judge,
+    leave,
     make_todo,
     undone_name,
     verified,
@@ -167,17 +168,20 @@ class _Work:
         if todo is not None:
             for batch in self._batches(todo):
                 self._count(obj, self._judged(todo, batch), counts)
+            leave(self._store, todo.building)
         return ObjectRollback(obj.name, dict(counts))
 
     def unlink(self, obj: MappedObject) -> None:
-        """Empty the second-pass links of the records that `undo` will delete."""
+        """Empty the second-pass links of the records that `undo` will delete, and set back those that may lead to them."""
         if not deferred(obj) or find_undone(self._store, obj, self._run) is not None:
             return
         todo = make_todo(self._store, self._session, obj, self._run)
         if todo is None:
             return
         for batch in self._batches(todo):
-            self._unlink(todo, _with_verdict(batch, self._judged(todo, batch), Verdict.DELETED))
+            judged = self._judged(todo, batch)
+            self._unlink(todo, _with_verdict(batch, judged, Verdict.DELETED))
+            self._relink(todo, _with_verdict(batch, judged, Verdict.RESTORED))
 
     def _unlink(self, todo: Todo, rows: pa.Table) -> None:
         if rows.num_rows:
@@ -187,6 +191,16 @@ class _Work:
             values |= {name: pa.nulls(rows.num_rows, pa.string()) for name in links}
             self._sender.change(todo.obj, pa.table({TARGET_KEY: rows.column(TARGET_KEY), **values}))
             boundary("rollback.unlinked")
+
+    def _relink(self, todo: Todo, rows: pa.Table) -> None:
+        """What the target refuses here it is asked again when the record is restored, and told then."""
+        links = [name for name in _links_of(rows) if todo.obj.link(name) is not None]
+        moved = rows.filter(_moved(rows, links))
+        if moved.num_rows:
+            values = {name: pc.struct_field(moved.column("links_was"), [name]) for name in links}
+            values[todo.obj.key] = moved.column(TARGET_KEY)
+            self._sender.change(todo.obj, pa.table({TARGET_KEY: moved.column(TARGET_KEY), **values}))
+            boundary("rollback.relinked")
 
     def undo(self, obj: MappedObject) -> ObjectRollback:
         """Delete and restore, batch by batch, each on record before the next; then let the crosswalk forget."""
@@ -198,7 +212,8 @@ class _Work:
             undone = self._carry_out(todo)
         boundary("rollback.done")
         fold(self._store, self._session, obj, undone)
-        self._store.discard(Kind.UNDOING, undone.name)
+        # Nobody asks any more what was about to be done; it is never completed, for every batch of it is in UNDONE.
+        self._store.discard_unfinished(Kind.UNDOING, undone.name)
         counts: Counter[str] = Counter()
         for path in undone.files:
             self._count(
@@ -295,6 +310,16 @@ def _as_begun(judged: pa.Table, begun: pa.Table) -> pa.Table:
 def _with_verdict(batch: pa.Table, judged: pa.Table, verdict: Verdict) -> pa.Table:
     chosen = judged.filter(pc.equal(judged.column("verdict"), verdict.value)).column(TARGET_KEY)
     return batch.filter(pc.is_in(batch.column(TARGET_KEY), value_set=chosen.combine_chunks()))
+
+
+def _moved(rows: pa.Table, links: Sequence[str]) -> pa.ChunkedArray | pa.Array:
+    """Which rows the second pass gave another link than they had."""
+    moved = pa.array([False] * rows.num_rows, pa.bool_())
+    for name in links:
+        was, wrote = (pc.struct_field(rows.column(side), [name]) for side in ("links_was", "links_wrote"))
+        differs = pc.coalesce(pc.not_equal(was, wrote), pc.xor(pc.is_valid(was), pc.is_valid(wrote)))
+        moved = pc.or_(moved, differs)
+    return moved
 
 
 def _links_of(rows: pa.Table) -> tuple[str, ...]:

@@ -91,6 +91,7 @@ def make_todo(store: Store, session: Session, obj: MappedObject, run: str) -> To
     crosswalk = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
     total = session.write(_todo(crosswalk, run, wrote, joined), file)
     if not total:
+        leave(store, building)
         return None
     names = tuple(
         dict.fromkeys(
@@ -98,6 +99,12 @@ def make_todo(store: Store, session: Session, obj: MappedObject, run: str) -> To
         )
     )
     return Todo(obj, building, file, total, fields, names)
+
+
+def leave(store: Store, building: Building) -> None:
+    """Go away without having begun: what a killed rollback had done already stays on record."""
+    if not building.parts:
+        store.discard_unfinished(building.dataset.kind, building.dataset.name)
 
 
 def _made_of(store: Store, obj: MappedObject, run: str) -> str:

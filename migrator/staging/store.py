@@ -361,6 +361,11 @@ class Store:
         if found is not None:
             self._drop(found)
 
+    def discard_unfinished(self, kind: Kind, name: str) -> None:
+        """Throw away what was begun and not completed, its committed parts included."""
+        for found in self._find_all(kind, name, "building"):
+            self._drop(found)
+
     def sweep(self) -> int:
         """Remove files that the ledger does not vouch for; returns how many folders went. Call under the lease.
 

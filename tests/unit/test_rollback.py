@@ -16,6 +16,7 @@ from migrator.core.progress import Quiet
 from migrator.load.plan import Groups
 from migrator.load.rollback import Rollback, rollback
 from migrator.load.send import Sender
+from migrator.staging.store import Kind
 from migrator.testing.memory import MemoryTarget
 from tests.load_world import Rows, World, mapped_object, put, world
 
@@ -182,3 +183,31 @@ def test_a_run_nobody_knows_is_refused(here: World) -> None:
     load(here, target)
     with pytest.raises(ProjectError, match="no load of this project has the id 'x'"):
         take_back(here, target, "x")
+
+
+def test_a_record_that_goes_is_let_go_by_those_that_stay(here: World) -> None:
+    target = MemoryTarget()
+    load(here, target)
+    before = records(target, "T account")
+    more = {**ROWS.values, "1": {"name": "A", "parent": "account/s:0"}, "0": {"name": "new"}}
+    run = load(here, target, Rows(more))
+    assert records(target, "T account")["k1"]["parent"] == "k0"
+    # k0 stands before k1 in every batch, and k1 points to it until it is restored
+    assert counts(take_back(here, target, run)) == {"account": {"deleted": 1, "restored": 1}}
+    assert records(target, "T account") == before
+
+
+def test_nothing_half_begun_stays_behind(here: World) -> None:
+    target = MemoryTarget()
+    run = load(here, target)
+    take_back(here, target, run, dry_run=True)
+    take_back(here, target, run)
+    assert counts(take_back(here, target, run)) == {}
+    begun = [
+        f"{kind.value}/{obj.name}"
+        for kind in Kind
+        for obj in (ACCOUNT, CONTACT)
+        if here.store.unfinished(kind, f"{obj.name}@{run}")
+    ]
+    assert begun == []
+    assert not list(here.store.root.rglob("todo.parquet"))
