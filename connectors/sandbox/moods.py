@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from typing import Any, Protocol, TypeAlias, cast
 
 from starlette.requests import Request
@@ -85,7 +86,8 @@ class Moods:
         route = f"{method} {self._template(scope)}"
         limited = self.manners.limited(path)
         refusal = self.meter.enter(route, limited or "", counted=limited is not None)
-        watched = _Watched(send, self.manners.headers(self.meter))
+        date = format_datetime(self.meter.clock.now(), usegmt=True)
+        watched = _Watched(send, {"Date": date, **self.manners.headers(self.meter)})
         if refusal is not None:
             await self.manners.refused(refusal)(scope, receive, watched.send)
             self._note(scope, watched.status, "limit")

@@ -100,7 +100,7 @@ def start(app: SandboxApp, *, port: int = 0, certificates: Path | None = None) -
     moods = app.moods()
     made = self_made(certificates) if certificates else None
     config = uvicorn.Config(
-        moods, log_level="critical", access_log=False, proxy_headers=False, server_header=False,
+        moods, log_level="critical", access_log=False, proxy_headers=False, server_header=False, date_header=False,
         http="h11", ws="none", lifespan="off", timeout_keep_alive=60, timeout_graceful_shutdown=1,
         ssl_certfile=made.certificate if made else None, ssl_keyfile=made.key if made else None,
     )  # fmt: skip

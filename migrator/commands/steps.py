@@ -20,6 +20,7 @@ from migrator.commands.binding import (
     source_objects,
     staged_types,
 )
+from migrator.commands.members import give_files
 from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
 from migrator.core.connector import NotedSource, Source
@@ -238,6 +239,7 @@ def _plan(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
 
 def _load(workspace: Workspace, groups: Groups, progress: Progress) -> LoadReport:
     with closing(workspace.project.open_target(target_system(groups))) as target:
+        give_files(target, workspace.project.workspace / "files")
         report = load_objects(
             workspace.store, workspace.session, workspace.ledger, target, groups,
             progress=progress, fence=workspace.fence,

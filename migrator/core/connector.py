@@ -332,6 +332,15 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class FileTarget(Protocol):
+    """A target whose FILE fields take binary members: their bytes go with the record that names them."""
+
+    def take_files(self, open_file: Callable[[str], BinaryIO]) -> None:
+        """From now on the value of a FILE field ('sha256:<hex>') is opened so; the stream can be read again from its start."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Recognition:
     """That a connector knows what a path or URL is: how sure (0 to 1), why in words, and the settings it would open it with."""

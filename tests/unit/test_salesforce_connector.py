@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -28,6 +29,7 @@ from connectors.salesforce.fit import differences
 from connectors.salesforce.keys import bad_keys
 from connectors.salesforce.payload import bulk_csv, holds_null_sign, json_records, prepared
 from connectors.salesforce.settings import parse
+from migrator.commands.members import open_member
 from migrator.core.errors import CallRefused, FatalError, ProjectError, RetryableError, WatermarkExpired
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 
@@ -412,3 +414,14 @@ def test_what_fits_fits() -> None:
         ),
     )
     assert differences(wanted, described(ACCOUNT)) == []
+
+
+def test_members_of_a_project_open_by_their_content(tmp_path: Path) -> None:
+    name = "ab" * 32
+    (tmp_path / "ab").mkdir()
+    (tmp_path / "ab" / name).write_bytes(b"bytes")
+    with open_member(tmp_path, f"sha256:{name}") as stream:
+        assert stream.read() == b"bytes"
+    for wrong in ("sha256:" + "0" * 64, "../secret", "sha256:../../x"):
+        with pytest.raises(FatalError):
+            open_member(tmp_path, wrong)
