@@ -1,8 +1,8 @@
 """What this process wrote a moment ago, while queries may not show it yet: ids by key, and creates nobody answered.
 
 A query goes over an index that lags. So a record is read by its id for `visible_after` seconds after it was written,
-and that a key is not there is believed only when it was asked `visible_after` seconds after the last create of that
-key that had no answer, whoever sent it: a process killed before this one was opened may have.
+and that a key is not there is believed only when it was asked `visible_after` seconds after the last write of that
+key, answered or not, whoever sent it: a process killed before this one was opened may have.
 """
 
 from __future__ import annotations

@@ -150,8 +150,7 @@ def typed_column(values: Sequence[Any], item: FieldSchema, shape: Shape, zone: s
                 texts = [None if _is_empty(value) else str(value) for value in values]
                 return pa.array(texts, pa.string()).cast(wanted)
             case Shape.DAY:
-                local = pc.local_timestamp(_instants(values).cast(pa.timestamp("ms", zone)))
-                return pc.floor_temporal(local, unit="day").cast(wanted)
+                return _days(values, ZoneInfo(zone))
             case Shape.INSTANT:
                 return _instants(values).cast(wanted)
             case Shape.TIME:
@@ -162,6 +161,12 @@ def typed_column(values: Sequence[Any], item: FieldSchema, shape: Shape, zone: s
                 return text_column(values, shape)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         return None
+
+
+def _days(values: Sequence[Any], zone: ZoneInfo) -> pa.Array:
+    """One by one: Arrow knows no summer time after 2037."""
+    instants = _whole(values).to_pylist()
+    return pa.array([None if at is None else _day(at, zone) for at in instants], pa.date32())
 
 
 def _instants(values: Sequence[Any]) -> pa.Array:

@@ -84,7 +84,11 @@ class Writer:
             for key, record_id in binned.items():
                 self.lately.wrote(batch.name, key, record_id, changed=True)
             found = self._found(batch)
-        return self._each(batch, found, lambda key, row: self._create(batch, key, row))
+        answers = self._each(batch, found, lambda key, row: self._create(batch, key, row))
+        for item in answers:  # one that came back as it was is not as it was
+            if item["key"] in binned and item["outcome"] == "unchanged":
+                item["outcome"] = "updated"
+        return answers
 
     def update(self, batch: Batch) -> list[Answer]:
         """Change what exists; what is not there is 'missing'."""
@@ -108,6 +112,7 @@ class Writer:
                 lost.note(error)
             else:
                 lost.running = 0
+                self.lately.deleted(batch.name, key)
                 gone[key] = record_id
                 answers.append(answer(key, self._public(batch, there), "deleted"))
         if gone and self.api.settings.delete is Deletion.DELETE:
