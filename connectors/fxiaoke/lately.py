@@ -60,10 +60,18 @@ class Lately:
         with self._lock:
             self._forget()
             now = self._monotonic()
-            until = (
-                (key, self._unanswered.get((object_name, key), self._opened) + self._span) for key in keys
-            )
+            until = ((key, self._since((object_name, key)) + self._span) for key in keys)
             return {key: at - now for key, at in until if at > now}
+
+    def deleted(self, object_name: str, key: str) -> None:
+        """This process deleted a record: that it is not there is no doubt."""
+        with self._lock:
+            self._written.pop((object_name, key), None)
+
+    def _since(self, place: tuple[str, str]) -> float:
+        """When the last write of a key was made that a query or `get` may not show yet."""
+        written = self._written.get(place)
+        return max(self._opened, self._unanswered.get(place, 0.0), written.at if written else 0.0)
 
     @property
     def unsettled(self) -> float:
