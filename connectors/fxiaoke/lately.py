@@ -64,7 +64,7 @@ class Lately:
             return {key: at - now for key, at in until if at > now}
 
     def deleted(self, object_name: str, key: str) -> None:
-        """This process deleted a record: that it is not there is no doubt."""
+        """A record was deleted by this process: that it is not there is no doubt."""
         with self._lock:
             self._written.pop((object_name, key), None)
 
