@@ -19,13 +19,15 @@ import requests
 from pyarrow import csv
 
 from connectors.salesforce.client import Client, unexpected
-from connectors.salesforce.wire import Streamed
+from connectors.salesforce.wire import Streamed, for_people
 from migrator.core.errors import FatalError, RetryableError
 
 _CSV = {"Content-Type": "text/csv; charset=UTF-8", "Accept": "text/csv"}
 _FIRST_LOOK, _LONGEST_WAIT = 0.5, 30.0
 _BLOCK = 16 << 20
 """Bytes of CSV read at once: more than the largest record, which has 400,000 characters."""
+_RESULT_ROWS = 20_000
+"""Most records of one answer: some kilobytes each, held in memory twice."""
 _ENDED = ("JobComplete", "Failed", "Aborted")
 MOST_BYTES = 100 << 20
 """Of one ingest job; the limit is 150 MB after base64."""
@@ -101,11 +103,14 @@ class Jobs:
     def _results(self, path: str, page_rows: int) -> Iterator[pa.Table]:
         locator, seen = "", set[str]()
         while True:
-            options: dict[str, Any] = {"maxRecords": page_rows, **({"locator": locator} if locator else {})}
+            options: dict[str, Any] = {
+                "maxRecords": min(page_rows, _RESULT_ROWS),
+                **({"locator": locator} if locator else {}),
+            }
             response = self.client.raw(
                 "Bulk API results", f"{path}/results", headers=_CSV, params=options, stream=True
             )
-            rows = read_csv(response)
+            rows = self._rows(response)
             said = response.headers.get("Sforce-NumberOfRecords", "")
             if not said.isdigit() or int(said) != rows.num_rows:
                 raise RetryableError(
@@ -121,13 +126,18 @@ class Jobs:
             seen.add(locator)
 
     def _all(self, path: str) -> pa.Table:
-        return read_csv(self.client.raw("Bulk API results", path, headers=_CSV, stream=True))
+        return self._rows(self.client.raw("Bulk API results", path, headers=_CSV, stream=True))
+
+    def _rows(self, response: requests.Response) -> pa.Table:
+        return read_csv(response, self.client.settings.answer_megabytes << 20)
 
 
-def read_csv(response: requests.Response) -> pa.Table:
-    """The rows of a CSV answer, every value text, empty as null; the answer is read block by block and closed."""
-    with closing(response), Streamed(response, "Bulk API results") as stream:
+def read_csv(response: requests.Response, limit: int) -> pa.Table:
+    """The rows of a CSV answer of at most `limit` bytes, every value text, empty as null."""
+    with closing(response), Streamed(response, "Bulk API results", limit) as stream:
         first = stream.readline(_BLOCK)
+        if first.lstrip().lower().startswith((b"<!doctype", b"<html")):
+            raise for_people("Salesforce, Bulk API results: the answer came")
         if "csv" not in response.headers.get("Content-Type", "").lower():
             raise unexpected("Bulk API results", f"CSV: {first[:80].decode(errors='replace')!r}")
         names = next(python_csv.reader([first.decode("utf-8", "replace")]), [])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors.salesforce import soql
 from connectors.salesforce.client import Client, unexpected
 from connectors.salesforce.described import Described, described
 from connectors.salesforce.wire import PARALLEL
@@ -14,6 +15,7 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError
 
 _NAMES_A_REQUEST = 100
+_DESCRIBES_A_CALL = 25
 
 
 @dataclass
@@ -49,7 +51,17 @@ class Catalog:
                 f"{self.client.address} shows no object that the settings let through",
                 hint="check the setting objects, and what the user may see",
             )
+        self._describe_all([name for name in self.names() if name not in self._described])
         return [self.object(name) for name in self.names()]
+
+    def _describe_all(self, names: Sequence[str]) -> None:
+        """Several descriptions a call; one that is refused is left for `object`, which says why."""
+        for start in range(0, len(names), _DESCRIBES_A_CALL):
+            some = names[start : start + _DESCRIBES_A_CALL]
+            paths = [f"sobjects/{soql.name(name)}/describe" for name in some]
+            for name, (status, body) in zip(some, self.client.composite("describe", paths), strict=True):
+                if status == 200:
+                    self._described[name] = described(body)
 
     def object(self, name: str) -> Described:
         """One object; raises `FatalError` with the nearest name when there is none."""
@@ -100,8 +112,8 @@ LIMITS = Limits(parallel=PARALLEL)
 """No windows; calls in 24 hours, of which every answer tells how many there are."""
 
 
-def _first(client: Client, soql: str) -> Mapping[str, Any]:
-    records = client.query(soql)["records"]
+def _first(client: Client, query: str) -> Mapping[str, Any]:
+    records = client.query(query)["records"]
     found: Mapping[str, Any] = records[0] if records else {}
     return found
 

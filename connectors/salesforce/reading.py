@@ -21,7 +21,7 @@ from connectors.salesforce.paging import always, records
 from migrator.core.errors import FatalError
 from migrator.core.schema import FieldSchema, FieldType
 
-_BY_PARENT = {"ContentDocumentLink": ("ContentDocumentId", "ContentDocument")}
+BY_PARENT = {"ContentDocumentLink": ("ContentDocumentId", "ContentDocument")}
 """Objects that can only be asked for by their parents' ids → the reference and the parent."""
 _PARENTS_A_QUERY = 300
 
@@ -38,7 +38,7 @@ class Reading:
     def pages(self, *, after: str | None, page_rows: int, rows: int | None) -> Iterator[pa.Table]:
         """Text columns, in pages of at most `page_rows`, of the records after an id; `rows`: about how many there are."""
         threshold = self.client.settings.bulk_read_from
-        if self.found.name in _BY_PARENT:
+        if self.found.name in BY_PARENT:
             yield from self._by_parent(after)
         elif threshold and rows is not None and rows >= threshold and "Id" in self._names:
             yield from self._bulk(after, page_rows)
@@ -91,7 +91,7 @@ class Reading:
 
     def _by_parent(self, after: str | None) -> Iterator[pa.Table]:
         """Records by the ids of their parents; all of one parent are on one page, so a parent's id is the cursor."""
-        link, parent = _BY_PARENT[self.found.name]
+        link, parent = BY_PARENT[self.found.name]
 
         def parents(last: Any) -> str:
             known = str(last["Id"]) if last else after
@@ -110,7 +110,7 @@ class Reading:
 
     def cursor(self, page: pa.Table) -> str:
         """What reading goes on after."""
-        link = _BY_PARENT.get(self.found.name, ("Id", ""))[0]
+        link = BY_PARENT.get(self.found.name, ("Id", ""))[0]
         return str(page.column(link)[-1].as_py())
 
 

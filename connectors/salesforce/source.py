@@ -14,10 +14,11 @@ from connectors.salesforce.catalog import LIMITS, Catalog, identify
 from connectors.salesforce.changes import Changes, Watermark, parse_watermark
 from connectors.salesforce.client import Client
 from connectors.salesforce.described import Described
-from connectors.salesforce.reading import Reading, readable
+from connectors.salesforce.reading import BY_PARENT, Reading, readable
 from connectors.salesforce.settings import parse
 from migrator.core.clock import Clock
 from migrator.core.connector import ChangePage, Gate, Identity, Limits, Page, SourceFacts
+from migrator.core.errors import WatermarkExpired
 from migrator.core.schema import ObjectSchema
 
 
@@ -102,6 +103,8 @@ class SalesforceSource:
     def changes(self, object_name: str, *, since: str, page_rows: int = 50_000) -> Iterator[ChangePage]:
         """What changed since; raises `WatermarkExpired` when that is longer ago than Salesforce remembers deletions."""
         found = self._catalog.object(object_name)
+        if object_name in BY_PARENT:
+            raise WatermarkExpired(f"{object_name} can only be read whole", hint="compare it in full")
         for page in Changes(self._client, found, readable(found)).since(parse_watermark(since), page_rows):
             yield ChangePage(self._with_files(found, page.rows), page.deleted, page.watermark)
 

@@ -125,10 +125,7 @@ class GuardedSession(requests.Session):
             size += len(block)
             if size > self._limit:
                 response.close()
-                raise FatalError(
-                    f"{doing}: the answer is larger than {self._limit >> 20} MiB",
-                    hint="raise answer_megabytes if that is right",
-                )
+                raise too_large(doing, self._limit)
             if self.clock.monotonic() - started > _LONGEST:
                 response.close()
                 raise RetryableError(f"{doing}: the answer did not end within {_LONGEST / 60:.0f} minutes")
@@ -137,16 +134,20 @@ class GuardedSession(requests.Session):
 
 
 class Streamed(io.BufferedReader):
-    """The body of an answer as a file, in memory bounded by a block; a connection that breaks is a `RetryableError`."""
+    """The body of an answer as a file, in memory bounded by a block; a connection that breaks is a `RetryableError`.
 
-    def __init__(self, response: requests.Response, doing: str) -> None:
-        super().__init__(_Blocks(response, doing), _BLOCK)
+    With `limit`, an answer of more bytes is a `FatalError`: for what is gathered as it is read.
+    """
+
+    def __init__(self, response: requests.Response, doing: str, limit: int | None = None) -> None:
+        super().__init__(_Blocks(response, f"Salesforce, {doing}", limit), _BLOCK)
 
 
 class _Blocks(io.RawIOBase):
-    def __init__(self, response: requests.Response, doing: str) -> None:
+    def __init__(self, response: requests.Response, doing: str, limit: int | None) -> None:
         super().__init__()
-        self._response, self._doing = response, doing
+        self._response, self._doing, self._limit = response, doing, limit
+        self._size = 0
         self._blocks = response.iter_content(_BLOCK)
         self._rest = b""
 
@@ -161,7 +162,10 @@ class _Blocks(io.RawIOBase):
             except StopIteration:
                 return 0
             except requests.exceptions.RequestException as error:
-                raise lost(error, f"Salesforce, {self._doing}") from error
+                raise lost(error, self._doing) from error
+            self._size += len(self._rest)
+            if self._limit is not None and self._size > self._limit:
+                raise too_large(self._doing, self._limit)
         part, self._rest = self._rest[: len(view)], self._rest[len(view) :]
         view[: len(part)] = part
         return len(part)
@@ -171,16 +175,29 @@ class _Blocks(io.RawIOBase):
         super().close()
 
 
+def too_large(doing: str, limit: int) -> FatalError:
+    """The error for an answer that is not taken whole."""
+    return FatalError(
+        f"{doing}: the answer is larger than {limit >> 20} MiB",
+        hint="raise answer_megabytes if that is right",
+    )
+
+
 def check_data(response: requests.Response, doing: str) -> None:
     """Raise for a page for people where data was asked for."""
     kind = response.headers.get("Content-Type", "").lower()
     start = response.content[:64].lstrip().lower()
     is_page = "html" in kind or start.startswith((b"<!doctype", b"<html", b"<head"))
     if is_page and response.status_code < 400 and _SOAP not in response.url:
-        raise RetryableError(
-            f"{doing} answered {response.status_code} with a page for people instead of data",
-            hint="a proxy or a maintenance page stands between: open the address in a browser; then run again",
-        )
+        raise for_people(f"{doing} answered {response.status_code}")
+
+
+def for_people(told: str) -> RetryableError:
+    """The error for a page of a proxy or of maintenance where data was asked for."""
+    return RetryableError(
+        f"{told} with a page for people instead of data",
+        hint="a proxy or a maintenance page stands between: open the address in a browser; then run again",
+    )
 
 
 def lost(error: requests.exceptions.RequestException, doing: str) -> RetryableError | FatalError:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from connectors.salesforce import payload
+from connectors.salesforce import payload, soql
 from connectors.salesforce.bulk import MOST_BYTES, Jobs
 from connectors.salesforce.client import Client, unexpected
 from connectors.salesforce.described import Described
@@ -51,7 +51,7 @@ def updating() -> Way:
 
 def upserting(object_name: str, key: str) -> Way:
     """Records by external key."""
-    return Way("upsert", "PATCH", f"composite/sobjects/{object_name}/{key}", key)
+    return Way("upsert", "PATCH", f"composite/sobjects/{soql.name(object_name)}/{soql.name(key)}", key)
 
 
 @dataclass(frozen=True, slots=True)

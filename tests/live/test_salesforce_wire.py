@@ -37,6 +37,8 @@ def org(route: Route) -> Callable[[bytes], bytes]:
             return said({"sobjects": [{"name": "Account", "queryable": True}]})
         if path.endswith("/Account/describe"):
             return said(ACCOUNT)
+        if path.endswith("/composite") and b"/describe" in request:
+            return said({"compositeResponse": [{"httpStatusCode": 200, "body": ACCOUNT}]})
         if "recordCount" in path:
             return said({"sObjects": [{"name": "Account", "count": 3}]})
         return route(path, request)
@@ -67,6 +69,7 @@ HOSTILE = {
     "shorter than announced": (answer("{}", length=500)(b""), RetryableError, "broke"),
     "a list": (said([1, 2]), FatalError, "not a page of records"),
     "text for a count": (said({**page([]), "totalSize": "3"}), FatalError, "not a page of records"),
+    "a record without an id": (said(page([{"Name": "x"}])), FatalError, "not a page of records"),
     "records that are none": (said({**page([]), "records": [1]}), FatalError, "not a page of records"),
     "no place to go on": (said(page([], done=False)), FatalError, "not a page of records"),
     "another host to go on": (
