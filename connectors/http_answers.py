@@ -17,7 +17,7 @@ from migrator.core.errors import FatalError, RetryableError
 EXCERPT = 200
 """Characters of an answer that a message shows."""
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_DIGITS = re.compile(r"\d{7,}")
+_DIGITS = re.compile(r"(?<!0x)(?<!\d)\d{7,}")
 _BEARER = re.compile(r"(?i)(bearer\s+|token\W{1,4}|secret\W{1,4}|password\W{1,4})[\w.~+/=-]{4,}")
 
 

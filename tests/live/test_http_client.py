@@ -174,9 +174,3 @@ def test_a_download_goes_into_a_file_and_is_bounded_too() -> None:
         assert into.getvalue() == b"\x00" * 1000
         with pytest.raises(FatalError, match="more than 999"):
             Client(server.address).download("f", io.BytesIO(), limit=999)
-
-
-def test_the_sandbox_is_not_trusted_over_tls_without_its_certificate() -> None:
-    """A plain server spoken to as https: a broken handshake, not a silent fall-back."""
-    with raw_server(answer("{}")) as server, pytest.raises(RetryableError):
-        Client(server.address.replace("http:", "https:")).get("x")
