@@ -43,10 +43,9 @@ def open_file(service: Service, table: Table, reference: str) -> BinaryIO:
     return into
 
 
-def write_file(
-    service: Service, table: Table, record: str, column: str, name: str, content: BinaryIO
-) -> None:
-    """Put a file into a file column of a record, in blocks; the same call again puts it there again."""
+def write_file(service: Service, table: Table, reference: str, name: str, content: BinaryIO) -> None:
+    """Put a file into the file column that RECORD/COLUMN names, in blocks; the same call again puts it there again."""
+    record, _, column = reference.partition("/")
     found = guid(record)
     attribute = table.attributes.get(column)
     if found is None or attribute is None or attribute.kind != "file":

@@ -99,7 +99,7 @@ def _of(table: Table, attribute: Attribute) -> list[Delivery]:
     return found
 
 
-def _column(table: Table, attribute: Attribute) -> Delivery:
+def _column(table: Table, attribute: Attribute) -> Delivery:  # noqa: PLR0911 (one a type)
     name, take = attribute.name, _taker(attribute.wire)
     match attribute.schema.type:
         case FieldType.INTEGER:
