@@ -150,7 +150,8 @@ def _said(
     elif value is None:
         yield attribute.name, None
     else:
-        yield attribute.name, _FORMS.get(attribute.schema.type, _text)(value)
+        form = _FORMS.get(attribute.schema.type)
+        yield attribute.name, form(value) if form else str(value)
 
 
 def _bound(attribute: Attribute, value: Any, told: str | None, pointers: Pointers) -> tuple[str, Any]:
@@ -199,10 +200,6 @@ def body(said: Mapping[str, Any]) -> dict[str, Any]:
         else:
             made[name] = value
     return made
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
 
 
 def _whole(value: Any) -> int | None:
