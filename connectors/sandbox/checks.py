@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from connectors.sandbox.reading import Read, ShapeOf, count_sql
 from connectors.sandbox.shape import DuplicateRule, Shape
@@ -58,7 +58,9 @@ def _in_range(field: FieldSchema, value: str) -> str:
             Refused.RANGE, f"value outside of valid range on numeric field: {value}", fields=(field.name,)
         )
     if field.scale is not None and -int(Decimal(value).as_tuple().exponent) > field.scale:
-        return format(round(Decimal(value), field.scale), "f")  # systems round what has more places
+        return format(
+            Decimal(value).quantize(Decimal(1).scaleb(-field.scale), ROUND_HALF_UP), "f"
+        )  # as systems do
     return value
 
 

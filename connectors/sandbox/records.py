@@ -327,7 +327,7 @@ class Store:
         found = self.select(Read(object_name, paths, own, rows=rows))
         return dict(zip(shape.schema.field_names, found[0], strict=True)) if found else None
 
-    def find(self, object_name: str, **values: object) -> list[str]:
+    def find(self, object_name: str, /, **values: object) -> list[str]:
         """Ids of live records that have these values, hidden ones too: as the unique index sees them."""
         shape = self.shape(object_name)
         row = checks.encoded_row(shape, values)

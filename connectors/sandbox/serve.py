@@ -39,6 +39,8 @@ class SandboxApp:
     """The lines of migration.yaml for a URL and a certificate's path ('' without TLS)."""
     schedule: Schedule = field(default_factory=Schedule)
     clock: Clock = field(default_factory=SystemClock)
+    metered: Callable[[Meter], None] = lambda _: None
+    """Told what counts the calls, for systems that answer how many are left."""
 
     def moods(self) -> Moods:
         """The application with its limits and faults around it."""

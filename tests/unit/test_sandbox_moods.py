@@ -67,7 +67,7 @@ def test_a_schedule_that_is_wrong_is_refused_with_every_place(tmp_path: Path) ->
 def test_limits_count_windows_days_and_calls_at_once(tmp_path: Path) -> None:
     text = "rates: [{calls: 2, seconds: 20, scope: '*'}]\ndaily: 6\nparallel: 2\ntoken_seconds: 9\n"
     limits, switches = read_limits(written(tmp_path, text), NO_LIMITS, {"token_seconds": int})
-    assert (limits, switches) == (Limits((Rate(2, 20, "*"),), 6, 2), {"token_seconds": 9})
+    assert (limits, switches) == (Limits((Rate(2, 20, "*"),), daily=6, parallel=2), {"token_seconds": 9})
     clock = FixedClock()
     meter = Meter(limits, clock)
 

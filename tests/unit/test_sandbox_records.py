@@ -91,7 +91,7 @@ def names(store: Store, where: Where, *, rows: Rows = Rows.LIVE) -> list[object]
 def test_what_a_crm_refuses_is_refused_and_leaves_nothing(store: Store) -> None:
     first = store.insert("firm", {"SELECT": "A\n'1\"", 'a "b"': "k1", "turnover": "1.005"})
     assert store.get("Firm", first) == {
-        "Id": first, "select": "A\n'1\"", 'a "b"': "k1", "turnover": "1.00", "kind": None, "parent": None,
+        "Id": first, "select": "A\n'1\"", 'a "b"': "k1", "turnover": "1.01", "kind": None, "parent": None,
         "made": "2026-01-01T00:00:00.000000Z", "touched": "2026-01-01T00:00:00.000000Z", "gone": 0, "v": 1,
     }  # fmt: skip
     with refused(Refused.NO_OBJECT):
