@@ -99,7 +99,7 @@ class Project:
                 "read from another system, or choose a connector that reads",
             )
         with _placed(system.place):
-            opened = found.open_source(self._settings(system))
+            opened = found.open_source(self.settings(name))
         self.gates.attach(name, system.connector, opened, system.limits)
         return opened
 
@@ -113,7 +113,7 @@ class Project:
                 "choose a target such as connector: sql",
             )
         with _placed(system.place):
-            opened = found.open_target(self._settings(system))
+            opened = found.open_target(self.settings(name))
         self.gates.attach(name, system.connector, opened, system.limits)
         return opened
 
@@ -121,7 +121,9 @@ class Project:
         system = self.system(name)
         return system, connector(system.connector, place=str(system.place))
 
-    def _settings(self, system: System) -> dict[str, Any]:
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings of a system as its connector gets them: secrets looked up, paths from the project's folder."""
+        system = self.system(name)
         settings = resolve(system.settings, system.place)
         if isinstance(settings.get("path"), str):
             settings["path"] = str(self.folder / Path(settings["path"]).expanduser())

@@ -7,6 +7,8 @@ much later than its child, or a load was killed in between.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from migrator.core.fingerprint import fingerprint
@@ -14,8 +16,9 @@ from migrator.core.mapped import First, Link, MappedObject
 from migrator.load.canonical import framed, value_text
 from migrator.load.outbound import TARGET_KEY, parents
 from migrator.staging import columns
+from migrator.staging.action import SENT, Action, listed
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.relation import relation
+from migrator.staging.relation import reference, relation
 from migrator.staging.store import Dataset, Kind, Store
 
 LINKS = "__links"
@@ -46,22 +49,16 @@ def changed_links(store: Store, session: Session, obj: MappedObject, planned: Da
     """
     links = deferred(obj)
     own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
-    joins = " ".join(
-        f"LEFT JOIN ({parents(store, session, link)}) AS p{number} ON p{number}.ref = r.{quote(link.field)}"
-        for number, link in enumerate(links)
-    )
-    targets = [f"p{number}.target_id" for number in range(len(links))]
-    later = [*targets, *(_reached(obj, item) for item in obj.firsts)]
-    linked = f"CASE WHEN coalesce({', '.join(later)}) IS NOT NULL THEN md5({framed(later)}) END"
+    joins = _joins(links, [parents(store, session, link) for link in links])
     values = ", ".join(
         [
-            *(f"{target} AS {quote(link.field)}" for target, link in zip(targets, links, strict=True)),
+            *(f"p{number}.target_id AS {quote(link.field)}" for number, link in enumerate(links)),
             *(f"r.{quote(item.field)}" for item in obj.firsts),
         ]
     )
     found = (
         f"SELECT r.{_ID}, r.{_FP}, CAST(r.{quote(obj.key)} AS VARCHAR) AS {quote(TARGET_KEY)}, r.{quote(obj.key)},"
-        f" {linked} AS {quote(LINKS)}, {values}, x.links AS __before"
+        f" {_linked(obj)} AS {quote(LINKS)}, {values}, x.links AS __before"
         f" FROM {relation(session, planned)} AS r JOIN {own} AS x ON x.{_ID} = r.{_ID} {joins}"
         f" WHERE x.target_id IS NOT NULL AND x.outcome <> 'refused' AND x.{_FP} = r.{_FP}"
     )
@@ -69,6 +66,48 @@ def changed_links(store: Store, session: Session, obj: MappedObject, planned: Da
         f"SELECT * EXCLUDE (__before) FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before"
         f" ORDER BY {f'{quote(links[0].field)} NULLS FIRST, ' if links else ''}{_ID}"
     )
+
+
+def expected_links(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
+    """SQL for one number, `n`: the records whose second pass would be sent once the plans are carried out whole.
+
+    What the target will call a record that is yet to be created does not matter: it is not what was set before.
+    """
+    links = deferred(obj)
+    own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
+    action = f"r.{quote(columns.ACTION)}"
+    ends = [
+        " UNION ALL ".join([parents(store, session, link), *_coming(store, session, link)]) for link in links
+    ]
+    return (
+        f"SELECT count(*) AS n FROM {relation(session, planned)} AS r LEFT JOIN {own} AS x ON x.{_ID} = r.{_ID}"
+        f" {_joins(links, ends)} WHERE {action} IN ({listed((*SENT, Action.UNCHANGED))})"
+        f" AND {_linked(obj)} IS DISTINCT FROM CASE WHEN {action} <> {literal(Action.CREATE.value)} THEN x.links END"
+    )
+
+
+def _coming(store: Store, session: Session, link: Link) -> list[str]:
+    """SQL for (ref, target_id) of every record that the plans create, one query a mapping."""
+    return [
+        f"SELECT {reference(name, _ID)} AS ref, 'new' AS target_id FROM {relation(session, planned)}"
+        f" WHERE {quote(columns.ACTION)} = {literal(Action.CREATE.value)}"
+        for name in link.mappings
+        if (planned := store.current(Kind.PLAN, name)) is not None
+    ]
+
+
+def _joins(links: Sequence[Link], ends: Sequence[str]) -> str:
+    return " ".join(
+        f"LEFT JOIN ({end}) AS p{number} ON p{number}.ref = r.{quote(link.field)}"
+        for number, (link, end) in enumerate(zip(links, ends, strict=True))
+    )
+
+
+def _linked(obj: MappedObject) -> str:
+    """SQL for the md5 of what the second pass sets; null when that is nothing."""
+    targets = [f"p{number}.target_id" for number in range(len(deferred(obj)))]
+    later = [*targets, *(_reached(obj, item) for item in obj.firsts)]
+    return f"CASE WHEN coalesce({', '.join(later)}) IS NOT NULL THEN md5({framed(later)}) END"
 
 
 def _reached(obj: MappedObject, first: First) -> str:

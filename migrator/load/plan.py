@@ -141,6 +141,11 @@ def is_stale(store: Store, obj: MappedObject, found: Dataset) -> str:
     return ""
 
 
+def root_of(planned: Dataset) -> str:
+    """The id of the PLAN that a PLAN is, or is what was left of after a load had carried a part of it out."""
+    return str(planned.detail.get("root", planned.id))
+
+
 def _check_order(objects: Sequence[MappedObject]) -> None:
     """A link that is not deferred must point to an object that comes earlier."""
     known = {obj.name for obj in objects}
@@ -237,8 +242,21 @@ class _Planning:
                 "counts": counts,
                 "batches": -(-sent // self._batch_rows),
                 "batch_rows": self._batch_rows,
+                "root": self._root(obj, building.dataset.id),
             }
         )
+
+    def _root(self, obj: MappedObject, own: str) -> str:
+        """The plan whose rest this one is: the one before, while nothing but its own progress lies between the two."""
+        before = self._store.current(Kind.PLAN, obj.name)
+        if before is None or self._retry is not None or before.detail["batch_rows"] != self._batch_rows:
+            return own
+        known, crosswalk = before.detail["inputs"], self._crosswalk[obj.name]
+        if {**known, **self._made[obj.name].ids} != known:
+            return own
+        moved_by_it = crosswalk is not None and crosswalk.detail.get("plan") == before.id
+        unmoved = known["crosswalk"] == (crosswalk.id if crosswalk else "")
+        return root_of(before) if moved_by_it or unmoved else own
 
     def _counts(self, scratch: Path) -> dict[str, int]:
         counted = self._session.fetch(
