@@ -316,23 +316,53 @@ def dedupe(objects: Objects = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def plan(as_json: Json = False) -> None:
-    """Say what a load would create, update, leave alone and hold; writes nothing to the target."""
-    from migrator.commands import steps
+def plan(
+    *,
+    objects: Annotated[
+        list[str] | None,
+        typer.Option("--object", "-o", help="Show only this one; repeatable. All are planned."),
+    ] = None,
+    show_records: Annotated[
+        int, typer.Option("--show", min=0, help="Show so many updates of each object, old → new.")
+    ] = 0,
+    record: Annotated[
+        str, typer.Option("--record", metavar="OBJECT/ID", help="Show what is planned for this record.")
+    ] = "",
+    unmask: Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to save the plan. Default: plans/PLAN-….json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a load would create, update field by field, leave alone and hold, and what it costs; writes nothing to the target."""
+    from migrator.cli.show_plan import planned
+    from migrator.commands.planning import Look
+    from migrator.commands.planning import plan as call
 
-    planned = steps.plan(_project())
-    _answer(as_json, planned.to_json, lambda: show.plan(planned, _stdout))
+    found = call(_project(), Look(objects or (), show_records, record, unmask), out)
+    _answer(as_json, found.to_json, lambda: planned(found, objects or (), _stdout))
 
 
 @app.command()
-def load(production: Production = "", as_json: Json = False) -> None:
+def load(
+    *,
+    plan_file: Annotated[
+        str, typer.Option("--plan", metavar="PLAN", help="Carry out exactly this plan: a file, or PLAN-….")
+    ] = "",
+    production: Production = "",
+    as_json: Json = False,
+) -> None:
     """Plan what changed and write it to the target in batches; safe to kill, safe to repeat."""
     from migrator.commands import steps
 
     project = _project()
     named = _named(project, production, as_json=as_json)
     with watched(_stderr) as progress:
-        report = steps.load(project, progress, production=named)
+        report = (
+            steps.load_planned(project, plan_file, progress, named)
+            if plan_file
+            else steps.load(project, progress, production=named)
+        )
     _answer(as_json, report.to_json, lambda: show.load(report, _stdout))
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from migrator.commands.workbook import Exported, Imported
     from migrator.extract.profile import ObjectProfile
     from migrator.load.load import LoadReport
-    from migrator.load.plan import Plan
     from migrator.load.rollback import Rollback
     from migrator.staging.accounting import Accounting
 
@@ -216,25 +215,6 @@ def deduped(lines: Sequence[StepLine], console: Console) -> None:
             f"{line.seconds:.2f}", escape(rules),
         )  # fmt: skip
     console.print(table)
-
-
-def plan(planned: Plan, console: Console) -> None:
-    """What a load would do."""
-    from migrator.staging.action import Action
-
-    actions = [action.value for action in Action]
-    table = _table("object", "into", *(f">{name}" for name in actions), ">batches", "second pass")
-    for item in planned.objects:
-        cells = (_number(item.counts.get(name, 0)) for name in actions)
-        table.add_row(
-            escape(item.name),
-            escape(item.target_object),
-            *cells,
-            _number(item.batches),
-            escape(", ".join(item.deferred)),
-        )
-    console.print(table)
-    console.print("nothing was written; next: [bold]migrator load[/]")
 
 
 def load(report: LoadReport, console: Console) -> None:

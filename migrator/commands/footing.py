@@ -21,7 +21,7 @@ from migrator.staging.store import Kind
 Footing = Mapping[str, Any]
 """JSON: `versions`, `batch_rows`, `target`, and `objects` by name, each with `mapping`, `file`, `staged`, `made`,
 `crosswalk`, `root` and `planned`."""
-_SECRET = re.compile(r"\$\{(?:env|file|keyring):")
+_REFERENCE = re.compile(r"\$\{\w+:")
 _PASSWORD = re.compile(r"(?<=://)[^@/]*@")
 _ADDRESSES = ("url", "path", "host", "instance", "domain", "database", "schema", "org", "tenant")
 """Words in the names of settings that say which system it is; what comes from a secret store under another name is a secret."""
@@ -78,13 +78,14 @@ def _address(project: Project, system: str) -> dict[str, Any]:
 
 
 def _addressing(project: Project, system: str) -> Iterator[tuple[str, object]]:
-    """Settings without secrets: a new password makes no other system."""
-    raw = project.system(system).settings
-    for name, value in project.settings(system).items():
-        if any(word in name.lower() for word in _ADDRESSES):
-            yield name, _PASSWORD.sub("", value) if isinstance(value, str) else value
-        elif not _SECRET.search(repr(raw[name])) and name != "batch_rows":
-            yield name, value
+    """Settings without secrets: a new password makes no other system. Paths stay as written: a project may be moved."""
+    resolved = project.settings(system)
+    for name, raw in project.system(system).settings.items():
+        refers = _REFERENCE.search(repr(raw)) is not None
+        if name == "batch_rows" or (refers and not any(word in name.lower() for word in _ADDRESSES)):
+            continue
+        value = resolved[name] if refers else raw
+        yield name, _PASSWORD.sub("", value) if isinstance(value, str) else value
 
 
 def changes(before: Footing, now: Footing) -> list[str]:
@@ -92,7 +93,9 @@ def changes(before: Footing, now: Footing) -> list[str]:
     found = []
     for part, version in before["versions"].items():
         if now["versions"].get(part) != version:
-            found.append(f"this migrator has another {part} (version {now['versions'].get(part)}, then {version})")
+            found.append(
+                f"this migrator has another {part} (version {now['versions'].get(part)}, then {version})"
+            )
     if before["batch_rows"] != now["batch_rows"]:
         found.append(f"batch_rows is {now['batch_rows']}, and was {before['batch_rows']}")
     found += _target_changes(before["target"], now["target"])
@@ -127,7 +130,9 @@ def _object_changes(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) 
     """The first cause, not what follows from it."""
     if then["mapping"] != now["mapping"]:
         return [f"mapping {name} was edited ({now['file'] or 'its file'})"]
-    again = [relation for relation in now["staged"] if then["staged"].get(relation) != now["staged"][relation]]
+    again = [
+        relation for relation in now["staged"] if then["staged"].get(relation) != now["staged"][relation]
+    ]
     if again:
         return [f"source {relation} was extracted again" for relation in again]
     if then["made"]["mapped"] != now["made"].get("mapped"):

@@ -21,6 +21,8 @@ from migrator.commands.binding import (
     staged_types,
 )
 from migrator.commands.members import give_files
+from migrator.commands.plan_file import read as read_plan
+from migrator.commands.plan_file import take_up
 from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
 from migrator.core.connector import NotedSource, Source
@@ -110,12 +112,6 @@ def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = Q
         return _dedupe(workspace, selected(bind_project(workspace), objects), progress)
 
 
-def plan(project: Project, retry: Retry | None = None) -> Plan:
-    """Say what a load would do; writes nothing to the target."""
-    with work_on(project, "plan") as workspace:
-        return _plan(workspace, bind_project(workspace).groups, retry)
-
-
 def load(
     project: Project, progress: Progress = QUIET, retry: Retry | None = None, production: str = ""
 ) -> LoadReport:
@@ -125,6 +121,21 @@ def load(
         permit(project, target_system(groups), production)
         _plan(workspace, groups, retry)
         return _load(workspace, groups, progress)
+
+
+def load_planned(
+    project: Project, plan_file: str, progress: Progress = QUIET, production: str = ""
+) -> LoadReport:
+    """Carry out exactly a plan that was saved (its path, or its id); go on with it when a load of it was killed.
+
+    Raises `SafetyStop` when the plan is stale, naming what changed since.
+    """
+    file = read_plan(project, plan_file)
+    with work_on(project, "load") as workspace:
+        bound = bind_project(workspace)
+        permit(project, target_system(bound.groups), production)
+        take_up(workspace, bound, file)
+        return _load(workspace, bound.groups, progress)
 
 
 def run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from migrator.core.boundary import boundary
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject
+from migrator.load.cost import LINKS, ROWS
 from migrator.load.intents import settle_intents
 from migrator.staging import columns
 from migrator.staging.engine import Session, quote
@@ -25,7 +26,7 @@ def settle(store: Store, session: Session, obj: MappedObject) -> None:
         unfinished = store.unfinished(kind, obj.name)
         # Damaged parts are worth nothing: their rows are sent again, by key, and make no second record.
         if unfinished is not None and unfinished.parts and unfinished.intact:
-            store.build(kind, obj.name, unfinished.fingerprint, resume=True).complete()
+            store.build(kind, obj.name, unfinished.fingerprint, resume=True).complete({"killed": True})
         settle_intents(store, session, obj, kind)
         recorded = store.current(kind, obj.name)
         if recorded is not None and recorded.rows:
@@ -47,7 +48,18 @@ def _fold(store: Store, session: Session, recorded: Dataset) -> None:
         Kind.CROSSWALK, recorded.name, fingerprint(before.id if before else "", recorded.id)
     )
     building.add(lambda path: session.write(sql, path))
-    building.complete({"plan": recorded.fingerprint, "folded": recorded.id})
+    building.complete(
+        {"plan": recorded.fingerprint, "folded": recorded.id, "measured": _measured(before, recorded)}
+    )
+
+
+def _measured(before: Dataset | None, recorded: Dataset) -> dict[str, list[float]]:
+    """Pass → rows and seconds of the last load that was not killed: what the next plan reckons with."""
+    known = dict(before.detail.get("measured", {})) if before else {}
+    if not recorded.detail.get("killed") and recorded.seconds > 0:
+        word = LINKS if recorded.kind is Kind.LINKS else ROWS
+        known[word] = [recorded.rows, round(recorded.seconds, 6)]
+    return known
 
 
 def _first(new: str) -> str:

@@ -277,4 +277,4 @@ def fold(store: Store, session: Session, obj: MappedObject, undone: Dataset) -> 
     )
     building = store.build(Kind.CROSSWALK, obj.name, fingerprint(before.id, undone.id))
     building.add(lambda path: session.write(sql, path))
-    building.complete({"plan": "", "folded": undone.id})
+    building.complete({"plan": "", "folded": undone.id, "measured": before.detail.get("measured", {})})
