@@ -12,7 +12,7 @@ from migrator.commands.binding import bind_project, check_names
 from migrator.commands.plan_file import PlanFile, save
 from migrator.commands.project import Project, Workspace, work_on
 from migrator.commands.steps import flat, target_system
-from migrator.core.connector import Limits, Paced, TargetFacts, connector
+from migrator.core.connector import Limits, TargetFacts, connector
 from migrator.core.errors import ConnectorError, ProjectError
 from migrator.core.mapped import MappedObject
 from migrator.core.mask import mask
@@ -119,7 +119,9 @@ class _Forecasting:
 
     def forecast(self, made: Plan) -> Forecast:
         """What the plans that were just made come to."""
-        facts, limits = self._facts()
+        facts = self._facts()
+        gate = self._workspace.project.gates.find(self._system)
+        limits, left = (gate.limits, gate.budget.left) if gate else (None, None)
         schemas = self._schemas()
         planned = {item.name: item for item in made.objects}
         objects = tuple(
@@ -132,15 +134,16 @@ class _Forecasting:
         calls = sum(item.calls.total for item in objects)
         shown = {obj.name: found for obj in flat(self._groups) if (found := self._shown(obj))}
         takes = duration(_work(objects), self._measured(), limits, calls)
-        return Forecast(self._system, made, objects, takes, limits, None, shown, tuple(self._notes))
+        return Forecast(self._system, made, objects, takes, limits, left, shown, tuple(self._notes))
 
     def _measured(self) -> Measured:
         crosswalks = ((obj.name, self._store.current(Kind.CROSSWALK, obj.name)) for obj in flat(self._groups))
         return read_measured((name, found.detail) for name, found in crosswalks if found)
 
-    def _facts(self) -> tuple[TargetFacts, Limits | None]:
+    def _facts(self) -> TargetFacts:
+        """Opening the target makes its gate, which knows limits and budget; nobody connects."""
         with closing(self._workspace.project.open_target(self._system)) as target:
-            return target.facts, target.limits if isinstance(target, Paced) else None
+            return target.facts
 
     def _schemas(self) -> Mapping[str, ObjectSchema]:
         """What the target says of its objects: as saved, else as it says now; reading it changes nothing there."""
