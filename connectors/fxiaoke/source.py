@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from connectors.fxiaoke.api import Api, where
 from connectors.fxiaoke.described import ID, Described, describe
-from connectors.fxiaoke.scan import MODIFIED, is_gone, pages, scan
+from connectors.fxiaoke.scan import INVALID, MODIFIED, is_gone, pages, scan
 from connectors.fxiaoke.settings import FxiaokeSettings
 from connectors.fxiaoke.values import staged_column, text_column
 from migrator.core.clock import Clock
@@ -121,8 +122,10 @@ class FxiaokeSource:
         # Asked before the scan: a record changed meanwhile, behind the scan's back, is later than this.
         until = max(_instant(since), _instant(self.watermark(object_name)))
         start = max(0, _instant(since) - int(self._settings.overlap * 1000))
-        scanned = scan(self._api, object_name, [where(MODIFIED, "GTE", [str(start)])])
-        for rows in pages(scanned, min(page_rows, _PAGE_ROWS)):
+        changed = [where(MODIFIED, "GTE", [str(start)])]
+        binned = [*changed, where("life_status", "EQ", [INVALID])]  # a plain query may or may not show them
+        scans = chain(scan(self._api, object_name, changed), scan(self._api, object_name, binned))
+        for rows in pages(scans, min(page_rows, _PAGE_ROWS)):
             for some in _cut(rows, page_rows):
                 gone = pa.array([str(row.get(key)) for row in some if is_gone(row)], pa.string())
                 yield ChangePage(self._table(described, [row for row in some if not is_gone(row)]), gone)

@@ -85,9 +85,11 @@ class Writer:
                 self.lately.wrote(batch.name, key, record_id, changed=True)
             found = self._found(batch)
         answers = self._each(batch, found, lambda key, row: self._create(batch, key, row))
-        for item in answers:  # one that came back as it was is not as it was
-            if item["key"] in binned and item["outcome"] == "unchanged":
-                item["outcome"] = "updated"
+        for (
+            item
+        ) in answers:  # for everybody but the recycle bin it was not there, nor any link that was set on it
+            if item["key"] in binned and item["outcome"] in ("unchanged", "updated"):
+                item["outcome"] = "created"
         return answers
 
     def update(self, batch: Batch) -> list[Answer]:

@@ -153,7 +153,7 @@ def test_deleted_records_go_to_the_bin_and_come_back_under_their_id() -> None:
         assert crm.fetch("AccountObj", ["a1"], key=KEY, columns=[KEY]).num_rows == 0
         assert next(iter(crm.read("AccountObj", columns=[KEY]))).to_pylist() == [{KEY: "a2"}]
         back = crm.upsert("AccountObj", accounts([1]), key=KEY).to_pylist()[0]
-        assert (back["outcome"], back["target_id"]) == ("updated", made[0])
+        assert (back["outcome"], back["target_id"]) == ("created", made[0])
         gone = target(box, delete="delete", recover=False)
         assert outcomes(gone.delete("AccountObj", ["a1"], key=KEY)) == {"a1": "deleted"}
         new = gone.upsert("AccountObj", accounts([1]), key=KEY).to_pylist()[0]
