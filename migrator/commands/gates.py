@@ -41,6 +41,11 @@ class Gates:
         """The gate of a system that was opened; None when it has no limits, or was not opened yet."""
         return self._gates.get(system)
 
+    def parallel(self, system: str) -> int:
+        """Calls to a system that may be in flight at once."""
+        gate = self.find(system)
+        return gate.limits.parallel if gate is not None else 1
+
     def count_in(self, ledger: Ledger) -> None:
         """From now on requests are counted in this ledger, those made so far too."""
         self._ledger = ledger

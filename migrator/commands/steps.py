@@ -249,11 +249,12 @@ def _plan(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
 
 
 def _load(workspace: Workspace, groups: Groups, progress: Progress) -> LoadReport:
-    with closing(workspace.project.open_target(target_system(groups))) as target:
+    system = target_system(groups)
+    with closing(workspace.project.open_target(system)) as target:
         give_files(target, workspace.project.workspace / "files")
         report = load_objects(
             workspace.store, workspace.session, workspace.ledger, target, groups,
-            progress=progress, fence=workspace.fence,
+            progress=progress, fence=workspace.fence, parallel=workspace.project.gates.parallel(system),
         )  # fmt: skip
     with closing(workspace.session()) as session:
         remember(workspace.store, session, flat(groups))

@@ -14,20 +14,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrator.core.boundary import boundary
 from migrator.core.connector import Target
 from migrator.core.errors import SafetyStop
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress
 from migrator.core.retry import PATIENT, RetryPolicy
 from migrator.core.schema import FieldSchema, ObjectSchema
+from migrator.load.batches import Batches
 from migrator.load.intents import Intents
+from migrator.load.lanes import Lanes
 from migrator.load.links import changed_links, has_second_pass, links_fingerprint, nothing_left
 from migrator.load.outbound import cut_batches, make_outbound, read_batches
 from migrator.load.plan import Groups, is_stale, plan
 from migrator.load.send import Sender
 from migrator.load.settle import settle
-from migrator.staging import columns
 from migrator.staging.action import SENT
 from migrator.staging.engine import Session
 from migrator.staging.ledger import Ledger
@@ -101,16 +101,18 @@ def load(
     progress: Progress,
     fence: int,
     policy: RetryPolicy = PATIENT,
+    parallel: int = 1,
 ) -> LoadReport:
-    """Carry out the current PLAN of every object.
+    """Carry out the current PLAN of every object, with at most `parallel` calls in flight at once.
 
     Raises `FatalError` when there is no plan, `SafetyStop` when a plan is stale, the target does not fit or its
     answers cannot be trusted, `RetryableError` when it stays out of reach; all that was answered is on record then.
     """
     session = session_factory()
     try:
-        sender = Sender(target, ledger, fence, policy)
-        return _Loading(store, session, sender, groups, progress).run()
+        with Lanes(parallel) as lanes:
+            sender = Sender(target, ledger, fence, policy, lanes)
+            return _Loading(store, session, sender, groups, progress).run()
     finally:
         session.close()
 
@@ -261,17 +263,12 @@ class _Loading:
         counted: Counter[str],
     ) -> None:
         """Batch by batch: put on record what is there, send, match, record; then enter it all in the crosswalk."""
-        write = self._sender.upsert if step == "load" else self._sender.update
-        for batch in batches:
-            intents.keep(batch)
-            boundary(f"{step}.batch-intended")
-            answers = write(obj, batch)
-            boundary(f"{step}.batch-answered")
-            building.add_table(answers, number=batch.column(columns.BATCH)[0].as_py())
-            for word in pc.value_counts(answers.column("outcome")):
+        work = Batches(step, obj, intents, building, self._sender)
+        for rows, answers in work.carry_all(batches):
+            for word in pc.value_counts(answers):
                 counted[word["values"].as_py()] += word["counts"].as_py()
             self._batches[obj.name] += 1
-            self._progress.advance(step, obj.name, batch.num_rows)
+            self._progress.advance(step, obj.name, rows)
         building.complete()
         settle(self._store, self._session, obj)
         self._progress.done(step, obj.name, ", ".join(f"{n:,} {word}" for word, n in sorted(counted.items())))

@@ -16,8 +16,8 @@ from migrator.core.errors import RetryableError, SafetyStop
 from migrator.core.mapped import Link
 from migrator.core.retry import RetryPolicy
 from migrator.core.schema import FieldSchema, FieldType
+from migrator.load.calls import match
 from migrator.load.load import target_schemas
-from migrator.load.send import match
 from migrator.staging.accounting import account
 from migrator.staging.store import Kind
 from migrator.testing.memory import MemoryTarget
