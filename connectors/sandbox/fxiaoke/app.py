@@ -19,6 +19,7 @@ from connectors.sandbox.fxiaoke.manners import Denied, Doorman, said, worded
 from connectors.sandbox.fxiaoke.objects import ID, PERSONNEL, completed, described, listed, standard
 from connectors.sandbox.fxiaoke.queries import BadQuery
 from connectors.sandbox.fxiaoke.verbs import Tenant
+from connectors.sandbox.fxiaoke.wire import OPEN_USER
 from connectors.sandbox.moods import write_of
 from connectors.sandbox.records import Store, Write
 from connectors.sandbox.seed import fill, read_schemas
@@ -41,6 +42,8 @@ class Call:
     body: Body
     user: str
     write: Write
+    prefix: str = ""
+    """What stands before employees in answers."""
 
     @property
     def data(self) -> Body:
@@ -167,12 +170,12 @@ def _signed(
     else:
         door.check(body.get("corpAccessToken"))
         right = body.get("corpId") == manners.COMPANY_ID
-        user = str(body.get("currentOpenUserId") or "").removeprefix("FSUID_")
+        user = str(body.get("currentOpenUserId") or "").removeprefix(OPEN_USER)
     if not right:
         raise Denied(manners.BAD_TOKEN, "the cropId,cropAccessToken or authorization is error")
     if tenant.store.get(PERSONNEL, user) is None:
         raise Denied(manners.BAD_USER, "currentOpenUserId is illegal")
-    return function(Call(request.url.path, body, user, write_of(request)))
+    return function(Call(request.url.path, body, user, write_of(request), "" if bearer else OPEN_USER))
 
 
 def _by_prefix(custom: bool, function: Callable[[Call], Response], call: Call) -> Response:
@@ -212,7 +215,7 @@ def _legacy_token(door: Doorman, body: Body) -> Response:
 def _by_mobile(tenant: Tenant, door: Doorman, body: Body) -> Response:
     door.check(body.get("corpAccessToken"))
     found = tenant.store.find(PERSONNEL, phone=str(body.get("mobile") or "-"))
-    return said(0, "success", empList=[{"openUserId": f"FSUID_{one}", "name": one} for one in found])
+    return said(0, "success", empList=[{"openUserId": f"{OPEN_USER}{one}", "name": one} for one in found])
 
 
 def _list_objects(tenant: Tenant, _: Call) -> Response:
@@ -235,11 +238,11 @@ def _update(tenant: Tenant, call: Call) -> Response:
 
 
 def _get(tenant: Tenant, call: Call) -> Response:
-    return said(0, "OK", "success", data=tenant.get(call.data))
+    return said(0, "OK", "success", data=tenant.get(call.data, call.prefix))
 
 
 def _query(tenant: Tenant, projection: str, call: Call) -> Response:
-    return said(0, "OK", "success", data=tenant.query(call.body, projection))
+    return said(0, "OK", "success", data=tenant.query(call.body, projection, call.prefix))
 
 
 def _plain_query(tenant: Tenant, call: Call) -> Response:
@@ -247,7 +250,7 @@ def _plain_query(tenant: Tenant, call: Call) -> Response:
 
 
 def _find_one(tenant: Tenant, call: Call) -> Response:
-    found = tenant.query(call.body, "field_projection")["dataList"]
+    found = tenant.query(call.body, "field_projection", call.prefix)["dataList"]
     return said(0, "OK", "success", data={"objectData": found[0] if found else None})
 
 

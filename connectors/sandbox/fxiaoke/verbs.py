@@ -10,7 +10,7 @@ from typing import Any
 from connectors.sandbox.fxiaoke.manners import Denied
 from connectors.sandbox.fxiaoke.objects import ID, OWNER, PERSONNEL, POOLS, USER_ID
 from connectors.sandbox.fxiaoke.queries import BAD_PARAMETER, Query, parsed
-from connectors.sandbox.fxiaoke.wire import record, taken
+from connectors.sandbox.fxiaoke.wire import OPEN_USER, record, taken
 from connectors.sandbox.reading import Read
 from connectors.sandbox.records import Store, Write
 from connectors.sandbox.shape import Shape
@@ -69,16 +69,16 @@ class Tenant:
         )
         return record_id
 
-    def get(self, data: Json) -> dict[str, Any]:
+    def get(self, data: Json, prefix: str = "") -> dict[str, Any]:
         """One record, invalidated ones too."""
         name = _text(data, "dataObjectApiName")
         shape = self._shape(name)
         found = self.store.get(name, _text(data, "objectDataId"), rows=Rows.ALL)
         if found is None:
             raise Violation(Refused.NO_RECORD, "no such record")
-        return record(name, {item.name: item for item in shape.schema.fields}, found)
+        return record(name, {item.name: item for item in shape.schema.fields}, found, prefix)
 
-    def query(self, body: Json, projection: str = "fieldProjection") -> dict[str, Any]:
+    def query(self, body: Json, projection: str, prefix: str = "") -> dict[str, Any]:
         """A page of records."""
         data = _part(body, "data")
         name = _text(data, "dataObjectApiName")
@@ -93,7 +93,7 @@ class Tenant:
         )
         counted = body.get("returnTotalNum") == 1 or data.get("find_explicit_total_num", True) is True
         return {
-            "dataList": [record(name, known, dict(zip(fields, row, strict=True))) for row in rows],
+            "dataList": [record(name, known, dict(zip(fields, row, strict=True)), prefix) for row in rows],
             "offset": query.offset,
             "limit": query.limit,
             "total": self._total(name, where, query) if counted else 0,
@@ -109,7 +109,7 @@ class Tenant:
                 raise Denied(BAD_PARAMETER, "ownerId is no list of one")
             if POOLS.get(name) and there.get(POOLS[name]) and not there.get(OWNER):
                 raise Denied(NO_RIGHT, "无此操作的数据权限")
-            self._set(name, record_id, {OWNER: str(owner[0])}, user)
+            self._set(name, record_id, {OWNER: str(owner[0]).removeprefix(OPEN_USER)}, user)
 
     def choose(self, data: Json, user: str) -> None:
         """Claim records of a pool."""
@@ -185,6 +185,8 @@ class Tenant:
         kept = {}
         for name, value in values.items():
             item = shape.field(name)
+            if item.name == "life_status":
+                continue  # a production client sends it with each create
             if item.name in _OWN or (item.name in _SPECIFIED and item.name not in specified):
                 raise Violation(Refused.READ_ONLY, f"{item.name} cannot be written", fields=(item.name,))
             kept[item.name] = taken(item, value)

@@ -18,6 +18,8 @@ from migrator.core.schema import FieldSchema, FieldType
 ZONE = ZoneInfo("Asia/Shanghai")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+OPEN_USER = "FSUID_"
+"""Before an employee's number, where the old sign-in calls him by his open id."""
 
 
 def taken(item: FieldSchema, value: Any) -> Any:  # noqa: PLR0911 (one a type)
@@ -84,14 +86,17 @@ def given(item: FieldSchema, value: SqlValue) -> Any:  # noqa: PLR0911 (one a ty
 
 
 def record(
-    object_name: str, fields: Mapping[str, FieldSchema], row: Mapping[str, SqlValue]
+    object_name: str, fields: Mapping[str, FieldSchema], row: Mapping[str, SqlValue], prefix: str = ""
 ) -> dict[str, Any]:
-    """A record as it is answered, empty fields left out."""
+    """A record as it is answered, empty fields left out; `prefix` stands before employees for those who sign in the old way."""
     told = {name: given(fields[name], value) for name, value in row.items() if value is not None}
+    for name in told if prefix else ():
+        if is_employee(fields[name]):
+            told[name] = [f"{prefix}{one}" for one in told[name]]
     if row.get("is_deleted"):
         told["life_status"] = "invalid"
     if object_name == PERSONNEL and ID in told:
-        told[USER_ID] = told[ID]
+        told[USER_ID] = f"{prefix}{told[ID]}"
     return told
 
 
@@ -113,7 +118,7 @@ def _one(item: FieldSchema, value: Any) -> str:
     found = _texts(item, value)
     if len(found) != 1:
         _wrong(item, value)
-    return found[0]
+    return found[0].removeprefix(OPEN_USER)
 
 
 def _texts(item: FieldSchema, value: Any) -> list[str]:
