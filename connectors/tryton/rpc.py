@@ -88,14 +88,12 @@ class Rpc:
             case None:
                 return answer.get("result")
             case ["UserError" | "UserWarning" as kind, [*words], *_]:
-                raise Refused(
-                    kind, " ".join(str(word) for word in words if word and not isinstance(word, list))
-                )
+                raise Refused(kind, " ".join(word for word in words if isinstance(word, str) and word))
             case ["ConcurrencyException", *_]:
                 raise RetryableError(f"{name}: somebody wrote at the same moment", hint="run again")
-        raise FatalError(
-            f"{name} failed: {error}", hint="is the module installed, and may this user do that?"
-        )
+            case _:
+                hint = "is the module installed, and may this user do that?"
+                raise FatalError(f"{name} failed: {error}", hint=hint)
 
     def schema(self, model: str) -> ObjectSchema:
         """What a model is made of; raises `FatalError` for one that the settings do not name."""
