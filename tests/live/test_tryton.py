@@ -18,7 +18,7 @@ from migrator.cli.main import run_app
 from migrator.core.connector import Target
 from migrator.core.errors import FatalError, ProjectError
 from migrator.testing.conformance import TARGET_CHECKS, TargetBench
-from tests.live.peers import peer
+from tests.live.peers import peer, speak
 
 pytestmark = pytest.mark.live
 PACKAGES = ("trytond==8.2.1", "trytond-party==8.2.0", "proteus==8.2.0")
@@ -58,7 +58,7 @@ fields:
 
 @pytest.fixture(scope="module")
 def tools() -> Path:
-    return peer("tryton", PACKAGES)
+    return peer("tryton", *PACKAGES).parent
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_settings_are_strict() -> None:
 
 
 def test_a_whole_migration_and_an_independent_client_reads_it_back(
-    server: str, target: Target, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: str, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _project(tmp_path, server)
     monkeypatch.setenv("TRYTON_PASSWORD", PASSWORD)
@@ -177,7 +177,6 @@ config.set_xmlrpc("http://admin:{PASSWORD}@{server.removeprefix("http://")}/crm/
 found = {{p.code: [p.name, sorted(a.street_unstructured for a in p.addresses)] for p in Model.get("party.party").find([]) if p.code}}
 print(json.dumps(found))
 """
-    told = subprocess.run([tools / "python", "-c", script], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    found: dict[str, list[object]] = json.loads(told.stdout)
+    (told,) = speak(tools / "python", script)
+    found: dict[str, list[object]] = json.loads(told)
     return {code: value for code, value in found.items() if code.startswith("old:")}
