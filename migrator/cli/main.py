@@ -691,20 +691,39 @@ def quarantine_decisions(as_json: Json = False) -> None:
 
 @quarantine_app.command("retry")
 def quarantine_retry(
+    *,
     objects: Objects = None,
-    rule: Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")] = None,
+    rule: Rules = None,
+    field: Fields = None,
+    record: Records = None,
+    system: Systems = None,
+    since: Since = None,
+    run: InRun = "",
+    state: Decided = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Map and plan again, and say what would be sent.")
+    ] = False,
     production: Production = "",
     as_json: Json = False,
 ) -> None:
-    """Map again and send again what was refused (after the mapping, the values or the target were mended)."""
-    from migrator.commands.run import retry as call
+    """Map again and send again what was refused (mapping, values or target were mended): just that, and what waits for it."""
+    from migrator.commands.retry import retry as call
 
     project = _project()
-    named = _named(project, production, as_json=as_json)
+    named = "" if dry_run else _named(project, production, as_json=as_json)
+    wanted = _wanted(
+        objects=objects,
+        rule=rule,
+        field=field,
+        record=record,
+        system=system,
+        since=since,
+        run=run,
+        state=state,
+    )
     with watched(_stderr) as progress:
-        report = call(project, objects or (), rule or (), progress=progress, production=named)
-    _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
-    report.raise_unless_it_holds(strict=False)
+        report = call(project, wanted, progress=progress, production=named, dry_run=dry_run)
+    _answer(as_json, report.to_json, lambda: show_quarantine.retried(report, _stdout))
 
 
 @app.command()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from migrator.cli.show import _number, _table
+from migrator.cli.show import _number, _table, load
 
 if TYPE_CHECKING:
+    from migrator.commands.retry import Retried
     from migrator.commands.waive import Decided
     from migrator.staging.waivers import Decision
 
@@ -35,3 +36,21 @@ def decisions(found: Sequence[Decision], console: Console) -> None:
         cells = (f"{item.at:%Y-%m-%d %H:%M}", item.who, item.verdict, _number(item.rows), about, item.reason)
         table.add_row(*map(escape, cells))
     console.print(table)
+
+
+def retried(report: Retried, console: Console) -> None:
+    """What was, or would be, sent again, what came of it, and what is still held."""
+    if not report.objects:
+        console.print("[green]nothing in quarantine was asked for[/]")
+        return
+    table = _table("object", ">sent again", ">waited for them", ">still held")
+    for item in report.objects:
+        cells = (item.chosen, item.dependants, item.held)
+        table.add_row(escape(item.name), *(_number(count) for count in cells))
+    console.print(table)
+    if report.load is None:
+        console.print("[yellow]dry run:[/] nothing was sent")
+    else:
+        load(report.load, console)
+    if report.left:
+        console.print(f"{report.left:,} other rows are planned and were not sent: [bold]migrator load[/]")

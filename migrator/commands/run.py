@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from migrator.commands import steps
-from migrator.commands.binding import check_names, read_mappings
 from migrator.commands.project import Project
 from migrator.commands.validate import Validated, validate
 from migrator.core.errors import DataError
@@ -63,17 +61,3 @@ def run(
     """
     done = steps.run(project, progress, again, production)
     return Run(done, validate(project, progress=progress) if with_validation else None)
-
-
-def retry(
-    project: Project,
-    objects: Sequence[str],
-    rules: Sequence[str],
-    *,
-    progress: Progress = QUIET,
-    production: str = "",
-) -> Run:
-    """Map again and send again what was refused; with no names, everything that was."""
-    check_names(objects, [item.name for item in read_mappings(project)])
-    again = Retry(frozenset(objects) or None, frozenset(rules) or None)
-    return run(project, progress=progress, with_validation=False, again=again, production=production)

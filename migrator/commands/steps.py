@@ -44,7 +44,7 @@ from migrator.mapping.run import map_object
 from migrator.mapping.sql import readable
 from migrator.staging.accounting import Accounting, account
 from migrator.staging.held import remember
-from migrator.staging.store import Dataset
+from migrator.staging.store import Dataset, Kind
 
 QUIET = Quiet()
 
@@ -119,8 +119,8 @@ def load(
     with work_on(project, "load") as workspace:
         groups = bind_project(workspace).groups
         permit(project, target_system(groups), production)
-        _plan(workspace, groups, retry)
-        return _load(workspace, groups, progress)
+        plan_in(workspace, groups, retry)
+        return send(workspace, groups, progress)
 
 
 def load_planned(
@@ -135,7 +135,7 @@ def load_planned(
         bound = bind_project(workspace)
         permit(project, target_system(bound.groups), production)
         take_up(workspace, bound, file)
-        return _load(workspace, bound.groups, progress)
+        return send(workspace, bound.groups, progress)
 
 
 def run(
@@ -146,21 +146,32 @@ def run(
     `production` is the system that a person named.
     """
     with work_on(project, "run") as workspace:
-        with ExitStack() as opened:
-            sources = _open_sources(project, opened)
-            bound = bind_sources(project, sources)
-            system = target_system(bound.groups)
-            project.open_target(system).close()  # its settings; nobody connects yet
-            permit(project, system, production)
-            _extract(workspace, (), progress, sources)
-        _map(workspace, (), progress)
-        groups = bind_project(workspace).groups
-        _dedupe(workspace, groups, progress)
-        planned = _plan(workspace, groups, retry)
-        loaded = _load(workspace, groups, progress)
+        groups = prepare(workspace, progress, production)
+        planned = plan_in(workspace, groups, retry)
+        loaded = send(workspace, groups, progress)
         with closing(workspace.session()) as session:
             accounting = account(workspace.store, session, flat(groups))
         return RunReport(planned, loaded, accounting)
+
+
+def prepare(workspace: Workspace, progress: Progress, production: str | None) -> Groups:
+    """Extract, map and dedupe everything, once it is sure that the target may be written to; what a plan starts from.
+
+    `production` is the system that a person named; None when nothing is to be written.
+    """
+    project = workspace.project
+    with ExitStack() as opened:
+        sources = _open_sources(project, opened)
+        bound = bind_sources(project, sources)
+        system = target_system(bound.groups)
+        project.open_target(system).close()  # its settings; nobody connects yet
+        if production is not None:
+            permit(project, system, production)
+        _extract(workspace, (), progress, sources)
+    _map(workspace, (), progress)
+    groups = bind_project(workspace).groups
+    _dedupe(workspace, groups, progress)
+    return groups
 
 
 def _open_sources(project: Project, opened: ExitStack, objects: Sequence[str] = ()) -> dict[str, Source]:
@@ -241,23 +252,29 @@ def _dedupe(workspace: Workspace, groups: Groups, progress: Progress) -> list[St
     return lines
 
 
-def _plan(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
+def plan_in(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
+    """`plan` in a workspace that is open for work."""
     with closing(workspace.session()) as session:
         return plan_objects(
             workspace.store, session, groups, batch_rows=workspace.project.batch_rows, retry=retry
         )
 
 
-def _load(workspace: Workspace, groups: Groups, progress: Progress) -> LoadReport:
+def send(
+    workspace: Workspace, groups: Groups, progress: Progress, chosen: Mapping[str, Dataset] | None = None
+) -> LoadReport:
+    """Carry out the current plan, or what of it is about `chosen` records and their dependants."""
     system = target_system(groups)
     with closing(workspace.project.open_target(system)) as target:
         give_files(target, workspace.project.workspace / "files")
         report = load_objects(
             workspace.store, workspace.session, workspace.ledger, target, groups,
-            progress=progress, fence=workspace.fence, parallel=workspace.project.gates.parallel(system),
+            progress=progress, fence=workspace.fence, parallel=workspace.project.gates.parallel(system), chosen=chosen,
         )  # fmt: skip
     with closing(workspace.session()) as session:
         remember(workspace.store, session, flat(groups))
+    for item in flat(groups):
+        workspace.store.discard(Kind.CHOSEN, item.name)  # what was asked for has been sent, or everything has
     return report
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import First, Link, MappedObject
 from migrator.load.canonical import framed, value_text
+from migrator.load.choice import EVERYTHING, Choice
 from migrator.load.outbound import TARGET_KEY, parents
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
@@ -42,7 +43,9 @@ def links_fingerprint(store: Store, obj: MappedObject, planned: Dataset) -> str:
     return fingerprint("links", planned.id, [item.id if item else "" for item in found])
 
 
-def changed_links(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
+def changed_links(
+    store: Store, session: Session, obj: MappedObject, planned: Dataset, choice: Choice = EVERYTHING
+) -> str:
     """SQL for the loaded records whose second pass is not yet as the plan wants it, in the order they are sent.
 
     A link whose other end is not in the target is sent empty; it is told as a warning until that record comes.
@@ -61,6 +64,7 @@ def changed_links(store: Store, session: Session, obj: MappedObject, planned: Da
         f" {_linked(obj)} AS {quote(LINKS)}, {values}, x.links AS __before"
         f" FROM {relation(session, planned)} AS r JOIN {own} AS x ON x.{_ID} = r.{_ID} {joins}"
         f" WHERE x.target_id IS NOT NULL AND x.outcome <> 'refused' AND x.{_FP} = r.{_FP}"
+        f" AND {choice.links(obj)}"
     )
     return (
         f"SELECT * EXCLUDE (__before) FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before"

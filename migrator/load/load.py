@@ -21,6 +21,7 @@ from migrator.core.progress import Progress
 from migrator.core.retry import PATIENT, RetryPolicy
 from migrator.core.schema import FieldSchema, ObjectSchema
 from migrator.load.batches import Batches
+from migrator.load.choice import EVERYTHING, choose
 from migrator.load.intents import Intents
 from migrator.load.lanes import Lanes
 from migrator.load.links import changed_links, has_second_pass, links_fingerprint, nothing_left
@@ -102,8 +103,11 @@ def load(
     fence: int,
     policy: RetryPolicy = PATIENT,
     parallel: int = 1,
+    chosen: Mapping[str, Dataset] | None = None,
 ) -> LoadReport:
     """Carry out the current PLAN of every object, with at most `parallel` calls in flight at once.
+
+    With `chosen` (`__id` by object) only these records and their dependants are sent.
 
     Raises `FatalError` when there is no plan, `SafetyStop` when a plan is stale, the target does not fit or its
     answers cannot be trusted, `RetryableError` when it stays out of reach; all that was answered is on record then.
@@ -112,7 +116,7 @@ def load(
     try:
         with Lanes(parallel) as lanes:
             sender = Sender(target, ledger, fence, policy, lanes)
-            return _Loading(store, session, sender, groups, progress).run()
+            return _Loading(store, session, sender, groups, progress).run(chosen)
     finally:
         session.close()
 
@@ -157,11 +161,15 @@ class _Loading:
         self._objects = [obj for group in groups for obj in group]
         self._outcomes: dict[str, Counter[str]] = {obj.name: Counter() for obj in self._objects}
         self._links: dict[str, Counter[str]] = {obj.name: Counter() for obj in self._objects}
+        self._choice = EVERYTHING
         self._waiting: Counter[str] = Counter()
         self._batches: Counter[str] = Counter()
 
-    def run(self) -> LoadReport:
+    def run(self, chosen: Mapping[str, Dataset] | None) -> LoadReport:
         plans = self._plans()
+        if chosen is not None:
+            batch_rows = max(item.detail["batch_rows"] for item in plans.values())
+            self._choice = choose(self._store, self._session, self._groups, chosen, batch_rows=batch_rows)
         self._sender.patiently(lambda: self._sender.target.prepare(target_schemas(self._objects)))
         for obj in self._objects:
             self._check_not_replaced(obj)
@@ -215,7 +223,7 @@ class _Loading:
 
     def _send_rows(self, obj: MappedObject, planned: Dataset) -> None:
         if any(planned.detail["counts"].get(action.value) for action in SENT):
-            outbound = make_outbound(self._store, self._session, obj, planned)
+            outbound = make_outbound(self._store, self._session, obj, planned, self._choice)
             self._waiting[obj.name] = outbound.detail["left"] - outbound.rows
             if outbound.rows:
                 self._progress.start("load", obj.name, outbound.rows)
@@ -238,7 +246,8 @@ class _Loading:
         building = self._store.build(Kind.LINKS, obj.name, planned.id)
         wanted = building.folder / "wanted.parquet"
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        rows = self._session.write(changed_links(self._store, self._session, obj, planned), wanted)
+        asked = changed_links(self._store, self._session, obj, planned, self._choice)
+        rows = self._session.write(asked, wanted)
         if rows:
             self._progress.start("links", obj.name, rows)
             batches = cut_batches(wanted, self._sender.target.facts.batch_rows)
@@ -247,6 +256,8 @@ class _Loading:
             )
             self._send("links", obj, batches, intents, building=building, counted=self._links[obj.name])
             made_of = links_fingerprint(self._store, obj, planned)
+        if not self._choice.is_everything:
+            return
         # An empty set of links under this fingerprint says that the pass has been made.
         marker = self._store.build(Kind.LINKS, obj.name, made_of)
         marker.add_table(nothing_left())

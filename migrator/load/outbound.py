@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import Link, MappedObject
+from migrator.load.choice import EVERYTHING, Choice
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
 from migrator.staging.engine import Session, literal, quote
@@ -26,15 +27,17 @@ TARGET_KEY = "__target_key"
 _ID, _FP, _BATCH = quote(columns.ID), quote(columns.FINGERPRINT), quote(columns.BATCH)
 
 
-def make_outbound(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> Dataset:
-    """The OUTBOUND dataset of what is left to send of a plan: rows whose links all resolve now."""
+def make_outbound(
+    store: Store, session: Session, obj: MappedObject, planned: Dataset, choice: Choice = EVERYTHING
+) -> Dataset:
+    """The OUTBOUND dataset of what is chosen and left to send of a plan: rows whose links all resolve now."""
     held = tuple(link for link in obj.links if not link.deferred)
     crosswalks = [store.current(Kind.CROSSWALK, name) for name in _names(obj, held)]
-    made_of = fingerprint(planned.id, [item.id if item else "" for item in crosswalks])
+    made_of = fingerprint(planned.id, [item.id if item else "" for item in crosswalks], choice.tag)
     found = store.current(Kind.OUTBOUND, obj.name)
     if found is not None and store.is_current(Kind.OUTBOUND, obj.name, made_of):
         return found
-    left = _left(store, session, obj, planned)
+    left = choice.narrowed(obj, _left(store, session, obj, planned))
     building = store.build(Kind.OUTBOUND, obj.name, made_of)
     building.add(lambda path: session.write(_resolved(store, session, obj, held, left), path))
     counted = session.fetch(f"SELECT count(*) AS n FROM ({left})").column("n")[0].as_py()

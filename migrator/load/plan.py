@@ -30,6 +30,7 @@ Groups = Sequence[Sequence[MappedObject]]
 """Mapped objects in load order; those of one group depend on each other through deferred links."""
 
 PLAN_VERSION = 1
+_ID = quote(columns.ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,20 @@ class Retry:
 
     objects: frozenset[str] | None = None
     rules: frozenset[str] | None = None
+    chosen: Mapping[str, Dataset] | None = None
+    """Just these records (`__id`), by object."""
 
     def condition(self, name: str) -> str:
         """SQL over the crosswalk row `x` of an object."""
         if self.objects is not None and name not in self.objects:
             return "false"
+        if self.chosen is not None:
+            files = (
+                ", ".join(literal(str(path)) for path in self.chosen[name].files)
+                if name in self.chosen
+                else ""
+            )
+            return f"x.{_ID} IN (SELECT {_ID} FROM read_parquet([{files}]))" if files else "false"
         if self.rules is None:
             return "true"
         return (
@@ -51,10 +61,12 @@ class Retry:
 
     def as_json(self) -> dict[str, list[str] | None]:
         """For fingerprints."""
-        return {
-            "objects": sorted(self.objects) if self.objects is not None else None,
-            "rules": sorted(self.rules) if self.rules is not None else None,
+        lists = {
+            "objects": self.objects,
+            "rules": self.rules,
+            "chosen": None if self.chosen is None else [item.id for item in self.chosen.values()],
         }
+        return {name: None if given is None else sorted(given) for name, given in lists.items()}
 
 
 @dataclass(frozen=True, slots=True)
