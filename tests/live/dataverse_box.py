@@ -10,7 +10,7 @@ from connectors.dataverse.settings import parse
 from connectors.dataverse.source import DataverseSource
 from connectors.dataverse.target import DataverseTarget
 from connectors.sandbox.dataverse.app import make_app
-from connectors.sandbox.faults import Do, Fault, Schedule
+from connectors.sandbox.faults import Fault, Schedule
 from connectors.sandbox.serve import Box, running
 from migrator.core.sandbox import SandboxOptions
 
@@ -32,6 +32,11 @@ def settings(box: Box, **more: Any) -> Any:
     return parse(told)
 
 
+def source_of(box: Box, **more: Any) -> DataverseSource:
+    """A source over it that the caller closes."""
+    return DataverseSource(settings(box, **more))
+
+
 @contextmanager
 def source(box: Box, **more: Any) -> Iterator[DataverseSource]:
     """A source over it."""
@@ -50,6 +55,3 @@ def target(box: Box, **more: Any) -> Iterator[DataverseTarget]:
         yield found
     finally:
         found.close()
-
-
-__all__ = ["Do", "Fault", "dataverse", "settings", "source", "target"]
