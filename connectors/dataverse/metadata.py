@@ -157,9 +157,9 @@ class Metadata:
 
 def _listed(item: Mapping[str, Any], language: int) -> Listed:
     return Listed(
-        name=item["LogicalName"],
-        set_name=item.get("EntitySetName") or "",
-        key=item.get("PrimaryIdAttribute") or "",
+        name=checked_name(item["LogicalName"]),
+        set_name=checked_name(item["EntitySetName"]) if item.get("EntitySetName") else "",
+        key=checked_name(item["PrimaryIdAttribute"]) if item.get("PrimaryIdAttribute") else "",
         label=_label(item.get("DisplayName"), language),
         custom=item.get("IsCustomEntity") is True,
         tracked=item.get("ChangeTrackingEnabled") is True,

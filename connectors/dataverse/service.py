@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.dataverse.faults import fatal
 from connectors.dataverse.settings import DataverseSettings
-from connectors.dataverse.sign_in import credentials
+from connectors.dataverse.sign_in import EntraToken, GivenToken, credentials
 from connectors.http import Client
 from connectors.http_answers import Answer
 from migrator.core.connector import Gate, Limits, Rate
@@ -49,13 +49,15 @@ class Service:
 
     settings: DataverseSettings
     client: Client = field(init=False)
+    asker: GivenToken | EntraToken = field(init=False)
     recommended: int = 0
     """x-ms-dop-hint of the last answer that had one."""
 
     def __post_init__(self) -> None:
+        self.asker = credentials(self.settings)
         self.client = Client(
             self.settings.root,
-            credentials(self.settings),
+            self.asker,
             ca_file=self.settings.ca_file or None,
             hidden=[item for item in (self.settings.client_secret, self.settings.token) if item],
         )
@@ -145,6 +147,7 @@ class Service:
     def close(self) -> None:
         """Release the connections; may be called twice."""
         self.client.close()
+        self.asker.close()
 
 
 @contextmanager

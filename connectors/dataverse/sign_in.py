@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from connectors.dataverse.settings import DataverseSettings
-from connectors.http import Credentials
 from connectors.http_answers import excerpt
 from migrator.core.errors import FatalError, RetryableError
 
@@ -34,6 +33,9 @@ class GivenToken:
         """There is no other."""
         return False
 
+    def close(self) -> None:
+        """Nothing to release."""
+
 
 @dataclass(slots=True)
 class EntraToken:
@@ -41,6 +43,7 @@ class EntraToken:
 
     settings: DataverseSettings
     _app: Any = None
+    _session: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def headers(self) -> Mapping[str, str]:
@@ -55,6 +58,11 @@ class EntraToken:
                 self._app.remove_tokens_for_client()
         return True
 
+    def close(self) -> None:
+        """Release the connections to the authority; may be called twice."""
+        if self._session is not None:
+            self._session.close()
+
     def _token(self) -> str:
         import requests
 
@@ -62,6 +70,11 @@ class EntraToken:
             if self._app is None:
                 self._app = self._application()
             told = self._app.acquire_token_for_client(scopes=[f"{self.settings.url.rstrip('/')}/.default"])
+        except requests.exceptions.SSLError as error:
+            raise FatalError(
+                f"{self.settings.authority}: the certificate is not trusted",
+                hint="give the certificates of your company or of the sandbox as ca_file; checking is never switched off",
+            ) from error
         except requests.RequestException as error:
             raise RetryableError(
                 f"{self.settings.authority} cannot be reached for a token ({type(error).__name__})",
@@ -89,13 +102,13 @@ class EntraToken:
     def _application(self) -> Any:
         import msal
 
+        self._session = self._session or _session(self.settings.ca_file)
         return msal.ConfidentialClientApplication(
             self.settings.client_id,
             authority=f"{self.settings.authority.rstrip('/')}/{self.settings.tenant}",
             client_credential=self._credential(),
             instance_discovery=None if self.settings.authority.endswith(_KNOWN) else False,
-            verify=self.settings.ca_file or True,
-            timeout=_SECONDS,
+            http_client=self._session,
         )
 
     def _credential(self) -> str | dict[str, str]:
@@ -122,9 +135,24 @@ class EntraToken:
         return excerpt(str(said).encode(), [self.settings.client_secret])
 
 
+def _session(ca_file: str) -> Any:
+    """How msal asks: not for ever, sent to no other host, and the settings' certificates before the environment's."""
+    import requests
+
+    class Session(requests.Session):
+        def merge_environment_settings(self, *asked: Any) -> Any:
+            merged = super().merge_environment_settings(*asked)
+            return {**merged, "verify": ca_file} if ca_file else merged
+
+        def request(self, method: str, url: str, **how: Any) -> Any:  # type: ignore[override]  # msal names the rest
+            return super().request(method, url, **{"timeout": _SECONDS, **how, "allow_redirects": False})
+
+    return Session()
+
+
 _KNOWN = (".microsoftonline.com", ".microsoftonline.cn", ".microsoftonline.us")
 
 
-def credentials(settings: DataverseSettings) -> Credentials:
+def credentials(settings: DataverseSettings) -> GivenToken | EntraToken:
     """Who asks, by these settings; nothing is asked yet."""
     return GivenToken(settings.token) if settings.token else EntraToken(settings)

@@ -286,8 +286,8 @@ class Writer:
                 raise part.answer.unexpected("the id of the record that was written")
             return Written(outcome, record)
         found = part.fault
-        if gone and (found.code in NOT_THERE or found.status == 404):
-            return Written(gone)
+        if gone and found.code in NOT_THERE and record is not None and record in found.message.lower():
+            return Written(gone)  # the same code about another id: a reference leads nowhere
         message = found.message or f"the service answered {found.status}"
         return Written("refused", refusal=Refusal(found.code, message, found.field(self.table.attributes)))
 

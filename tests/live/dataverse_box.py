@@ -12,13 +12,16 @@ from connectors.dataverse.target import DataverseTarget
 from connectors.sandbox.dataverse.app import make_app
 from connectors.sandbox.faults import Fault, Schedule
 from connectors.sandbox.serve import Box, running
+from migrator.core.clock import Clock
 from migrator.core.sandbox import SandboxOptions
 
 
 @contextmanager
-def dataverse(*faults: Fault, tls: bool = False, **switches: object) -> Iterator[Box]:
+def dataverse(
+    *faults: Fault, tls: bool = False, clock: Clock | None = None, **switches: object
+) -> Iterator[Box]:
     """A sandbox with these faults and switches."""
-    app = make_app(SandboxOptions(switches=switches))
+    app = make_app(SandboxOptions(switches=switches), clock=clock)
     app.schedule = Schedule(faults)
     with running(app, tls=tls) as box:
         yield box
@@ -28,7 +31,7 @@ def settings(box: Box, **more: Any) -> Any:
     """The settings of a connector that talks to it."""
     told = {"url": box.url, "token": box.credentials["token"], **more}
     if box.certificate:
-        told["ca_file"] = str(box.certificate)
+        told.setdefault("ca_file", str(box.certificate))
     return parse(told)
 
 

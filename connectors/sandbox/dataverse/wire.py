@@ -136,7 +136,7 @@ def values_of(
         if bound != name:
             if bound not in pointers:
                 raise _undeclared(schema, bound)
-            values[pointers[bound].name] = None if value is None else pointed(store, str(value))[1]
+            values[pointers[bound].name] = None if value is None else _existing(store, str(value))
         elif name == f"{schema.name}_activity_parties":
             parties = list(value)
         elif "@" not in name:
@@ -185,6 +185,14 @@ def pointed(store: Store, address: str) -> tuple[str, str]:
             404, "0x80060891", f"A record with the specified key values does not exist in {table} entity"
         )
     return table, record
+
+
+def _existing(store: Store, address: str) -> str:
+    """The record an address names, which must be in that table; raises `Refusal`."""
+    table, record = pointed(store, address)
+    if store.get(table, record) is None:
+        raise Refusal(404, "0x80040217", f"{table} With Id = {record} Does Not Exist")
+    return record
 
 
 def key_values(store: Store, table: str, text: str) -> dict[str, Any]:
