@@ -22,23 +22,24 @@ def encoded_row(shape: Shape, values: Mapping[str, object]) -> Row:
     row: Row = {}
     for name, value in values.items():
         field = shape.field(name)
-        row[field.name] = fitting(field, encoded(field, value))
+        held = encoded(field, value)
+        row[field.name] = held if held is None else fitting(field, held)
     return row
 
 
 def fitting(field: FieldSchema, value: SqlValue) -> SqlValue:
     """The value itself; raises `Violation` when it is too long, too large or not in the list."""
-    if value is None:
-        return None
-    if isinstance(value, str) and field.type is FieldType.DECIMAL:
+    if not isinstance(value, str):
+        return value
+    if field.type is FieldType.DECIMAL:
         return _in_range(field, value)
-    if isinstance(value, str) and field.length is not None and len(value) > field.length:
+    if field.length is not None and len(value) > field.length:
         raise Violation(
             Refused.LENGTH,
             f"data value too large: {value[:80]} (max length={field.length})",
             fields=(field.name,),
         )
-    if field.values and isinstance(value, str):
+    if field.values:
         parts = value.split(";") if field.type is FieldType.MULTI_PICKLIST else [value]
         unknown = [part for part in parts if part not in field.values]
         if unknown:

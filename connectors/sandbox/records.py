@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import sqlite3
@@ -63,6 +64,14 @@ class _Late:
     due: float
     number: int
     action: Callable[[], None] = field(compare=False)
+
+
+@functools.lru_cache(1_000)
+def _insert(shape: Shape, names: tuple[str, ...]) -> str:
+    """The INSERT of a record with these fields."""
+    columns = ['"__id"', '"__version"', '"__hidden"', *(shape.column(name) for name in names)]
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {quoted(shape.schema.name)} ({', '.join(columns)}) VALUES ({marks})"
 
 
 class Store:
@@ -404,12 +413,9 @@ class Store:
 
     def _put(self, shape: Shape, record: str, row: Row, *, hidden: bool = False) -> None:
         self.version += 1
-        columns = ['"__id"', '"__version"', '"__hidden"', *(shape.column(name) for name in row)]
-        marks = ", ".join("?" * len(columns))
         try:
             self._database.execute(
-                f"INSERT INTO {quoted(shape.schema.name)} ({', '.join(columns)}) VALUES ({marks})",
-                [record, self.version, int(hidden), *row.values()],
+                _insert(shape, tuple(row)), [record, self.version, int(hidden), *row.values()]
             )
         except sqlite3.IntegrityError as error:
             raise Violation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import tempfile
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -44,7 +46,9 @@ class SandboxApp:
 
     def moods(self) -> Moods:
         """The application with its limits and faults around it."""
-        return Moods(self.app, self.app.routes, self.manners, Meter(self.limits, self.clock), self.schedule)
+        meter = Meter(self.limits, self.clock)
+        self.metered(meter)
+        return Moods(self.app, self.app.routes, self.manners, meter, self.schedule)
 
 
 @dataclass(slots=True)
@@ -89,9 +93,21 @@ class Box:
     def stop(self) -> None:
         """No more calls; those under way are cut."""
         self._server.should_exit = True
+        self._thread.join(5)
         self._server.force_exit = True
-        self._thread.join(10)
+        self._thread.join(5)
         self.app.store.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends with its connections: over TLS an idle client would keep them half closed for half a minute."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut every connection, then end as uvicorn does."""
+        for connection in list(self.server_state.connections):
+            cast("Any", connection).transport.abort()
+        await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
 
 
 def start(app: SandboxApp, *, port: int = 0, certificates: Path | None = None) -> Box:
@@ -107,7 +123,7 @@ def start(app: SandboxApp, *, port: int = 0, certificates: Path | None = None) -
         ssl_certfile=made.certificate if made else None, ssl_keyfile=made.key if made else None,
     )  # fmt: skip
     line = _listening(port)
-    server = uvicorn.Server(config)
+    server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [line]}, daemon=True, name="sandbox")
     thread.start()
     while not server.started and thread.is_alive():

@@ -44,7 +44,7 @@ class Names:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
     """One object: names of objects and fields are found without regard to case, as the systems do."""
 

@@ -18,12 +18,16 @@ SQL_TYPES = {
 }
 """Column types; everything else is text: decimals keep every digit, instants sort as they stand."""
 
+_PLAIN = frozenset(
+    {FieldType.STRING, FieldType.TEXT, FieldType.ID, FieldType.REFERENCE, FieldType.PICKLIST, FieldType.JSON}
+)
+"""Types whose text is the value itself."""
 _WORDS = {"true": 1, "1": 1, "false": 0, "0": 0}
 
 
 def instant(value: datetime) -> str:
     """An instant as the store holds it: UTC, fixed width, so that text order is time order."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_instant(text: str) -> datetime:
@@ -44,6 +48,8 @@ def encoded(field: FieldSchema, value: object) -> SqlValue:
     """
     if value is None or value == "":
         return None
+    if field.type in _PLAIN and isinstance(value, str):
+        return value
     try:
         return _encoded(field.type, value)
     except (ValueError, TypeError, InvalidOperation) as error:

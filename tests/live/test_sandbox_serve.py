@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -88,6 +88,15 @@ def client() -> Iterator[httpx.Client]:
         yield made
 
 
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether it comes to hold: the server ends a call after its client has the answer."""
+    for _ in range(200):
+        if holds():
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def struck(*faults: Fault) -> SandboxApp:
     return app_of(Schedule(faults))
 
@@ -113,7 +122,7 @@ def test_answers_that_never_come(do: Do, lost: type[Exception], done: int) -> No
         assert box.store.count("Note") == done
         assert post(client, box).status_code == 201
         assert box.moods.meter.counts["POST /notes"].failed == 1
-        assert [call.fault for call in box.moods.log] == ["", do.value] or box.moods.log[-1].status == 201
+        assert soon(lambda: do.value in [call.fault for call in box.moods.log])
 
 
 @pytest.mark.parametrize(
@@ -166,7 +175,8 @@ def test_calls_at_once_are_counted_and_limited(client: httpx.Client) -> None:
             found = sorted(pool.map(call, range(4)))
         assert found == [200, 200, 429, 429]
         meter = box.moods.meter
-        assert (meter.peak, box.calls("/notes"), box.refused("/notes"), meter.flying) == (2, 4, 2, 0)
+        assert (meter.peak, box.calls("/notes"), box.refused("/notes")) == (2, 4, 2)
+        assert soon(lambda: meter.flying == 0)
         assert client.get(f"{box.url}/free").headers["X-Used"] == "2"
 
 

@@ -11,15 +11,15 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SHAPE = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?", re.ASCII)
 _INSTANCE = "Sb0"
+_CAPITALS = str.maketrans({letter: "01"["A" <= letter <= "Z"] for letter in _DIGITS})
+_MARKS = {format(bits, "05b")[::-1]: letter for bits, letter in enumerate(_ALPHABET)}
+"""Which of five characters are capitals, the first one first → the character that says so."""
 
 
 def id18(short: str) -> str:
     """The 18 characters of an id of 15."""
-    groups = (short[start : start + 5] for start in (0, 5, 10))
-    return short + "".join(
-        _ALPHABET[sum(1 << place for place, letter in enumerate(group) if "A" <= letter <= "Z")]
-        for group in groups
-    )
+    capitals = short.translate(_CAPITALS)
+    return short + _MARKS[capitals[:5]] + _MARKS[capitals[5:10]] + _MARKS[capitals[10:]]
 
 
 def canonical(text: str) -> str | None:
@@ -29,8 +29,9 @@ def canonical(text: str) -> str | None:
     """
     if not _SHAPE.fullmatch(text):
         return None
-    if len(text) == 15:
-        return id18(text)
+    short = id18(text[:15])
+    if len(text) == 15 or short == text:
+        return short
     repaired = _repaired(text)
     return repaired if repaired is not None and id18(repaired[:15]) == repaired else None
 

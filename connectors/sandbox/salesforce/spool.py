@@ -6,6 +6,7 @@ import csv
 import io
 import tempfile
 import threading
+import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ class Spool:
 
     def __init__(self, header: Sequence[str], *, delimiter: str = ",", line_end: str = "\n") -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as its job)
+        weakref.finalize(self, self._file.close)
         self._style: dict[str, Any] = {
             "delimiter": delimiter, "lineterminator": line_end, "quoting": csv.QUOTE_ALL,
         }  # fmt: skip
