@@ -110,7 +110,7 @@ class Moods:
     def _template(self, scope: Scope) -> str:
         for route in self.routes:
             if route.matches(scope)[0] is not Match.NONE and isinstance(route, Route | Mount):
-                return route.path
+                return route.path.rstrip("/") or "/"
         return "(unknown)"
 
     async def _spoilt(

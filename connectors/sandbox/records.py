@@ -350,10 +350,13 @@ class Store:
         return [str(item[0]) for item in found]
 
     def version_of(self, object_name: str, record: str) -> int | None:
-        """The version of a record, or None when there is no such record."""
+        """The version of a record, in the bin or not, or None when there is no such record."""
         with self._lock:
-            row = self._row(self.shape(object_name), record)
-        return None if row is None else int(row["__version"] or 0)
+            found = self._database.execute(
+                f'SELECT "__version" FROM {quoted(self.shape(object_name).schema.name)} WHERE "__id" = ?',
+                [record],
+            ).fetchone()
+        return None if found is None else int(found[0])
 
     def deletions(self, object_name: str, *, since: int = 0) -> list[Deletion]:
         """Records deleted after a version, purged ones too, in the order of their deletion."""

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -30,6 +30,8 @@ class Seed:
     object_name: str
     shown: str
     open: Callable[[], IO[bytes]]
+    of_export: bool = False
+    """A member of an archive: parts of an export overlap."""
 
     def rows(self) -> Iterator[tuple[int, Raw]]:
         """Records with their line."""
@@ -69,7 +71,7 @@ def _members(path: Path) -> Iterator[Seed]:
         def opened(name: str = name) -> IO[bytes]:
             return io.BytesIO(zipfile.ZipFile(path).read(name))
 
-        yield Seed(Path(name).stem, f"{path.name}!{name}", opened)
+        yield Seed(Path(name).stem, f"{path.name}!{name}", opened, of_export=True)
 
 
 def read_schemas(folder: Path) -> tuple[ObjectSchema, ...]:
@@ -86,19 +88,52 @@ def read_schemas(folder: Path) -> tuple[ObjectSchema, ...]:
 
 
 def fill(store: Store, folder: Path, *, key: Callable[[str], str], raw: Callable[[Raw], Raw] = dict) -> int:
-    """Load every file of `folder`; returns the number of records.
+    """Load every file of `folder`; returns the number of records. All of it, or nothing.
 
     Objects and fields that the store does not know are made, as text; `key` names the id field of a new object.
-    `raw` turns a row as it is written in the file into values. What does not fit its field is refused, with its place.
+    `raw` turns a row as it is written in the file into values. A record that stands in two files of an export is taken
+    once. Raises `ProjectError` with every value that does not fit its field, and its place.
     """
-    found = 0
+    loading = _Loading(store, raw)
     for seed in seeds(folder):
         _widen(store, seed, key(seed.object_name))
-        problems: list[Problem] = []
-        found += store.load(seed.object_name, _encoded(store, seed, raw, problems))
-        if problems:
-            raise ProjectError(problems)
+    with store.transaction():
+        found = sum(store.load(seed.object_name, loading.records(seed)) for seed in seeds(folder))
+        if loading.problems:
+            raise ProjectError(loading.problems)
     return found
+
+
+@dataclass(slots=True)
+class _Loading:
+    """A folder on its way into a store."""
+
+    store: Store
+    raw: Callable[[Raw], Raw]
+    problems: list[Problem] = field(default_factory=list)
+
+    def records(self, seed: Seed) -> Iterator[tuple[str, Row]]:
+        """Those of a file that fit and are not there yet; what does not fit becomes a problem."""
+        shape = self.store.shape(seed.object_name)
+        for line, written in seed.rows():
+            try:
+                row = encoded_row(shape, self.raw(written))
+            except Violation as error:
+                self._refuse(seed, line, f"{', '.join(error.fields)}: {error.message}")
+                continue
+            record = str(row.pop(shape.schema.key, None) or "")
+            if record and self.store.version_of(seed.object_name, record) is not None:
+                if not seed.of_export:
+                    self._refuse(seed, line, f"the id {record} stands here for the second time")
+                continue
+            yield (
+                record or self.store.fresh_id(seed.object_name),
+                {name: value for name, value in row.items() if value is not None},
+            )
+
+    def _refuse(self, seed: Seed, line: int, message: str) -> None:
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(Problem(Place(seed.shown, line), message))
 
 
 def _widen(store: Store, seed: Seed, key: str) -> None:
@@ -118,23 +153,3 @@ def _widen(store: Store, seed: Seed, key: str) -> None:
     ]
     if more:
         store.extend(ObjectSchema(schema.name, schema.key, (*schema.fields, *more), schema.label))
-
-
-def _encoded(
-    store: Store, seed: Seed, raw: Callable[[Raw], Raw], problems: list[Problem]
-) -> Iterable[tuple[str, Row]]:
-    shape = store.shape(seed.object_name)
-    for line, written in seed.rows():
-        try:
-            row = encoded_row(shape, raw(written))
-        except Violation as error:
-            if len(problems) < _MOST_PROBLEMS:
-                problems.append(
-                    Problem(Place(seed.shown, line), f"{', '.join(error.fields)}: {error.message}")
-                )
-            continue
-        record = row.pop(shape.schema.key, None)
-        yield (
-            str(record) if record else store.fresh_id(seed.object_name),
-            {name: value for name, value in row.items() if value is not None},
-        )

@@ -145,3 +145,15 @@ def test_seeds_that_do_not_fit_are_refused_with_their_line(tmp_path: Path, store
         fill(store, tmp_path, key=lambda _: "Id")
     assert "Firm.csv:2: Since:" in str(raised.value)
     assert "Firm.csv:3: Name:" in str(raised.value)
+
+
+def test_a_record_in_two_parts_of_an_export_is_taken_once(tmp_path: Path, store: Store) -> None:
+    store.define(FIRM)
+    for part in (1, 2):
+        with zipfile.ZipFile(tmp_path / f"WE_{part}.zip", "w") as archive:
+            archive.writestr("Firm.csv", f"Id,Name\nboth,B\npart{part},P\n")
+    assert fill(store, tmp_path, key=lambda _: "Id") == 3
+    (tmp_path / "Firm.csv").write_text("Id,Name\none,x\none,y\n", encoding="utf-8")
+    with pytest.raises(ProjectError, match=r"Firm.csv:3: the id one stands here for the second time"):
+        fill(store, tmp_path, key=lambda _: "Id")
+    assert store.count("Firm") == 3

@@ -25,7 +25,7 @@ from migrator.core.sandbox import SandboxOptions
 
 LIMITS = Limits(daily=100_000, parallel=25)
 """Calls in 24 hours of a small organisation, and calls at once: Salesforce counts only those of 20 seconds and more."""
-_BASE = "/services/data/{version:str}"
+_BASE = "/services/data/{version}"
 
 
 @dataclass(slots=True)
@@ -162,7 +162,7 @@ def _table(answers: rest.Answers, bulk: Bulk, find: composite.Route) -> list[tup
         ("/jobs/query/{id}/results", "GET", bulk.results),
         ("/jobs/ingest", "POST", bulk.ingest),
         ("/jobs/ingest/{id}/batches", "PUT", bulk.upload),
-        ("/jobs/{kind:str}", "GET", bulk.listed),
-        ("/jobs/{kind:str}/{id}", "GET PATCH DELETE", bulk.job),
+        ("/jobs/{kind}", "GET", bulk.listed),
+        ("/jobs/{kind}/{id}", "GET PATCH DELETE", bulk.job),
         ("/jobs/ingest/{id}/{kind}", "GET", bulk.outcome),
     ]

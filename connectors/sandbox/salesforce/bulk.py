@@ -249,7 +249,7 @@ class Bulk:
         if job.state not in {"JobComplete", "Failed", "Aborted"}:
             raise SalesforceError("INVALIDJOBSTATE", f"the job is not over: {job.state}")
         spool = kinds[kind]
-        return StreamingResponse(spool.whole() if spool else iter([b"\n"]), media_type="text/csv")
+        return StreamingResponse(iter([b"\n"]) if spool is None else spool.whole(), media_type="text/csv")
 
     # -- both ------------------------------------------------------------------------------------------------
 
