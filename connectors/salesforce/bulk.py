@@ -140,6 +140,8 @@ def read_csv(response: requests.Response, limit: int) -> pa.Table:
             raise for_people("Salesforce, Bulk API results: the answer came")
         if "csv" not in response.headers.get("Content-Type", "").lower():
             raise unexpected("Bulk API results", f"CSV: {first[:80].decode(errors='replace')!r}")
+        if not first.strip():
+            return pa.table({})
         names = next(python_csv.reader([first.decode("utf-8", "replace")]), [])
         if not names or len(set(names)) != len(names):
             raise unexpected("Bulk API results", "CSV with a header")

@@ -212,6 +212,8 @@ class Writing:
 
 
 def _results(rows: pa.Table, name: str) -> list[Any]:
+    if not rows.num_rows:
+        return []
     if name not in rows.column_names:
         raise unexpected("Bulk API results", f"one with the column {name}")
     listed: list[Any] = rows.column(name).to_pylist()
