@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -149,7 +151,7 @@ def test_a_whole_migration_and_an_independent_client_reads_it_back(
         "old:c1": ["上海恒信科技有限公司", ["南京西路 1 号"]],
         "old:c2": ['O\'Brien & Sons "Ltd"', ["1 High St", "2 Low St"]],
     }
-    assert run_app(["-C", str(tmp_path), "rollback", "--yes"]) == 0
+    assert run_app(["-C", str(tmp_path), "rollback", _first_run(tmp_path), "--yes"]) == 0
     assert _by_proteus(server, tools) == {}
 
 
@@ -168,12 +170,18 @@ def _project(folder: Path, server: str) -> None:
     (folder / "mappings" / "address.yaml").write_text(ADDRESS, "utf-8")
 
 
+def _first_run(folder: Path) -> str:
+    with closing(sqlite3.connect(folder / ".migrator" / "ledger.db")) as ledger:
+        (run,) = ledger.execute("SELECT id FROM migrator_run ORDER BY started_at LIMIT 1").fetchone()
+    return str(run)
+
+
 def _by_proteus(server: str, tools: Path) -> dict[str, list[object]]:
     """Parties with a code and their streets, as Tryton's own client library reads them."""
     script = f"""
 import json
 from proteus import Model, config
-config.set_xmlrpc("http://admin:{PASSWORD}@{server.removeprefix("http://")}/crm/")
+config.set_xmlrpc("http://admin:{PASSWORD}@{server.removeprefix("http://")}/crm/rpc/")
 found = {{p.code: [p.name, sorted(a.street_unstructured for a in p.addresses)] for p in Model.get("party.party").find([]) if p.code}}
 print(json.dumps(found))
 """
