@@ -20,11 +20,12 @@ from typer.core import TyperGroup
 
 from migrator import __version__
 from migrator.cli import show, show_quarantine
-from migrator.cli.progress import watched
+from migrator.cli.progress import LogFormat, json_log, watched
 from migrator.cli.sandbox import sandbox_app
 from migrator.core.clock import SystemClock
 from migrator.core.dialect import Dialect
 from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
+from migrator.core.eventlines import EventLines
 from migrator.core.quarantine import State
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class _Before:
     """What the options before the command say."""
 
     folder: Path = Path()
+    log: EventLines | None = None
+    """Where what happens goes as JSON."""
 
 
 _before = _Before()
@@ -100,9 +103,17 @@ def options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", envvar="MIGRATOR_QUIET", help="No progress, no notes.")
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            "--log-format",
+            envvar="MIGRATOR_LOG_FORMAT",
+            help="On standard error: text, or a line of JSON an event.",
+        ),
+    ] = LogFormat.TEXT,
 ) -> None:
     """Options that stand before the command."""
-    _before.folder = project
+    _before.folder, _before.log = project, json_log() if log_format is LogFormat.JSON else None
     _stderr.quiet = quiet
 
 
@@ -158,7 +169,7 @@ def init(
         return
     from migrator.commands.init import init as call
 
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         report = call(
             folder, source, target or "sqlite:///new.db", settings=settings or (), progress=progress
         )
@@ -204,7 +215,7 @@ def extract(objects: Objects = None, as_json: Json = False) -> None:
     """Read the source objects that mappings use into staging (object: 'system/object')."""
     from migrator.commands import steps
 
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         lines = steps.extract(_project(), objects or (), progress)
     _answer(
         as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.extracted(lines, _stdout)
@@ -218,7 +229,7 @@ def map_records(context: typer.Context, objects: Objects = None, as_json: Json =
         return
     from migrator.commands import steps
 
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         lines = steps.map_records(_project(), objects or (), progress)
     _answer(
         as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.mapped(lines, _stdout)
@@ -308,7 +319,7 @@ def dedupe(objects: Objects = None, as_json: Json = False) -> None:
     """Find duplicates among mapped records, and what survives."""
     from migrator.commands import steps
 
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         lines = steps.dedupe(_project(), objects or (), progress)
     _answer(
         as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.deduped(lines, _stdout)
@@ -357,7 +368,7 @@ def load(
 
     project = _project()
     named = _named(project, production, as_json=as_json)
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         report = (
             steps.load_planned(project, plan_file, progress, named)
             if plan_file
@@ -391,7 +402,7 @@ def rollback(
         return
     confirmed = yes or dry_run or (sys.stdin.isatty() and typer.confirm(f"take back run {run}?"))
     named = production if dry_run or not confirmed else _named(project, production, as_json=as_json)
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         found = commands.rollback(
             project, run, objects or (),
             dry_run=dry_run, confirmed=confirmed, progress=progress, production=named,
@@ -431,7 +442,7 @@ def validate(
         return
     from migrator.commands.validate import validate as call
 
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         report = call(
             _project(), progress=progress, language=lang, show_pii=show_pii, seed=seed, objects=objects or (),
             sample=sample, since=since.replace(tzinfo=UTC) if since else None, target_only=target,
@@ -515,7 +526,7 @@ def run(
 
     project = _project()
     named = _named(project, production, as_json=as_json)
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         report = call(project, progress=progress, with_validation=not skip_validate, production=named)
     _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
     report.raise_unless_it_holds(strict=strict)
@@ -721,7 +732,7 @@ def quarantine_retry(
         run=run,
         state=state,
     )
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         report = call(project, wanted, progress=progress, production=named, dry_run=dry_run)
     _answer(as_json, report.to_json, lambda: show_quarantine.retried(report, _stdout))
 
@@ -738,7 +749,7 @@ def demo(
     """Make two synthetic legacy exports and move them into one new CRM, end to end."""
     from migrator.commands.demo import demo as call
 
-    with watched(_stderr) as progress:
+    with watched(_stderr, _before.log) as progress:
         report = call(folder, scale=scale, seed=seed, progress=progress)
     _answer(as_json, report.to_json, lambda: show.demo(report, _stdout))
     report.run.raise_unless_it_holds(strict=False)
@@ -812,6 +823,10 @@ def _ended(ended: SystemExit) -> int:
 
 
 def _tell(error: MigratorError) -> None:
+    if _before.log is not None:
+        kind = {"error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
+        _before.log.say("error", "error", "", "", {"counts": {}, **kind})
+        return
     if isinstance(error, ProjectError):
         for problem in error.problems:
             _errors.print(

@@ -1,22 +1,47 @@
-"""Progress on the terminal: bars when a person watches, nothing when nobody does."""
+"""Progress on standard error: bars when a person watches, lines of JSON when a machine does, nothing otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import Enum
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from migrator.core import progress as listener
+from migrator.core.clock import SystemClock
+from migrator.core.eventlines import EventLines
+from migrator.core.progress import Event
+
+
+class LogFormat(Enum):
+    """How what happens is told on standard error."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class _Rate(ProgressColumn):
+    """Rows a second."""
+
+    def render(self, task: Task) -> Text:
+        """Of the last half minute."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class Bars:
@@ -26,10 +51,12 @@ class Bars:
         self._drawn = drawn
         self._console = console
         self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._refused: dict[tuple[str, str], int] = {}
+        self._left = ""
 
     def start(self, step: str, name: str, total: int | None) -> None:
         """Show a bar; without a total it only moves."""
-        self._tasks[step, name] = self._drawn.add_task(f"{step:<10} {name}", total=total)
+        self._tasks[step, name] = self._drawn.add_task(f"{step:<10} {name}", total=total, told=self._left)
 
     def advance(self, step: str, name: str, rows: int) -> None:
         """Move the bar on."""
@@ -44,19 +71,54 @@ class Bars:
             self._drawn.remove_task(task)
         self._console.print(f"[green]✓[/] {step:<10} {name}  [dim]{note}[/]", highlight=False)
 
+    def tell(self, event: Event, step: str, name: str, counts: Mapping[str, float]) -> None:
+        """Beside the bar: what was refused so far, what is left of the budget, and why nothing moves."""
+        match event:
+            case Event.BATCH:
+                refused = self._refused.get((step, name), 0) + int(counts.get("refused", 0))
+                self._refused[step, name] = refused
+            case Event.BUDGET:
+                self._left = f"{int(counts['left']):,} calls left of {name}'s day"
+            case Event.THROTTLED | Event.RETRIED:
+                self._console.print(
+                    f"[dim]· {step}: trying again in {counts['wait']:.0f} s[/]", highlight=False
+                )
+            case _:
+                return
+        for key, task in self._tasks.items():
+            refused = self._refused.get(key, 0)
+            told = " · ".join(filter(None, [f"{refused:,} refused" if refused else "", self._left]))
+            self._drawn.update(task, told=told)
+
 
 @contextmanager
-def watched(console: Console) -> Iterator[listener.Progress]:
-    """A listener for steps that draws on `console` (standard error) when it is a terminal, else stays quiet."""
-    if not console.is_terminal or console.quiet:
+def watched(console: Console, log: EventLines | None = None) -> Iterator[listener.Progress]:
+    """A listener for steps: writes to `log` when there is one, else draws on `console` when that is a terminal."""
+    if console.quiet or (log is None and not console.is_terminal):
         yield listener.Quiet()
+        return
+    if log is not None:
+        yield log
         return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[told]}"),
     )
     with Progress(*columns, console=console, transient=True) as drawn:
         yield Bars(drawn, console)
+
+
+def json_log() -> EventLines:
+    """Lines of JSON on standard error."""
+
+    def write(line: str) -> None:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+
+    return EventLines(write, SystemClock())

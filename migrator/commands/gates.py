@@ -46,6 +46,11 @@ class Gates:
         gate = self.find(system)
         return gate.limits.parallel if gate is not None else 1
 
+    def left(self) -> dict[str, int]:
+        """What is left for us of each system's day, of those that have a limit."""
+        found = ((system, gate.budget.left) for system, gate in self._gates.items())
+        return {system: left for system, left in found if left is not None}
+
     def count_in(self, ledger: Ledger) -> None:
         """From now on requests are counted in this ledger, those made so far too."""
         self._ledger = ledger

@@ -121,13 +121,13 @@ def init(
     project = _project(folder, recognised, target)
     with closing(project.open_target(TARGET)):
         pass  # a URL that is no database is told before hours of reading
-    with work_on(project, "init") as workspace, _telling_how():
-        staged = {item.name: _stage(workspace, item, progress) for item in recognised}
+    with work_on(project, "init", progress) as workspace, _telling_how():
+        staged = {item.name: _stage(workspace, item) for item in recognised}
         recognised = [_without_keys(item, staged[item.name]) for item in recognised]
         keyless = replace(workspace, project=_project(folder, recognised, target))
         for item in recognised:
             if staged[item.name].no_keys:
-                again = _stage(keyless, item, progress)
+                again = _stage(keyless, item)
                 told = (*staged[item.name].no_keys.values(), *again.warnings)
                 staged[item.name] = replace(again, warnings=told)
         objects = _write_mappings(workspace, {name: item.schemas for name, item in staged.items()})
@@ -180,13 +180,15 @@ def _check_names(recognised: Sequence[Recognised]) -> None:
         )
 
 
-def _stage(workspace: Workspace, item: Recognised, progress: Progress) -> _Staged:
+def _stage(workspace: Workspace, item: Recognised) -> _Staged:
     """Stage all objects of a source and save its schema with the types that fit every value."""
     project, store = workspace.project, workspace.store
     with closing(project.open_source(item.name)) as source:
         described = list(source.describe())
         fit = size if source.facts.typed else infer
-        lines = extract_system(workspace, source, item.name, [schema.name for schema in described], progress)
+        lines = extract_system(
+            workspace, source, item.name, [schema.name for schema in described], workspace.progress
+        )
         told = [f"{item.name}: {note}" for note in notes(source, "")]
     told += [f"{line.name}: {note}" for line in lines for note in line.detail["notes"]]
     warnings = [f"{line.name}: {warning}" for line in lines for warning in line.detail["warnings"]]
@@ -195,10 +197,12 @@ def _stage(workspace: Workspace, item: Recognised, progress: Progress) -> _Stage
     with closing(workspace.session()) as session:
         for schema in described:
             dataset = store.need(Kind.STAGED, f"{item.name}/{schema.name}", made_by="extract")
-            progress.start("profile", dataset.name, dataset.rows)
+            workspace.progress.start("profile", dataset.name, dataset.rows)
             measured = profile(session, dataset, schema)
             found.append(StagedObject(fit(schema, measured), measured, dataset))
-            progress.done("profile", dataset.name, f"{dataset.rows:,} rows, {len(schema.fields)} fields")
+            workspace.progress.done(
+                "profile", dataset.name, f"{dataset.rows:,} rows, {len(schema.fields)} fields"
+            )
             if (
                 _may_set_keys(item, schema)
                 and (shared := _share_without_key(schema, measured, dataset)) > MOST

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator import __version__
+from migrator.commands.events import told
 from migrator.commands.gates import Gates
 from migrator.commands.limits import LimitSettings, parse_limits
 from migrator.core.connector import Connector, Source, Target, connector
@@ -23,6 +24,7 @@ from migrator.core.errors import (
     ProjectError,
     raise_errors,
 )
+from migrator.core.progress import Progress, Quiet
 from migrator.core.schema import ObjectSchema, index_schemas, schemas_from_json, schemas_to_json
 from migrator.core.secrets import resolve
 from migrator.staging.engine import DuckSession, EngineSettings, flush_and_rename, open_engine
@@ -30,6 +32,7 @@ from migrator.staging.ledger import PLACE, Ledger, open_ledger
 from migrator.staging.store import Store, writing
 
 FILE = "migration.yaml"
+QUIET = Quiet()
 MOST_THREADS = 256
 """Of the engine; a slip of the finger must not start a million."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -172,6 +175,8 @@ class Workspace:
     store: Store
     fence: int = 0
     """The number of the lease under which this process works; 0 when it only looks."""
+    progress: Progress = QUIET
+    """Is told what happens, and writes it into the events file of the run."""
 
     def session(self) -> DuckSession:
         """A fresh engine session; close it."""
@@ -200,20 +205,26 @@ def open_workspace(project: Project) -> Iterator[Workspace]:
 
 
 @contextmanager
-def work_on(project: Project, command: str) -> Iterator[Workspace]:
-    """Open a project alone, as one recorded run: under the lease, leftovers of killed runs swept away."""
+def work_on(project: Project, command: str, progress: Progress = QUIET) -> Iterator[Workspace]:
+    """Open a project alone, as one recorded run: under the lease, leftovers of killed runs swept away.
+
+    What happens is told to `progress` and kept in the events file of the run: use `Workspace.progress`.
+    """
     with open_workspace(project) as opened, opened.ledger.lease() as fence:
-        workspace = replace(opened, fence=fence)
-        workspace.ledger.start_run(command, __version__)
-        workspace.store.sweep()
+        run = opened.ledger.start_run(command, __version__)
+        opened.store.sweep()
         try:
-            yield workspace
+            with told(
+                project.workspace / "events", run, command,
+                listener=progress, budgets=project.gates.left, clock=opened.ledger.clock,
+            ) as listener:  # fmt: skip
+                yield replace(opened, fence=fence, progress=listener)
         except MigratorError as error:
             # a ledger that fails too (its disk is full) must not hide what happened first
             with suppress(ConnectorError):
-                workspace.ledger.finish_run("failed", error.message[:2000])
+                opened.ledger.finish_run("failed", error.message[:2000])
             raise
-        workspace.ledger.finish_run("done")
+        opened.ledger.finish_run("done")
 
 
 def load_project(folder: Path) -> Project:

@@ -79,18 +79,18 @@ def retry(
 
     Everything else that is planned by now stays planned. `production` is the system that a person named.
     """
-    with work_on(project, "quarantine retry") as workspace:
+    with work_on(project, "quarantine retry", progress) as workspace:
         store = workspace.store
         with closing(workspace.session()) as session:
             known = flat(bind_project(workspace).groups)
             asked = _ask(store, session, known, wanted.filter(known))
-        groups = prepare(workspace, progress, None if dry_run else production)
+        groups = prepare(workspace, None if dry_run else production)
         with closing(workspace.session()) as session:
             chosen = _survivors(store, session, flat(groups), asked)
         planned = plan_in(workspace, groups, Retry(chosen=chosen))
         with closing(workspace.session()) as session:
             tried = _reach(workspace, session, groups, chosen)
-        report = None if dry_run else send(workspace, groups, progress, chosen)
+        report = None if dry_run else send(workspace, groups, chosen)
         with closing(workspace.session()) as session:
             accounting = account(store, session, flat(groups))
     return Retried(tried, report, accounting, _left(planned, tried))

@@ -102,7 +102,7 @@ def rollback(
             f"this deletes and changes records of the target that run {run} wrote",
             hint="look first with --dry-run; then say --yes",
         )
-    with work_on(project, "rollback") as workspace:
+    with work_on(project, "rollback", progress) as workspace:
         groups = bind_project(workspace).groups
         check_names(objects, [item.name for item in flat(groups)])
         if not dry_run:
@@ -114,7 +114,7 @@ def rollback(
             sender = Sender(target, workspace.ledger, workspace.fence)
             return roll_back(
                 workspace.store, session, sender, groups, run,
-                only=tuple(objects), dry_run=dry_run, progress=progress,
+                only=tuple(objects), dry_run=dry_run, progress=workspace.progress,
             )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from migrator.core.dialect import Dialect
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
-from migrator.core.progress import Progress, Quiet
+from migrator.core.progress import Event, Progress, Quiet
 from migrator.core.schema import index_schemas
 from migrator.dedupe.run import dedupe as dedupe_object
 from migrator.extract.extract import extract_object
@@ -82,14 +82,14 @@ class RunReport:
 
 def extract(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
     """Read every source object that a mapping uses into staging; objects are named 'system/object'."""
-    with work_on(project, "extract") as workspace, ExitStack() as opened:
-        return _extract(workspace, objects, progress, _open_sources(project, opened, objects))
+    with work_on(project, "extract", progress) as workspace, ExitStack() as opened:
+        return _extract(workspace, objects, workspace.progress, _open_sources(project, opened, objects))
 
 
 def map_records(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
     """Run every mapping's one query over what is staged."""
-    with work_on(project, "map") as workspace:
-        return _map(workspace, objects, progress)
+    with work_on(project, "map", progress) as workspace:
+        return _map(workspace, objects, workspace.progress)
 
 
 def show_sql(project: Project, name: str, dialect: Dialect = Dialect.DUCKDB) -> str:
@@ -108,19 +108,19 @@ def show_sql(project: Project, name: str, dialect: Dialect = Dialect.DUCKDB) -> 
 
 def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
     """Find duplicates among mapped records, and what survives."""
-    with work_on(project, "dedupe") as workspace:
-        return _dedupe(workspace, selected(bind_project(workspace), objects), progress)
+    with work_on(project, "dedupe", progress) as workspace:
+        return _dedupe(workspace, selected(bind_project(workspace), objects), workspace.progress)
 
 
 def load(
     project: Project, progress: Progress = QUIET, retry: Retry | None = None, production: str = ""
 ) -> LoadReport:
     """Plan what changed, and write it to the target in batches; `production` is the system that a person named."""
-    with work_on(project, "load") as workspace:
+    with work_on(project, "load", progress) as workspace:
         groups = bind_project(workspace).groups
         permit(project, target_system(groups), production)
         plan_in(workspace, groups, retry)
-        return send(workspace, groups, progress)
+        return send(workspace, groups)
 
 
 def load_planned(
@@ -131,11 +131,11 @@ def load_planned(
     Raises `SafetyStop` when the plan is stale, naming what changed since.
     """
     file = read_plan(project, plan_file)
-    with work_on(project, "load") as workspace:
+    with work_on(project, "load", progress) as workspace:
         bound = bind_project(workspace)
         permit(project, target_system(bound.groups), production)
         take_up(workspace, bound, file)
-        return send(workspace, bound.groups, progress)
+        return send(workspace, bound.groups)
 
 
 def run(
@@ -145,16 +145,16 @@ def run(
 
     `production` is the system that a person named.
     """
-    with work_on(project, "run") as workspace:
-        groups = prepare(workspace, progress, production)
+    with work_on(project, "run", progress) as workspace:
+        groups = prepare(workspace, production)
         planned = plan_in(workspace, groups, retry)
-        loaded = send(workspace, groups, progress)
+        loaded = send(workspace, groups)
         with closing(workspace.session()) as session:
             accounting = account(workspace.store, session, flat(groups))
         return RunReport(planned, loaded, accounting)
 
 
-def prepare(workspace: Workspace, progress: Progress, production: str | None) -> Groups:
+def prepare(workspace: Workspace, production: str | None) -> Groups:
     """Extract, map and dedupe everything, once it is sure that the target may be written to; what a plan starts from.
 
     `production` is the system that a person named; None when nothing is to be written.
@@ -167,10 +167,10 @@ def prepare(workspace: Workspace, progress: Progress, production: str | None) ->
         project.open_target(system).close()  # its settings; nobody connects yet
         if production is not None:
             permit(project, system, production)
-        _extract(workspace, (), progress, sources)
-    _map(workspace, (), progress)
+        _extract(workspace, (), workspace.progress, sources)
+    _map(workspace, (), workspace.progress)
     groups = bind_project(workspace).groups
-    _dedupe(workspace, groups, progress)
+    _dedupe(workspace, groups, workspace.progress)
     return groups
 
 
@@ -240,6 +240,7 @@ def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> li
             if item.name in wanted
         ]
         remember(workspace.store, session, chosen)
+    _tell_quarantine(workspace, "map", chosen)
     return lines
 
 
@@ -260,22 +261,28 @@ def plan_in(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
         )
 
 
-def send(
-    workspace: Workspace, groups: Groups, progress: Progress, chosen: Mapping[str, Dataset] | None = None
-) -> LoadReport:
+def send(workspace: Workspace, groups: Groups, chosen: Mapping[str, Dataset] | None = None) -> LoadReport:
     """Carry out the current plan, or what of it is about `chosen` records and their dependants."""
     system = target_system(groups)
     with closing(workspace.project.open_target(system)) as target:
         give_files(target, workspace.project.workspace / "files")
         report = load_objects(
             workspace.store, workspace.session, workspace.ledger, target, groups,
-            progress=progress, fence=workspace.fence, parallel=workspace.project.gates.parallel(system), chosen=chosen,
+            progress=workspace.progress, fence=workspace.fence, parallel=workspace.project.gates.parallel(system), chosen=chosen,
         )  # fmt: skip
     with closing(workspace.session()) as session:
         remember(workspace.store, session, flat(groups))
+    _tell_quarantine(workspace, "load", flat(groups))
     for item in flat(groups):
         workspace.store.discard(Kind.CHOSEN, item.name)  # what was asked for has been sent, or everything has
     return report
+
+
+def _tell_quarantine(workspace: Workspace, step: str, objects: Sequence[MappedObject]) -> None:
+    for item in objects:
+        held = workspace.store.current(Kind.HELD, item.name)
+        if held is not None and held.rows:
+            workspace.progress.tell(Event.QUARANTINE, step, item.name, {"complaints": held.rows})
 
 
 def target_system(groups: Groups) -> str:

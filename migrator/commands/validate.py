@@ -78,7 +78,7 @@ def validate(
     from validation.validate import validate as prove
 
     spoken = check_language(language)
-    with work_on(project, "validate") as workspace:
+    with work_on(project, "validate", progress) as workspace:
         bound = bind_project(workspace)
         groups = bound.groups
         selected(bound, objects)
@@ -88,7 +88,7 @@ def validate(
         with closing(project.open_target(target_system(groups))) as target:
             found = prove(
                 workspace.store, workspace.session, target, everything, accounting,
-                out=project.folder / "reports" / workspace.ledger.run, progress=progress, clock=SystemClock(),
+                out=project.folder / "reports" / workspace.ledger.run, progress=workspace.progress, clock=SystemClock(),
                 suites=project.folder / "validation", project=project.name, language=spoken,
                 privacy=Privacy.OPEN if show_pii else Privacy.MASKED, origins=origins(bound), seed=seed,
                 scope=Scope(tuple(objects), Pick(sample, since), before=not target_only), ways=ways(bound),

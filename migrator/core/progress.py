@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
 from typing import Protocol
 
 
+class Event(Enum):
+    """What can happen; `docs/events.md` says what each one counts."""
+
+    RUN_STARTED = "run.started"
+    RUN_FINISHED = "run.finished"
+    STARTED = "step.started"
+    ADVANCED = "step.advanced"
+    FINISHED = "step.finished"
+    BATCH = "batch.answered"
+    RETRIED = "call.retried"
+    THROTTLED = "call.throttled"
+    QUARANTINE = "quarantine"
+    BUDGET = "budget"
+
+
 class Progress(Protocol):
-    """Listens to steps; the command line draws bars from it, a quiet run ignores it."""
+    """Listens to steps; the command line draws bars from it, a quiet run ignores it. May be called by several threads."""
 
     def start(self, step: str, name: str, total: int | None) -> None:
         """A step begins on an object; `total` rows when known."""
@@ -20,6 +37,10 @@ class Progress(Protocol):
         """The step is finished on that object; `note` says in a few words what came of it."""
         ...
 
+    def tell(self, event: Event, step: str, name: str, counts: Mapping[str, float]) -> None:
+        """Something else happened in a step, to an object, a system or a run; numbers only, never values of records."""
+        ...
+
 
 class Quiet:
     """Listens to nothing."""
@@ -31,4 +52,7 @@ class Quiet:
         """Ignore."""
 
     def done(self, step: str, name: str, note: str = "") -> None:
+        """Ignore."""
+
+    def tell(self, event: Event, step: str, name: str, counts: Mapping[str, float]) -> None:
         """Ignore."""

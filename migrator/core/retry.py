@@ -14,6 +14,10 @@ Answer = TypeVar("Answer")
 _chance = random.SystemRandom().random
 
 
+def nobody(_error: RetryableError, _wait: float) -> None:
+    """Who listens when nobody does."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often and how long: `attempts` in all, waits in seconds doubling from `first` up to `longest`."""
@@ -40,8 +44,11 @@ def call(
     policy: RetryPolicy,
     clock: Clock,
     chance: Callable[[], float] = _chance,
+    again: Callable[[RetryableError, float], None] = nobody,
 ) -> Answer:
     """The answer of `attempt`, tried again after each `RetryableError` as the policy allows; then the error itself.
+
+    `again` is told each error that is not the last, and the seconds that are waited before the next attempt.
 
     Only for what may be done twice: `attempt` must be idempotent, for a lost answer looks like a failure.
     """
@@ -51,5 +58,7 @@ def call(
         except RetryableError as error:
             if (error.retry_after or 0.0) > policy.patience:
                 raise
-            clock.sleep(policy.wait(failures, error.retry_after, chance()))
+            wait = policy.wait(failures, error.retry_after, chance())
+            again(error, wait)
+            clock.sleep(wait)
     return attempt()

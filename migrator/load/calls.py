@@ -70,6 +70,8 @@ class Way:
     health: Health
     permitted: Callable[[], None]
     """Raises when this process may not write any more."""
+    again: Callable[[RetryableError, float], None] = retry.nobody
+    """Is told of every call that is tried again."""
 
     def patiently(self, attempt: Callable[[], Any], policy: RetryPolicy | None = None) -> Any:
         """The answer of an idempotent call; the right to make it is asked for before each try."""
@@ -79,7 +81,9 @@ class Way:
             with self.lanes.lane():
                 return attempt()
 
-        return retry.call(once, policy=policy or self.policy, clock=self.clock, chance=self.chance)
+        return retry.call(
+            once, policy=policy or self.policy, clock=self.clock, chance=self.chance, again=self.again
+        )
 
 
 class Writing:

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.core.connector import Target
-from migrator.core.errors import SafetyStop
+from migrator.core.errors import RetryableError, SafetyStop
 from migrator.core.mapped import MappedObject
-from migrator.core.progress import Progress
+from migrator.core.progress import Event, Progress
 from migrator.core.retry import PATIENT, RetryPolicy
 from migrator.core.schema import FieldSchema, ObjectSchema
 from migrator.load.batches import Batches
@@ -115,10 +115,18 @@ def load(
     session = session_factory()
     try:
         with Lanes(parallel) as lanes:
-            sender = Sender(target, ledger, fence, policy, lanes)
+            sender = Sender(target, ledger, fence, policy, lanes, again=_telling(progress))
             return _Loading(store, session, sender, groups, progress).run(chosen)
     finally:
         session.close()
+
+
+def _telling(progress: Progress) -> Callable[[RetryableError, float], None]:
+    def again(error: RetryableError, wait: float) -> None:
+        event = Event.THROTTLED if error.throttled else Event.RETRIED
+        progress.tell(event, "load", "", {"wait": round(wait, 3)})
+
+    return again
 
 
 def target_schemas(objects: Sequence[MappedObject]) -> tuple[ObjectSchema, ...]:
@@ -276,9 +284,10 @@ class _Loading:
         """Batch by batch: put on record what is there, send, match, record; then enter it all in the crosswalk."""
         work = Batches(step, obj, intents, building, self._sender)
         for rows, answers in work.carry_all(batches):
-            for word in pc.value_counts(answers):
-                counted[word["values"].as_py()] += word["counts"].as_py()
+            outcomes = {word["values"].as_py(): word["counts"].as_py() for word in pc.value_counts(answers)}
+            counted.update(outcomes)
             self._batches[obj.name] += 1
+            self._progress.tell(Event.BATCH, step, obj.name, {"rows": rows, **outcomes})
             self._progress.advance(step, obj.name, rows)
         building.complete()
         settle(self._store, self._session, obj)

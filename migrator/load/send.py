@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrator.core.connector import Target
-from migrator.core.errors import MigratorError, SafetyStop
+from migrator.core.errors import MigratorError, RetryableError, SafetyStop
 from migrator.core.mapped import MappedObject
-from migrator.core.retry import PATIENT, RetryPolicy
+from migrator.core.retry import PATIENT, RetryPolicy, nobody
 from migrator.load.calls import Answered, Verb, Way, Writing
 from migrator.load.isolate import Health
 from migrator.load.lanes import Lanes
@@ -46,6 +46,8 @@ class Sender:
     """How many calls may be in flight at once."""
     chance: Callable[[], float] = _chance
     health: Health = field(default_factory=Health)
+    again: Callable[[RetryableError, float], None] = nobody
+    """Is told of every call that is tried again."""
 
     def upsert(self, obj: MappedObject, rows: pa.Table) -> pa.Table:
         """Send rows of OUTBOUND; returns rows of `columns.CROSSWALK`, one for each row sent.
@@ -111,7 +113,14 @@ class Sender:
             self.ledger.renew_lease(self.fence)
 
         return Way(
-            self.target, self.policy, self.ledger.clock, self.chance, self.lanes, self.health, permitted
+            self.target,
+            self.policy,
+            self.ledger.clock,
+            self.chance,
+            self.lanes,
+            self.health,
+            permitted,
+            self.again,
         )
 
     def _write(self, obj: MappedObject, rows: pa.Table, verb: Verb) -> Answered:

@@ -112,3 +112,25 @@ def test_what_is_waived_makes_no_run_red_and_stays_counted(
         == 1
     )
     assert migrator(folder, capsys, *strict).code == 1
+
+
+def test_the_events_of_a_run_stand_in_its_file_and_on_standard_error_and_name_no_value(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mend(folder)
+    said = migrator(folder, capsys, "--log-format", "json", "run", "--skip-validate")
+    assert said.code == 0
+    newest = max((folder / ".migrator" / "events").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    kept, heard = (
+        [{**json.loads(line), "ts": ""} for line in text.splitlines()]
+        for text in (newest.read_text(), said.err)
+    )
+    assert kept == heard
+    assert {"extract", "map", "load"} <= {one["step"] for one in kept}
+    assert [one["object"] for one in kept if one["event"] == "quarantine" and one["step"] == "load"] == [
+        "contact"
+    ]
+    assert not any(word in newest.read_text() for word in ("Müller", "Atlantis", "A-9", "example.com"))
+    refused = migrator(folder, capsys, "--log-format", "json", "load", "--plan", "no-such-plan")
+    line = json.loads(refused.err.splitlines()[-1])
+    assert (line["event"], line["exit_code"]) == ("error", refused.code)
