@@ -17,6 +17,7 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import DataError, ProjectError, SafetyStop
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress, Quiet
+from migrator.load.lanes import Lanes
 from migrator.load.rollback import Rollback
 from migrator.load.rollback import rollback as roll_back
 from migrator.load.send import Sender
@@ -107,11 +108,13 @@ def rollback(
         check_names(objects, [item.name for item in flat(groups)])
         if not dry_run:
             permit(project, target_system(groups), production)
+        system = target_system(groups)
         with (
             closing(workspace.session()) as session,
-            closing(project.open_target(target_system(groups))) as target,
+            closing(project.open_target(system)) as target,
+            Lanes(project.gates.parallel(system)) as lanes,
         ):
-            sender = Sender(target, workspace.ledger, workspace.fence)
+            sender = Sender(target, workspace.ledger, workspace.fence, lanes=lanes)
             return roll_back(
                 workspace.store, session, sender, groups, run,
                 only=tuple(objects), dry_run=dry_run, progress=workspace.progress,

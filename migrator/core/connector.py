@@ -261,7 +261,9 @@ class TargetFacts:
     creates_objects: bool
     """True: `prepare` can create missing objects (SQL)."""
     upserts_by_key: bool = True
-    """True: one call creates or updates by external key; False: the loader must look the key up first."""
+    """True: `upsert` creates or updates by external key, in whatever calls that takes, and looks again by itself before a
+    second create after a lost answer. False: `upsert` always creates; the loader asks first what is there (`fetch`), sends
+    that through `update`, whose answers carry the record ids, and asks again before every further try."""
     checks_references: bool = True
     """True: a reference to a record that is not there is refused by the target itself."""
     atomic: bool = False
