@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from migrator.core.clock import Clock, FixedClock
 from migrator.core.connector import Target
+from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import DedupeRules, Link, MappedObject, MappedSource
 from migrator.core.progress import Quiet
 from migrator.core.retry import PATIENT, RetryPolicy
@@ -122,7 +123,7 @@ class Rows:
 
 def put(world: World, obj: MappedObject, rows: Rows) -> Dataset:
     """Write STAGED, MAPPED, CLUSTERS and GOLDEN of an object."""
-    store, tag = world.store, repr((rows, obj.fingerprint))
+    store, tag = world.store, fingerprint(repr((rows, obj.fingerprint)))
     staged = store.build(Kind.STAGED, obj.sources[0].staged, tag)
     staged.add_table(
         pa.table(

@@ -52,13 +52,12 @@ def demo(folder: Path, *, scale: int, seed: int, progress: Progress = QUIET) -> 
     """Make the exports and the project in `folder` (once), and run it; a second call has nothing left to do."""
     project = _make(folder, scale, seed)
     done = run(project, progress=progress)
-    shown = quarantine_sample(project)
+    shown = _sample(quarantine(project, Wanted(), limit=MANY))
     return DemoReport(folder, folder / "new_crm.db", done, shown, _next(shown))
 
 
-def quarantine_sample(project: Project) -> Quarantined:
+def _sample(found: Quarantined) -> Quarantined:
     """The first of every kind of trouble, not the first of one kind."""
-    found = quarantine(project, Wanted(), limit=MANY)
     seen: Counter[tuple[str, str]] = Counter()
     chosen = []
     for row in found.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from migrator.commands.limits import LimitSettings
@@ -9,7 +10,7 @@ from migrator.core.budget import Budget
 from migrator.core.clock import Clock, SystemClock
 from migrator.core.connector import Paced
 from migrator.core.errors import ProjectError
-from migrator.core.pace import Pace
+from migrator.core.pace import Pace, always
 from migrator.staging.ledger import Ledger
 from migrator.staging.tally import LedgerTally
 
@@ -21,6 +22,7 @@ class Gates:
     clock: Clock = field(default_factory=SystemClock)
     _gates: dict[str, Pace] = field(default_factory=dict)
     _ledger: Ledger | None = None
+    _permitted: Callable[[], None] = always
 
     def attach(self, system: str, connector: str, opened: object, settings: LimitSettings) -> None:
         """Give a source or target just opened the gate of its system.
@@ -57,11 +59,18 @@ class Gates:
         for system, gate in self._gates.items():
             gate.budget.count_in(LedgerTally(ledger, system))
 
+    def permit_by(self, permitted: Callable[[], None]) -> None:
+        """From now on, whoever waited long at a gate asks first whether it may still go on."""
+        self._permitted = permitted
+        for gate in self._gates.values():
+            gate.permitted = permitted
+
     def close(self) -> None:
         """The ledger is about to be closed: what was counted ahead of time and not used is taken back."""
         for gate in self._gates.values():
             gate.budget.close()
         self._ledger = None
+        self.permit_by(always)
 
     def _made(self, system: str, opened: Paced, settings: LimitSettings) -> Pace:
         published = opened.limits
@@ -69,4 +78,6 @@ class Gates:
             system, self.clock, daily=published.daily, cap=settings.daily, reserve=settings.reserve,
             resets=published.resets, tally=LedgerTally(self._ledger, system) if self._ledger else None,
         )  # fmt: skip
-        return Pace(system, settings.narrow(published), self.clock, budget=budget)
+        gate = Pace(system, settings.narrow(published), self.clock, budget=budget)
+        gate.permitted = self._permitted
+        return gate

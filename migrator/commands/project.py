@@ -211,6 +211,7 @@ def work_on(project: Project, command: str, progress: Progress = QUIET) -> Itera
     What happens is told to `progress` and kept in the events file of the run: use `Workspace.progress`.
     """
     with open_workspace(project) as opened, opened.ledger.lease() as fence:
+        project.gates.permit_by(lambda: opened.ledger.renew_lease(fence))
         run = opened.ledger.start_run(command, __version__)
         opened.store.sweep()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from migrator.core.budget import Budget
@@ -19,8 +19,14 @@ all travel equally fast, so two that leave a window apart may arrive closer."""
 BURST = 10
 """One in so many calls of a window may go out at once; the others are spread, so that nobody waits for a whole window,
 and two commands one right after the other stay near the limit together."""
+LONG = 5.0
+"""Seconds of waiting after which a process makes sure that nobody took its work over."""
 _TICK = 1e-5
 """Seconds added to every wait, above the resolution of clocks: else rounding could ask for the same wait for ever."""
+
+
+def always() -> None:
+    """The right of a process that nobody can take over."""
 
 
 class Pace:
@@ -44,6 +50,8 @@ class Pace:
         self.budget = budget or Budget(system, clock)
         self.admitted = 0
         """Requests let through so far."""
+        self.permitted: Callable[[], None] = always
+        """Asked after a long wait; raises when this process may not write any more: it may have slept for long."""
         self._system, self._clock, self._patience = system, clock, patience
         self._lock = threading.Lock()
         self._windows: dict[tuple[int, str], _Window] = {}
@@ -65,6 +73,8 @@ class Pace:
                     throttled=True,
                 )
             self._clock.sleep(wait + _TICK)
+            if wait > LONG:
+                self.permitted()
 
     def hold(self, seconds: float, scope: str = "") -> None:
         """Nothing of this scope ('' nothing at all) goes out for so long; the longest of several pauses counts."""

@@ -77,8 +77,8 @@ class Way:
         """The answer of an idempotent call; the right to make it is asked for before each try."""
 
         def once() -> Any:
-            self.permitted()
             with self.lanes.lane():
+                self.permitted()  # last: whoever waited for a lane may have lost the lease meanwhile
                 return attempt()
 
         return retry.call(
