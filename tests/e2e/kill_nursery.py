@@ -37,7 +37,7 @@ def import_all() -> None:
     """Everything that a run imports on its way; no thread may start here, for threads do not survive a fork."""
     for package in (migrator, connectors):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if "__main__" not in module.name:
+            if not module.name.endswith((".__main__", ".migrations.env")):  # these two work when imported
                 importlib.import_module(module.name)
     for name in (
         "pandas",

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -91,17 +91,6 @@ class Trial:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """How a trial ended."""
-
-    trial: int
-    wrong: str
-    """'' when all is as in the undisturbed life."""
-    passed: dict[str, int]
-    """What the run after the kills passed."""
-
-
 class Matrix:
     """An undisturbed life with a copy before each stage, and what stood at the end of each."""
 
@@ -137,14 +126,14 @@ class Matrix:
             for passing in range(1, total + 1)
         ]
 
-    def play(self, number: int, trial: Trial) -> Told:
-        """Kill, run again, compare."""
+    def play(self, trial: Trial, number: int) -> tuple[str, dict[str, int]]:
+        """Kill, run again, compare: what is wrong ('' nothing), and what the run after the kills passed."""
         here = CrashProject(self.folder / f"trial {number}")
         shutil.copytree(self.before(trial.stage), here.folder)
         trace = here.folder.with_suffix(".trace")
         try:
             wrong = self._play(here, trial, trace)
-            return Told(number, wrong, passed(trace))
+            return wrong, passed(trace)
         finally:
             shutil.rmtree(here.folder)
             trace.unlink(missing_ok=True)
@@ -157,11 +146,20 @@ class Matrix:
         ended = done(lambda: play(trial.stage, here, lambda: traced(trace)))
         if ended:
             return f"the run after the kill ended with {ended}"
+        wrong = self.differs(trial.stage, here)
+        return wrong or (self._wrong_way_back(here) if trial.way_back else "")
+
+    def differs(self, stage: Stage, here: CrashProject) -> str:
+        """What at the end of a stage is not as in the undisturbed life, for a person; '' when nothing is."""
         state = told(here.state, here.folder.with_suffix(".json"))
-        for what, expected in self._ends[trial.stage].items():
-            if state[what] != expected:
-                return f"{what} differs: {_difference(expected, state[what])}"
-        return self._wrong_way_back(here) if trial.way_back else ""
+        return next(
+            (
+                f"{what} differs: {_difference(expected, state[what])}"
+                for what, expected in self._ends[stage].items()
+                if state[what] != expected
+            ),
+            "",
+        )
 
     def _wrong_way_back(self, here: CrashProject) -> str:
         if done(lambda: play(Stage.ROLLBACK, here)):
@@ -212,41 +210,36 @@ def told(ask: Callable[[], Any], path: Path) -> Any:
     return answer
 
 
-def play_all(matrix: Matrix, trials: Sequence[Trial], jobs: int) -> Iterator[Told]:
-    """Every trial, `jobs` at a time; each worker takes the next that nobody has."""
+def spread(work: Callable[[int], Any], count: int, jobs: int, folder: Path) -> Iterator[Any]:
+    """`work(0)`, `work(1)`, … as they are done, `jobs` at a time, each worker a process that takes the next nobody has."""
     # A pipe is a queue: reads and writes of a few bytes are whole, and it holds sixteen thousand of these.
     todo, out = os.pipe(), os.pipe()
-    os.write(todo[1], b"".join(number.to_bytes(4, "big") for number in range(len(trials))))
+    os.write(todo[1], b"".join(number.to_bytes(4, "big") for number in range(count)))
     os.close(todo[1])
 
-    def work() -> None:
+    def worker() -> None:
         while taken := os.read(todo[0], 4):
             number = int.from_bytes(taken, "big")
-            found = matrix.play(number, trials[number])
-            line = json.dumps([number, found.wrong[:2000], found.passed]) + "\n"
-            path = matrix.folder / f"result {number}"
-            path.write_text(line, encoding="utf-8")
+            (folder / f"result {number}").write_text(json.dumps(work(number)), encoding="utf-8")
             os.write(out[1], taken)
 
-    workers = [fork(work) for _ in range(jobs)]
+    workers = [fork(worker) for _ in range(jobs)]
     os.close(todo[0])
     os.close(out[1])
-    while told_number := os.read(out[0], 4):
-        path = matrix.folder / f"result {int.from_bytes(told_number, 'big')}"
-        yield Told(*json.loads(path.read_text(encoding="utf-8")))
+    while taken := os.read(out[0], 4):
+        yield json.loads((folder / f"result {int.from_bytes(taken, 'big')}").read_text(encoding="utf-8"))
     os.close(out[0])
-    for process in workers:
-        if os.waitpid(process, 0)[1]:
-            raise SystemExit("a worker died")
+    ended = [os.waitpid(process, 0)[1] for process in workers]
+    if any(ended):
+        raise SystemExit("a worker died")
 
 
-def second_kills(matrix: Matrix, trials: Sequence[Trial], ends: Sequence[Told]) -> list[Trial]:
+def second_kills(matrix: Matrix, ends: Sequence[tuple[Trial, Mapping[str, int]]]) -> list[Trial]:
     """What only a run after a kill passes is killed as well: every passing, once a stage and boundary."""
     known = {stage: set(names) for stage, names in matrix.passed.items()}
     found: list[Trial] = []
-    for end in ends:
-        trial = trials[end.trial]
-        for name, total in end.passed.items():
+    for trial, passings in ends:
+        for name, total in passings.items():
             if name not in known[trial.stage]:
                 known[trial.stage].add(name)
                 found += [
@@ -297,9 +290,9 @@ def main() -> int:
         matrix.live()
         trials = [trial for trial in matrix.trials() if trial.kills[0][0].startswith(arguments.only)]
         wrong: list[str] = []
-        first = _played(matrix, trials, arguments.jobs, wrong)
-        again = second_kills(matrix, trials, first)
-        _played(matrix, again, arguments.jobs, wrong)
+        ends = played(matrix, trials, arguments.jobs, wrong)
+        again = second_kills(matrix, ends)
+        played(matrix, again, arguments.jobs, wrong)
         trials += again
     killed = {trial.kills[-1][0] for trial in trials}
     say(table(trials))
@@ -312,12 +305,19 @@ def main() -> int:
     return 1 if wrong or left else 0
 
 
-def _played(matrix: Matrix, trials: Sequence[Trial], jobs: int, wrong: list[str]) -> list[Told]:
+def played(
+    matrix: Matrix, trials: Sequence[Trial], jobs: int, wrong: list[str]
+) -> list[tuple[Trial, Mapping[str, int]]]:
+    """Every trial with what its last run passed; what ended differently is said at once, and added to `wrong`."""
     ends = []
-    for end in play_all(matrix, trials, jobs):
-        ends.append(end)
-        if end.wrong:
-            wrong.append(f"WRONG {trials[end.trial]}: {end.wrong}")
+
+    def play_one(number: int) -> Any:
+        return number, *matrix.play(trials[number], number)
+
+    for number, difference, passings in spread(play_one, len(trials), jobs, matrix.folder):
+        ends.append((trials[number], passings))
+        if difference:
+            wrong.append(f"WRONG {trials[number]}: {difference}")
             say(wrong[-1])
         if len(ends) % 50 == 0:
             say(f"{len(ends)} of {len(trials)}")
