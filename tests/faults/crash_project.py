@@ -53,17 +53,6 @@ fields:
 dedupe:
   keys: {name: {name: company}}
 """,
-    "contact": """\
-mapping: contact
-target: {system: crm, object: contact, key: legacy_id}
-source:
-  system: salesforce
-  object: Contact
-fields:
-  legacy_id: {record_id: true}
-  last_name: {from: LastName, type: string(40), required: true}
-  account: {from: AccountId, lookup: account}
-""",
     "attachment": """\
 mapping: attachment
 target: {system: crm, object: attachment, key: legacy_id}
@@ -72,17 +61,17 @@ source:
   object: Attachment
 fields:
   legacy_id: {record_id: true}
-  name: {from: Name, type: string(80)}
+  name: {from: Name, type: string(40), required: true}
   content: {from: Body}
   account: {from: ParentId, lookup: account}
 """,
 }
 COUNTRIES = "source,target\nChina,CN\n中国,CN\nGermany,DE\n"
 REFUSES = (
-    "CREATE TRIGGER closed BEFORE INSERT ON contact WHEN NEW.last_name LIKE '%refused%'"
-    " BEGIN SELECT RAISE(ABORT, 'contacts are closed'); END"
+    "CREATE TRIGGER closed BEFORE INSERT ON attachment WHEN NEW.name LIKE '%refused%'"
+    " BEGIN SELECT RAISE(ABORT, 'it is closed'); END"
 )
-THEIRS = ("salesforce:003000000000002AAA", "theirs")
+THEIRS = ("salesforce:00P000000000002AAA", "theirs")
 SETTLED = "__id, target_key, target_id, __fp, outcome = 'refused' AS refused, code, field, message, links"
 """Columns of the crosswalk that do not tell when, nor in how many attempts, a record came in."""
 
@@ -100,10 +89,6 @@ def company(
     ]
 
 
-def contact(number: int, name: str, of: int) -> list[str]:
-    return [_id("003", number), name, _id("001", of)]
-
-
 def attachment(number: int, name: str, of: int) -> list[str]:
     return [_id("00P", number), name, _id("001", of)]
 
@@ -114,7 +99,6 @@ def _id(prefix: str, number: int) -> str:
 
 HEADS = {
     "Account": ("Id", "IsDeleted", "Name", "BillingCountry", "ParentId", "LastModifiedDate"),
-    "Contact": ("Id", "LastName", "AccountId"),
     "Attachment": ("Id", "Name", "ParentId"),
 }
 FIRST = {
@@ -123,11 +107,10 @@ FIRST = {
         company(3, "Gone Ltd", deleted="1"), company(4, "ACME Tools Inc", "Germany", 1), company(5, "Fünf", "Germany", 6),
         company(6, "Sechs", "Germany", 5),
     ],
-    "Contact": [
-        contact(0, "Müller", 0), contact(1, "王", 1), contact(2, "Ours", 4), contact(3, "refused", 0), contact(4, "Waits", 2),
-        contact(5, "O'Neil", 5),
+    "Attachment": [
+        attachment(0, "Müller.txt", 0), attachment(1, "王", 1), attachment(2, "ours", 4), attachment(3, "refused", 0),
+        attachment(4, "waits", 2), attachment(5, "O'Neil", 3),
     ],
-    "Attachment": [attachment(0, "a.txt", 0), attachment(1, "b.txt", 3), attachment(2, "c.txt", 1)],
 }  # fmt: skip
 SECOND = {
     "Account": [
@@ -135,11 +118,10 @@ SECOND = {
         company(4, "ACME Tools Inc", "Germany", 1), company(5, "Fünf & Co", "Germany", 6), company(6, "Sechs", "Germany", 5),
         company(7, "Neu", "Germany", 0),
     ],
-    "Contact": [
-        contact(0, "Müller-王", 0), contact(1, "王", 7), contact(2, "Ours", 4), contact(3, "refused", 0), contact(4, "Waits", 2),
-        contact(6, "also refused", 7), contact(7, "New", 7),
+    "Attachment": [
+        attachment(0, "Müller-王.txt", 0), attachment(1, "王", 7), attachment(2, "ours", 4), attachment(3, "refused", 0),
+        attachment(4, "waits", 2), attachment(6, "also refused", 7), attachment(7, "new", 7),
     ],
-    "Attachment": [attachment(0, "a.txt", 0), attachment(2, "c2.txt", 1), attachment(3, "d.txt", 7)],
 }  # fmt: skip
 """A week later: changed, new, vanished."""
 
@@ -156,7 +138,7 @@ def write_exports(folder: Path, objects: Mapping[str, Sequence[Sequence[str]]]) 
                 part = list(rows[: half + 1]) if number == 1 else list(rows[half:])
                 text = sheet([HEADS[name], *part])
                 archive.writestr(
-                    f"{name}.csv", text + ('"torn"\n' if name == "Contact" and number == 2 else "")
+                    f"{name}.csv", text + ('"torn"\n' if name == "Attachment" and number == 2 else "")
                 )
                 for row in part if name == "Attachment" else ():
                     archive.writestr(f"Attachments/{row[0]}", f"content of {row[1]}".encode())
@@ -272,8 +254,8 @@ def make_target(here: CrashProject) -> None:
     scratch.run("run", "--skip-validate")
     (scratch.folder / "crm.db").rename(here.folder / "crm.db")
     shutil.rmtree(scratch.folder)
-    empty = [f"DELETE FROM {name}" for name in ("attachment", "contact", "account")]
-    here.execute(*empty, REFUSES, f"INSERT INTO contact (legacy_id, last_name) VALUES {THEIRS}")
+    empty = [f"DELETE FROM {name}" for name in ("attachment", "account")]
+    here.execute(*empty, REFUSES, f"INSERT INTO attachment (legacy_id, name) VALUES {THEIRS}")
 
 
 def commands(stage: Stage, here: CrashProject) -> list[tuple[str, ...]]:
