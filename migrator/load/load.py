@@ -265,6 +265,7 @@ class _Loading:
             self._send("links", obj, batches, intents, building=building, counted=self._links[obj.name])
             made_of = links_fingerprint(self._store, obj, planned)
         if not self._choice.is_everything:
+            self._store.discard_unfinished(Kind.LINKS, obj.name)  # begun, and nothing of it was to be sent
             return
         # An empty set of links under this fingerprint says that the pass has been made.
         marker = self._store.build(Kind.LINKS, obj.name, made_of)
