@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo test test-spark test-live lint mappings test-long bench clean
+.PHONY: setup chromium demo test test-spark test-live test-crash test-faults lint mappings test-long bench clean
 
 setup: .venv/.ready
 
@@ -50,6 +50,15 @@ test-spark: setup
 # Sandboxes over HTTP, the vendors' own clients against them, and real servers of others.
 test-live: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadscope -m "live and not slow" tests/live
+
+# Killed at every passing of every boundary, then at random moments of the command line: minutes to an hour.
+test-crash: setup
+	$(BIN)/python -m tests.faults.crash_matrix --jobs $(JOBS)
+	$(BIN)/python -m tests.faults.random_kills --kills 200 --jobs $(JOBS)
+
+# Targets that misbehave in every way at every stage, and loads killed in one process.
+test-faults: setup
+	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow tests/faults
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job

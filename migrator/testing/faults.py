@@ -71,6 +71,8 @@ class FaultyTarget:
         self._watched = Watched(schedule)
         self._locks, self._poisons = tuple(locks), tuple(poisons)
         self._tries: Counter[tuple[int, str, str]] = Counter()
+        self.held_back = 0
+        """How many rows were held so far, and calls refused for the poison in them."""
 
     def __getattr__(self, name: str) -> Any:
         """Limits, identity and whatever else the wrapped target has."""
@@ -159,10 +161,12 @@ class FaultyTarget:
         values = rows.to_pylist() if self._locks or self._poisons else []
         for poison in self._poisons:
             if any(poison.where(row) for row in values):
+                self.held_back += 1
                 raise poison.error()
         for place, lock in enumerate(self._locks):
             passing = [not (lock.where(row) and self._still_held(place, through, row)) for row in values]
             if not all(passing):
+                self.held_back += passing.count(False)
                 return through.split(rows, passing, lock.code, "the record is held by another transaction")
         return through.write(rows)
 

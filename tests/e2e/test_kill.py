@@ -121,13 +121,17 @@ def test_killed_at_every_boundary_of_an_effect_early_and_midway(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("effect", EFFECTS)
-@pytest.mark.timeout(3000)
-def test_killed_at_every_passing_of_every_boundary(whole: Undisturbed, tmp_path: Path, effect: str) -> None:
-    for name in [name for name in whole.passed if name.startswith(f"{effect}.")]:
-        for passing in range(1, whole.passed[name] + 1):
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", ["sql.staged", "sql.merged"])
+def test_killed_at_the_boundaries_of_postgresql_itself(
+    whole_on_postgres: Undisturbed, tmp_path: Path, name: str, postgres_server: TestServer
+) -> None:
+    """All other boundaries, at every passing: `python -m tests.faults.crash_matrix`."""
+    for passing in (1, 2, 3):
+        with postgres_server.database() as ledger, postgres_server.database() as target:
             kills = [{"name": name, "passing": passing}]
-            assert whole.killed(tmp_path / f"{name} {passing}", kills) == [True]
+            here = tmp_path / f"{name} {passing}"
+            assert whole_on_postgres.killed(here, kills, ledger=ledger, target=target) == [True]
 
 
 @pytest.mark.parametrize("seed", range(MOMENTS))

@@ -11,7 +11,8 @@ import pytest
 
 from migrator.core.connector import Target
 from migrator.core.errors import ConnectorError, FatalError, MigratorError, RetryableError, SafetyStop
-from migrator.testing.faults import FaultyTarget
+from migrator.load.plan import Retry
+from migrator.testing.faults import FaultyTarget, Lock, Poison
 from migrator.testing.troubles import (
     LOST,
     MISTOLD,
@@ -26,7 +27,8 @@ from tests.faults.fault_world import WRITES, Place, Stage, Where, begin, do, put
 
 HEALING = (LOST - {Trouble.REVOKED}) | {Trouble.SHUFFLED}
 """What one more try, or a look at the keys, is enough for."""
-POISONED = frozenset({"k4", "k9"})
+CHOSEN = frozenset({"k0", "k3", "k12", "k20"})
+"""Keys of rows that are held by others, or poison: of both objects, changed by the second load, new in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,6 @@ class Case:
     wrap: Callable[[Target, Stage], FaultyTarget]
     ends: type[MigratorError] | None = None
     """None: the command does its work to the end."""
-    holds: frozenset[str] = frozenset()
-    """Keys that stay quarantined until the target is well again."""
 
 
 def scheduled(schedule: Callable[[frozenset[str]], Schedule]) -> Callable[[Target, Stage], FaultyTarget]:
@@ -59,8 +59,8 @@ def from_second_on(trouble: Trouble) -> Callable[[Target, Stage], FaultyTarget]:
     return scheduled(schedule)
 
 
-def is_poison(row: Mapping[str, Any]) -> bool:
-    return row["key"] in POISONED
+def is_chosen(row: Mapping[str, Any]) -> bool:
+    return row["key"] in CHOSEN
 
 
 def broken() -> ConnectorError:
@@ -69,6 +69,7 @@ def broken() -> ConnectorError:
 
 CASES = (
     *(Case(f"once: {trouble.value}", once(trouble)) for trouble in sorted(HEALING, key=lambda item: item.value)),
+    Case("rows held by others for a while", lambda target, _: FaultyTarget(target, locks=[Lock(is_chosen)])),
     Case("reads fail once", lambda target, _: FaultyTarget(target, first_attempt(Fault(Trouble.RESET), frozenset({"fetch", "read", "prepare"})))),
     Case("a bad day", lambda target, _: FaultyTarget(target, by_chance(seed=5, share=0.4))),
     *(
@@ -82,6 +83,21 @@ CASES = (
     ),
 )  # fmt: skip
 """The target does what it should in the end, or the command stops."""
+HELD = (
+    Case("some rows refused", once(Trouble.REFUSED)),
+    Case(
+        "poison in a call: refused whole", lambda target, _: FaultyTarget(target, poisons=[Poison(is_chosen)])
+    ),
+    Case(
+        "poison in a call: no answer",
+        lambda target, _: FaultyTarget(target, poisons=[Poison(is_chosen, broken)]),
+    ),
+    Case(
+        "rows held by others for good",
+        lambda target, _: FaultyTarget(target, locks=[Lock(is_chosen, tries=99)]),
+    ),
+)
+"""Rows are refused until the target is well again: they are quarantined, and everything else is done."""
 
 
 @pytest.fixture(scope="module", params=Where, ids=lambda where: where.value)
@@ -134,7 +150,7 @@ def test_the_end_is_that_of_an_undisturbed_run(
         target = case.wrap(inside, stage)
         if case.ends is None:
             assert do(stage, place, target) > 0
-            assert target.befell, "nothing went wrong"
+            assert target.befell or target.held_back, "nothing went wrong"
         else:
             with pytest.raises(case.ends):
                 do(stage, place, target)
@@ -142,6 +158,53 @@ def test_the_end_is_that_of_an_undisturbed_run(
             do(stage, place, target)
     assert place.state() == undisturbed[stage]
     nothing_left_to_do(place, stage)
+
+
+def held_cells() -> list[Any]:
+    """Every case of `HELD` at every stage."""
+    alone = pytest.mark.xfail(
+        strict=True, reason="a poison row that is alone in the last call stops the command each time"
+    )
+    return [
+        pytest.param(
+            case, stage, id=f"{case.name}-{stage.value}",
+            marks=[alone] if case.name.endswith("no answer") and stage in (Stage.UPDATE, Stage.ROLLBACK) else [],
+        )
+        for case in HELD
+        for stage in Stage
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "stage"), held_cells())
+def test_what_is_refused_is_held_alone_and_flows_once_the_target_is_well(
+    begun: dict[Stage, Place], undisturbed: dict[Stage, Any], tmp_path: Path, case: Case, stage: Stage
+) -> None:
+    place = begun[stage].copied(tmp_path / "place")
+    with place.target() as inside:
+        target = case.wrap(inside, stage)
+        do(stage, place, target)
+        assert target.befell or target.held_back, "nothing went wrong"
+        found, whole = place.state(), undisturbed[stage]
+        assert found["closed"] is whole["closed"]
+        if stage is not Stage.ROLLBACK:
+            assert set(refused(found)) - set(refused(whole))
+            if case.name != "some rows refused":
+                assert {row["__id"].replace("s:", "k") for row in refused(found).values()} <= CHOSEN
+        target.heal()
+        do(stage, place, target, Retry())
+    assert place.state() == undisturbed[stage]
+    nothing_left_to_do(place, stage)
+
+
+def refused(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows of the crosswalk that were refused, by object and record."""
+    return {
+        f"{name}/{row['__id']}": row
+        for name, rows in state["crosswalk"].items()
+        for row in rows
+        if row["refused"]
+    }
 
 
 def nothing_left_to_do(place: Place, stage: Stage) -> None:
