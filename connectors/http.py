@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, BinaryIO, Protocol
 
 import httpx
@@ -113,6 +114,9 @@ class Client:
             trust_env=not local,
             headers={"Accept-Encoding": "gzip", "User-Agent": "crm-migrator"},
             transport=self.transport,
+            cookies=CookieJar(
+                DefaultCookiePolicy(allowed_domains=[])
+            ),  # none is kept: they would pin us to one server
         )
 
     def get(self, path: str, **how: Any) -> Answer:

@@ -138,16 +138,21 @@ class Service:
         answer = self.ask("GET", link, prefer=prefer)
         if answer.status != 200:
             raise fatal(answer)
-        told = answer.object()
-        rows = told.get("value")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise answer.unexpected("a list of rows")
-        return RowsPage(rows, _link(told, "nextLink", answer), _link(told, "deltaLink", answer), answer)
+        return read_page(answer)
 
     def close(self) -> None:
         """Release the connections; may be called twice."""
         self.client.close()
         self.asker.close()
+
+
+def read_page(answer: Answer) -> RowsPage:
+    """A page of rows; raises `FatalError` when the answer has another shape."""
+    told = answer.object()
+    rows = told.get("value")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise answer.unexpected("a list of rows")
+    return RowsPage(rows, _link(told, "nextLink", answer), _link(told, "deltaLink", answer), answer)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
@@ -158,9 +159,9 @@ class DataverseTarget:
         for row in found.to_pylist():
             state = int(row["statecode"]) if row.get("statecode") else None
             stored = str(row[key])
-            known = by_fold.get(stored.casefold())
+            known = by_fold.get(_folded(stored))
             if known is None or stored in keys:
-                by_fold[stored.casefold()] = Existing(row[table.key], stored, state)
+                by_fold[_folded(stored)] = Existing(row[table.key], stored, state)
         exact = {item.key: item for item in by_fold.values()}
         told = {one: exact.get(one) or by_fold.get(_folded(one)) for one in keys}
         if key == table.key:
@@ -226,7 +227,9 @@ class DataverseTarget:
 
 
 def _folded(key: str) -> str:
-    return key.casefold()
+    """A key as the service compares it: without case, accents, width and blanks at its end (collation CI_AI)."""
+    bare = (sign for sign in unicodedata.normalize("NFKD", key) if not unicodedata.combining(sign))
+    return "".join(bare).casefold().rstrip()
 
 
 def _doubled(rows: Sequence[Payload]) -> dict[int, Refusal]:

@@ -133,12 +133,12 @@ class Writer:
         taken = []
         for row, part in zip(rows, parts, strict=True):
             answers[row.number] = self._read(part, part.record, "created")
-            if not part.done and part.fault.code in DUPLICATE:
+            if part.answer.status == 412 or (not part.done and part.fault.code in DUPLICATE):
                 taken.append(row)
         return answers | self._taken(taken)
 
     def _creation(self, row: Payload) -> Operation:
-        """By its key, so that the service itself makes sure there is one only; where a key cannot be addressed, plainly."""
+        """Under its key, which must be free; where a key cannot be addressed, plainly: its index refuses a second one."""
         said = body(row.created)
         if self.key == self.table.key or not addressable(row.key):
             return Operation("POST", self.table.set_name, said)
@@ -148,7 +148,7 @@ class Writer:
         )
 
     def _taken(self, rows: Sequence[Payload]) -> Answers:
-        """Rows refused as duplicates whose key is there now: another try was done meanwhile, and is changed."""
+        """Rows refused because a record has their key now: another try was done meanwhile, and is changed."""
         if not rows:
             return {}
         there = self.find([row.key for row in rows])

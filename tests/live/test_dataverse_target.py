@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from connectors.dataverse.target import DataverseTarget
 from connectors.sandbox.faults import Do, Fault
+from connectors.sandbox.records import Write
 from connectors.sandbox.serve import Box
 from migrator.core.errors import FatalError, RetryableError, SafetyStop
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
@@ -90,6 +92,27 @@ def test_keys_that_the_service_takes_for_one_are_refused_not_merged() -> None:
         told = upsert(opened, "account", new_legacyid=["C"], name=["other"])
         assert told["C"]["code"] == "key.spelling"
         assert held(opened, "account", "c", "name") == {"name": "3"}
+
+
+@pytest.mark.parametrize(("one", "two"), [("Müller", "muller"), ("ＡＢ", "ab"), ("a ", "A"), ("Ω1", "ω1")])
+def test_keys_are_compared_as_the_service_compares_them(one: str, two: str) -> None:
+    with dataverse() as box, target(box) as opened:
+        told = upsert(opened, "account", new_legacyid=[one, two, "王"], name=["1", "2", "3"])
+        assert [told[key]["code"] for key in (one, two, "王")] == ["key.duplicate", "key.duplicate", None]
+
+
+@pytest.mark.parametrize("key", ["plain", "S:1"])
+def test_a_record_that_another_try_makes_between_look_up_and_create_is_changed_not_doubled(key: str) -> None:
+    """The message for many is refused as a whole; in the batch the key is taken; then it is looked up again."""
+    with dataverse() as box, target(box) as opened:
+        late = box.store.insert("account", {KEY: key, "name": "first try"}, write=Write(late=0.5))
+        told = upsert(opened, "account", new_legacyid=[key, "other"], name=["second try", "x"])
+        assert told["other"]["outcome"] == "created"
+        while box.store.get("account", late) is None:
+            time.sleep(0.05)
+        again = upsert(opened, "account", new_legacyid=[key, "other"], name=["second try", "x"])
+        assert (again[key]["outcome"], again[key]["target_id"]) == ("updated", late)
+        assert box.store.count("account") == 2
 
 
 def test_a_locked_record_is_a_matter_of_time_and_the_code_says_so() -> None:

@@ -174,3 +174,12 @@ def test_a_download_goes_into_a_file_and_is_bounded_too() -> None:
         assert into.getvalue() == b"\x00" * 1000
         with pytest.raises(FatalError, match="more than 999"):
             Client(server.address).download("f", io.BytesIO(), limit=999)
+
+
+def test_cookies_are_not_kept_they_would_pin_us_to_one_server() -> None:
+    with raw_server(answer("{}", Set_Cookie="ARRAffinity=one; Path=/")) as server:
+        client = Client(server.address)
+        client.get("x")
+        client.get("x")
+    assert len(server.requests) == 2
+    assert b"ookie" not in server.requests[1]

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from connectors.sandbox.dataverse.faults import error_body
-from connectors.sandbox.dataverse.model import KEYS, LEGACY, PARTY, TABLES
+from connectors.sandbox.dataverse.model import DUPLICATES, KEYS, LEGACY, PARTY, TABLES
 from connectors.sandbox.dataverse.multipart import Ask
 from connectors.sandbox.dataverse.protocol import Service
 from connectors.sandbox.limits import Kept, Meter, Refusal
@@ -106,7 +106,7 @@ def make_store(clock: Clock | None = None) -> Store:
     for schema in TABLES:
         keys = [(name,) for name in KEYS.get(schema.name, ())]
         keys += [(LEGACY,)] if schema.field(LEGACY) else []
-        store.define(schema, keys=keys)
+        store.define(schema, keys=keys, duplicates=DUPLICATES.get(schema.name, ()))
     store.define(PARTY)
     store.insert("systemuser", {"fullname": "Migration", "internalemailaddress": "migration@example.com"})
     store.insert("team", {"name": "Everybody"})
@@ -163,7 +163,7 @@ def _routes(service: Service, tokens: Tokens) -> list[Route]:
             dict(request.headers),
             await request.body(),
             root=root,
-            write=write_of(request),
+            fault=write_of(request),
         )
         reply = await run_in_threadpool(service.answer, ask)
         return Response(reply.body, reply.status, reply.headers)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from connectors.sandbox.shape import DuplicateRule
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 
 LEGACY = "new_legacyid"
@@ -143,6 +144,8 @@ PARTY = ObjectSchema(
 )
 KEYS = {"account": ("accountnumber",)}
 """Alternate keys beside that of the legacy id."""
+DUPLICATES = {"contact": (DuplicateRule("Contacts with the same e-mail address", ("emailaddress1",)),)}
+"""Duplicate detection rules; they speak only when a request asks for them."""
 UNTRACKED = frozenset({"annotation"})
 """Tables whose change tracking is off."""
 MASKS = {"from": 1, "to": 2, "cc": 3}

@@ -26,7 +26,14 @@ class Ask:
     content_id: str = ""
     root: str = ""
     """The absolute address of the API, as the caller says it."""
-    write: Write = PLAIN
+    fault: Write = PLAIN
+    """What the fault schedule makes of its writes."""
+
+    @property
+    def write(self) -> Write:
+        """How its writes are done: duplicate rules speak only when they are asked for."""
+        asked = self.headers.get("mscrm.suppressduplicatedetection", "").casefold() == "false"
+        return replace(self.fault, accept_duplicates=not asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def within(batch: Ask, items: Sequence[Ask | ChangeSet]) -> list[Ask | ChangeSet
     """The requests of a batch, asked under its address and its faults."""
 
     def one(ask: Ask) -> Ask:
-        return replace(ask, root=batch.root, write=batch.write)
+        return replace(ask, root=batch.root, fault=batch.fault)
 
     return [
         ChangeSet(tuple(map(one, item.asks))) if isinstance(item, ChangeSet) else one(item) for item in items
