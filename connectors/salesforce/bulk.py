@@ -158,7 +158,9 @@ def read_csv(response: requests.Response, limit: int) -> pa.Table:
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error):
                 return pa.table({name: pa.array([], pa.string()) for name in names})
-            raise unexpected("Bulk API results", f"CSV of {len(names)} columns ({error})") from error
+            raise RetryableError(
+                f"Salesforce, Bulk API results: the answer is no CSV of {len(names)} columns: cut or damaged on its way"
+            ) from error
 
 
 def _job(path: str, raw: Any) -> Job:

@@ -742,16 +742,35 @@ def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the demo project is made.")] = Path(
         "demo"
     ),
-    scale: Annotated[int, typer.Option("--scale", min=100, help="About how many legacy records.")] = 20_000,
+    scale: Annotated[
+        int | None,
+        typer.Option("--scale", min=100, help="About how many legacy records; default 20000, live 200."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same records.")] = 7,
+    live: Annotated[
+        bool, typer.Option("--live", help="Between sandboxes of live systems, over HTTP, with their limits.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make two synthetic legacy exports and move them into one new CRM, end to end."""
+    """Make two synthetic legacy systems and move them into one new CRM, end to end."""
+    if live:
+        _demo_live(folder, scale or 200, seed, as_json=as_json)
+        return
     from migrator.commands.demo import demo as call
 
     with watched(_stderr, _before.log) as progress:
-        report = call(folder, scale=scale, seed=seed, progress=progress)
+        report = call(folder, scale=scale or 20_000, seed=seed, progress=progress)
     _answer(as_json, report.to_json, lambda: show.demo(report, _stdout))
+    report.run.raise_unless_it_holds(strict=False)
+
+
+def _demo_live(folder: Path, scale: int, seed: int, *, as_json: bool) -> None:
+    from migrator.cli import show_live
+    from migrator.commands.demo_live import demo_live as call
+
+    with watched(_stderr, _before.log) as progress:
+        report = call(folder, scale=scale, seed=seed, progress=progress)
+    _answer(as_json, report.to_json, lambda: show_live.demo_live(report, _stdout))
     report.run.raise_unless_it_holds(strict=False)
 
 

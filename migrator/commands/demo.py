@@ -52,12 +52,13 @@ def demo(folder: Path, *, scale: int, seed: int, progress: Progress = QUIET) -> 
     """Make the exports and the project in `folder` (once), and run it; a second call has nothing left to do."""
     project = _make(folder, scale, seed)
     done = run(project, progress=progress)
-    shown = _sample(quarantine(project, Wanted(), limit=MANY))
+    shown = quarantine_sample(project)
     return DemoReport(folder, folder / "new_crm.db", done, shown, _next(shown))
 
 
-def _sample(found: Quarantined) -> Quarantined:
+def quarantine_sample(project: Project) -> Quarantined:
     """The first of every kind of trouble, not the first of one kind."""
+    found = quarantine(project, Wanted(), limit=MANY)
     seen: Counter[tuple[str, str]] = Counter()
     chosen = []
     for row in found.rows:

@@ -1,7 +1,8 @@
 """What an update would change, field by field: the planned value beside the one that was last sent.
 
 What was last sent is on record since it was sent (HISTORY, with its answer in ANSWERS), so nothing is kept for this and
-no target is asked. A value of a link is what the target calls the record it points to.
+no target is asked. The value of a link is what the target calls the record it points to, or its reference while it is
+yet to be created.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from migrator.core.mapped import MappedObject
 from migrator.load.intents import intents_name
-from migrator.load.outbound import parents
+from migrator.load.links import ends_of
 from migrator.staging import columns
 from migrator.staging.action import Action
 from migrator.staging.engine import Session, literal, quote
@@ -105,7 +106,11 @@ class Comparison:
 
     def records(self, limit: int) -> tuple[Record, ...]:
         """The first updates in order of `__id`, with what changes."""
-        return self._records(_UPDATES, limit)
+        if not self._planned.detail["counts"].get(Action.UPDATE.value, 0):
+            return ()
+        planned = relation(self._session, self._planned)
+        chosen = f"SELECT u.{_ID} FROM {planned} AS u WHERE {_UPDATES} ORDER BY u.{_ID} LIMIT {limit:d}"
+        return self._records(f"u.{_ID} IN ({chosen})", limit)
 
     def record(self, named: str) -> tuple[Record, ...]:
         """The records that are called so: by `__id`, by the source's own key, or by external key."""
@@ -140,11 +145,11 @@ class Comparison:
         shown = []
         for place, item in enumerate(self._obj.fields):
             link = self._obj.link(item.name)
-            new = _link_value(held.index(link), item.name) if link else f"u.{quote(item.name)}"
+            new = f"p{held.index(link)}.target_id" if link else f"u.{quote(item.name)}"
             old = self._old(place, item.name)
             shown += [f"{old} AS o{place}", f"{new} AS n{place}"]
         joins = " ".join(
-            f"LEFT JOIN ({parents(self._store, self._session, link)}) AS p{number} ON p{number}.ref = u.{quote(link.field)}"
+            f"LEFT JOIN ({ends_of(self._store, self._session, link)}) AS p{number} ON p{number}.ref = u.{quote(link.field)}"
             for number, link in enumerate(held)
         )
         pairs = (
@@ -236,11 +241,6 @@ class Comparison:
 
 _UPDATES = f"u.{_ACTION} = {literal(Action.UPDATE.value)}"
 _ALL = 1000
-
-
-def _link_value(number: int, name: str) -> str:
-    """What the target calls the record, or its reference while it is not there."""
-    return f"coalesce(p{number}.target_id, u.{quote(name)})"
 
 
 def _wrote(history: Dataset) -> pa.StructType:

@@ -80,9 +80,7 @@ def expected_links(store: Store, session: Session, obj: MappedObject, planned: D
     links = deferred(obj)
     own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
     action = f"r.{quote(columns.ACTION)}"
-    ends = [
-        " UNION ALL ".join([parents(store, session, link), *_coming(store, session, link)]) for link in links
-    ]
+    ends = [ends_of(store, session, link) for link in links]
     return (
         f"SELECT count(*) AS n FROM {relation(session, planned)} AS r LEFT JOIN {own} AS x ON x.{_ID} = r.{_ID}"
         f" {_joins(links, ends)} WHERE {action} IN ({listed((*SENT, Action.UNCHANGED))})"
@@ -90,14 +88,18 @@ def expected_links(store: Store, session: Session, obj: MappedObject, planned: D
     )
 
 
-def _coming(store: Store, session: Session, link: Link) -> list[str]:
-    """SQL for (ref, target_id) of every record that the plans create, one query a mapping."""
-    return [
-        f"SELECT {reference(name, _ID)} AS ref, 'new' AS target_id FROM {relation(session, planned)}"
-        f" WHERE {quote(columns.ACTION)} = {literal(Action.CREATE.value)}"
+def ends_of(store: Store, session: Session, link: Link) -> str:
+    """SQL for (ref, target_id) of every record in the target, or created by the plans, that a link may point to.
+
+    One that is yet to be created is called by its reference.
+    """
+    coming = [
+        f"SELECT {reference(name, _ID)} AS ref, {reference(name, _ID)} AS target_id"
+        f" FROM {relation(session, planned)} WHERE {quote(columns.ACTION)} = {literal(Action.CREATE.value)}"
         for name in link.mappings
         if (planned := store.current(Kind.PLAN, name)) is not None
     ]
+    return " UNION ALL ".join([parents(store, session, link), *coming])
 
 
 def _joins(links: Sequence[Link], ends: Sequence[str]) -> str:

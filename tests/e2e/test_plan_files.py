@@ -169,7 +169,13 @@ STALE: dict[str, tuple[Callable[[Path, Ask], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("way", STALE)
+LONG = ("source and all after it", "deduplicated again", "mapping gone", "dedupe rules")
+"""Ways like others that take longer."""
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=pytest.mark.slow) if way in LONG else way for way in STALE]
+)
 def test_a_stale_plan_is_refused_and_names_what_changed(folder: Path, ask: Ask, way: str) -> None:
     change, words = STALE[way]
     file = saved(folder)

@@ -410,7 +410,7 @@ def without_rows(name: str) -> bytes:
         ),
         (RESULTS | {"failedResults": b"<html>x</html>"}, ["JobComplete"], ConnectorError, "."),
         (RESULTS | {"failedResults": b"\xff\xfe\x00"}, ["JobComplete"], ConnectorError, "."),
-        (RESULTS | {"failedResults": b'"a","b"\n"1","2","3"\n'}, ["JobComplete"], FatalError, "CSV"),
+        (RESULTS | {"failedResults": b'"a","b"\n"1","2","3"\n'}, ["JobComplete"], RetryableError, "damaged"),
         (RESULTS | {"failedResults": b'"sf__Id"\n"1"\n'}, ["JobComplete"], FatalError, "sf__Error"),
         ({name: without_rows(name) for name in RESULTS}, ["Failed"], FatalError, "ended as Failed"),
         (

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from migrator.core.clock import SystemClock
 from migrator.core.mapped import Link, MappedObject
+from migrator.load.forecast import ObjectForecast, forecast_object
 from migrator.load.plan import Retry
 from migrator.staging.accounting import account
 from migrator.testing.memory import MemoryTarget
@@ -144,3 +147,64 @@ def test_the_target_holds_exactly_what_it_should_and_a_second_run_sends_nothing(
         here.run(target, GROUPS, retry=Retry())
         check(here, target, healed)
         assert here.run(target, GROUPS).written == 0
+
+
+def forecast(here: World, drawn: Drawn) -> dict[str, ObjectForecast]:
+    for obj in OBJECTS:
+        put(here, obj, drawn.rows[obj.name])
+    return {
+        obj.name: forecast_object(here.store, here.session, obj, planned, target=None, call_rows=2)
+        for obj, planned in zip(OBJECTS, here.plan(GROUPS).objects, strict=True)
+    }
+
+
+@pytest.mark.slow
+@given(worlds(), worlds(), st.randoms(use_true_random=False))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_load_does_what_the_plan_said_of_it(first: Drawn, second: Drawn, chance: Any) -> None:
+    for drawn in (first, second):
+        for rows in drawn.rows.values():
+            rows.values = {
+                one: {**values, "name": chance.choice([None, "A", "公司"])}
+                for one, values in rows.values.items()
+            }
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder), SystemClock()) as here:
+        target = Refusing(first.poison)
+        for drawn in (first, second, second):
+            said = forecast(here, drawn)
+            there = {item.name for item in target.describe()}
+            updates = {
+                obj.name: {one for one, action in here.actions(obj.name).items() if action == "update"}
+                for obj in OBJECTS
+            }
+            before = {obj.name: target_rows(target, obj) for obj in OBJECTS if obj.target_object in there}
+            done = {item.name: item for item in here.load(target, GROUPS).objects}
+            for obj in OBJECTS:
+                found, did = said[obj.name], done[obj.name]
+                assert sum(found.classes.values()) == found.records == len(drawn.rows[obj.name].values)
+                sent = sum(did.outcomes.values()) + did.waiting
+                assert found.classes["create"] + found.classes["update"] == sent
+                if target.poison:
+                    continue
+                assert found.classes["create"] == did.outcomes.get("created", 0)
+                assert found.second_pass == sum(did.links.values())
+                assert changed(found) == seen(
+                    before.get(obj.name, {}), target_rows(target, obj), updates[obj.name]
+                )
+            target.poison = frozenset()
+
+
+def changed(found: ObjectForecast) -> dict[str, int]:
+    assert found.changes.unknown == 0
+    return {item.field: item.records for item in found.changes.fields}
+
+
+def seen(before: Mapping[str, Any], after: Mapping[str, Any], updates: set[str]) -> dict[str, int]:
+    """Fields of updated records that are otherwise in the target than they were."""
+    counts: dict[str, int] = {}
+    for one in updates:
+        key = f"k{one.removeprefix('s:')}"
+        for name, value in after[key].items():
+            if before[key][name] != value:
+                counts[name] = counts.get(name, 0) + 1
+    return counts

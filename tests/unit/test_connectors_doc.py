@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from migrator.core.connector import Connector
+from migrator.testing.conformance import SOURCE_CHECKS, SourceBench
 
 PAGE = Path(__file__).parents[2] / "docs" / "connectors.md"
 
@@ -26,3 +27,7 @@ def test_the_documented_connector_reads_rows_and_rejects_what_is_no_record(tmp_p
         {"name": "Siti", "number": "+60123456789"},
     ]
     assert [(reject.place, reject.rule) for reject in page.rejects] == [("book.txt:2", "file.ragged")]
+
+    open_book = connector.open_source
+    for check in SOURCE_CHECKS:
+        check(SourceBench(lambda: open_book({"path": str(book)}), "entry", expected=2))

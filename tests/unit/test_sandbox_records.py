@@ -226,3 +226,16 @@ def test_a_store_in_a_file_is_found_again(tmp_path, clock: FixedClock) -> None: 
         store.insert("Firm", {"select": "x"})
         assert (store.count("Firm"), store.version) == (expected, expected)
         store.close()
+
+
+def test_a_read_goes_on_while_others_write_and_roll_back(store: Store) -> None:
+    for number in range(50):
+        store.insert("Firm", {"select": f"F{number:02}"})
+    blocks = store.rows(Read("Firm", (Path("select"),), order=(Order(Path("Id")),)), block=10)
+    seen = [row[0] for row in next(blocks)]
+    with refused(Refused.REQUIRED), store.transaction():
+        store.insert("Firm", {"select": "never"})
+        store.insert("Firm", {})
+    store.insert("Person", {"name": "p"})
+    seen += [row[0] for block in blocks for row in block]
+    assert seen == [f"F{number:02}" for number in range(50)]
