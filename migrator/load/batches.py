@@ -13,8 +13,10 @@ from migrator.load.intents import Intents
 from migrator.load.send import Interrupted, Sender
 from migrator.staging.store import Building
 
-MOST_CALLS = 100
-"""Calls to the target that a batch is worth at most, however many rows were planned into it: a crash makes no more again."""
+ROUNDS = 4
+"""A batch is worth so many calls in each lane, however many rows were planned into it: a crash makes no more again."""
+FEWEST_ROWS = 100
+"""But no fewer rows than these: each batch is two small files."""
 
 
 class Batches:
@@ -33,7 +35,8 @@ class Batches:
         return self._sender.lanes.ahead(self._carry, enumerate(self._cut(batches)))
 
     def _cut(self, batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        size = self._sender.target.facts.batch_rows * MOST_CALLS
+        calls = ROUNDS * max(2, self._sender.lanes.most)
+        size = max(FEWEST_ROWS, self._sender.target.facts.batch_rows * calls)
         for batch in batches:
             for start in range(0, batch.num_rows, size):
                 yield batch.slice(start, size)

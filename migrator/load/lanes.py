@@ -112,7 +112,8 @@ class Lanes:
     def ahead(self, work: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
         """What `work` gives for each item, in their order; a few of them are worked on at once.
 
-        When one raises, those begun after it are brought to their end first: what was answered is on record.
+        When one raises, no further call is begun, and those in flight are brought to their end first: what was
+        answered is on record.
         """
         if self._batches is None:
             yield from map(work, items)
@@ -125,6 +126,9 @@ class Lanes:
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()
+        except BaseException:
+            self._stopped.set()
+            raise
         finally:
             for future in begun:
                 future.cancel()

@@ -183,6 +183,21 @@ def test_a_pause_or_a_used_up_budget_is_not_searched_for_bad_rows() -> None:
     assert len(target.sent) == 1
 
 
+@pytest.mark.parametrize("first", [CallRefused("bad", code="BAD"), RetryableError("internal server error")])
+def test_a_budget_that_ends_during_a_search_refuses_no_row(first: CallRefused | RetryableError) -> None:
+    def spoil(keys: Sequence[str]) -> None:
+        if len(target.sent) > QUICK.attempts:
+            raise RetryableError("the day's budget is used up", retry_after=7200)
+        if "k5" in keys:
+            raise first
+
+    target = Moody(before=spoil)
+    found = write(target, rows(50))
+    assert "budget" in str(found.error)
+    assert not found.answers.num_rows
+    assert len(target.sent) == QUICK.attempts + 1
+
+
 class Locked(Moody):
     """Refuses rows whose parent is held, `times` calls long for each parent."""
 
