@@ -77,7 +77,7 @@ class Store:
 
     def extend(self, schema: ObjectSchema) -> None:
         """Give an object more fields; its keys and rules stay. An object not there yet is made."""
-        old = self._tables.shapes.get(schema.name.casefold())
+        old = self.known(schema.name)
         self.define(
             schema,
             keys=old.keys if old else (),
@@ -88,6 +88,10 @@ class Store:
     def schemas(self) -> list[ObjectSchema]:
         """All objects, in the order in which they were made."""
         return [shape.schema for shape in self._tables.shapes.values()]
+
+    def known(self, name: str) -> Shape | None:
+        """What is known of an object, or None when there is none of this name."""
+        return self._tables.shapes.get(name.casefold())
 
     def shape(self, name: str) -> Shape:
         """What is known of an object; raises `Violation` when there is none of this name."""

@@ -98,10 +98,17 @@ def fill(store: Store, folder: Path, *, key: Callable[[str], str], raw: Callable
     for seed in seeds(folder):
         _widen(store, seed, key(seed.object_name))
     with store.transaction():
-        found = sum(store.load(seed.object_name, loading.records(seed)) for seed in seeds(folder))
+        found = sum(_loaded(store, seed, loading) for seed in seeds(folder))
         if loading.problems:
             raise ProjectError(loading.problems)
     return found
+
+
+def _loaded(store: Store, seed: Seed, loading: _Loading) -> int:
+    try:
+        return store.load(seed.object_name, loading.records(seed))
+    except Violation as error:  # an index holds: two records with one key
+        raise ProjectError.at(seed.shown, f"{error.record}: {error.message}", "keys are unique") from error
 
 
 @dataclass(slots=True)

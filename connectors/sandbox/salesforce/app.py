@@ -17,6 +17,7 @@ from connectors.sandbox.salesforce.calls import Handler, guarded
 from connectors.sandbox.salesforce.errors import SalesforceError, not_found
 from connectors.sandbox.salesforce.org import Org, Switches
 from connectors.sandbox.salesforce.querying import Queries
+from connectors.sandbox.salesforce.seeding import fill_org
 from connectors.sandbox.salesforce.tokens import CREDENTIALS, Tokens
 from connectors.sandbox.serve import SandboxApp
 from migrator.core.clock import Clock, SystemClock
@@ -71,7 +72,7 @@ def make_app(options: SandboxOptions, clock: Clock | None = None) -> SandboxApp:
     """A Salesforce organisation, filled from `options.data`; its switches from `options.switches`."""
     org = Org(clock or SystemClock(), Switches(**options.switches))  # type: ignore[arg-type]
     if options.data:
-        org.seed(options.data)
+        fill_org(org, options.data)
     return app_of(org)
 
 

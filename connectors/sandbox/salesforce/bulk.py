@@ -31,7 +31,8 @@ from connectors.sandbox.violations import Violation
 _DELIMITERS = {"COMMA": ",", "TAB": "\t", "PIPE": "|", "SEMICOLON": ";", "CARET": "^", "BACKQUOTE": "`"}
 _LINE_ENDS = {"LF": "\n", "CRLF": "\r\n"}
 _OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
-_BATCH = 10_000
+_CHUNK = 200
+"""Rows a transaction: the API's batches of 10,000 are cut so too, and others get their turn between."""
 _MOST_BYTES = 150 * 1024 * 1024
 _PAGE = 50_000
 
@@ -212,7 +213,7 @@ class Bulk:
             return
         job.good, job.bad = (job.spool([first, second, *header]) for first, second in (("sf__Id", "sf__Created"), ("sf__Id", "sf__Error")))  # fmt: skip
         job.left = job.spool(header)
-        while part := list(islice(rows, _BATCH)):
+        while part := list(islice(rows, _CHUNK)):
             if job.state == "Aborted":
                 job.left.add(part)
                 continue
@@ -229,10 +230,9 @@ class Bulk:
                 try:
                     record, created = columns.write(row)
                     good.append([record, "true" if created else "false", *row])
-                except SalesforceError as error:
-                    bad.append([columns.id_in(row), error.of_bulk(), *row])
-                except Violation as error:
-                    bad.append([columns.id_in(row), worded(error).of_bulk(), *row])
+                except (SalesforceError, Violation) as error:
+                    told = worded(error) if isinstance(error, Violation) else error
+                    bad.append([columns.id_in(row), _in_bulk(told).of_bulk(), *row])
         if job.good is not None and job.bad is not None:
             job.good.add(good)
             job.bad.add(bad)
@@ -384,6 +384,13 @@ class _Columns:
             else:
                 body[name] = value
         return body
+
+
+def _in_bulk(error: SalesforceError) -> SalesforceError:
+    """What refuses a whole call of JSON is the matter of one row in CSV."""
+    if error.code != "JSON_PARSER_ERROR":
+        return error
+    return SalesforceError("INVALID_TYPE_ON_FIELD_IN_RECORD", error.message, error.fields)
 
 
 def _parsed(job: Job) -> tuple[list[str], Iterator[list[str]]]:

@@ -11,12 +11,13 @@ from typing import Any
 from connectors.sandbox.checks import Row
 from connectors.sandbox.records import Store
 from connectors.sandbox.salesforce.errors import SalesforceError, not_found
-from connectors.sandbox.salesforce.ids import canonical, numbered
+from connectors.sandbox.salesforce.ids import numbered
 from connectors.sandbox.salesforce.metadata import NAMES, Entity, Info, custom, from_schema, merged, standard
-from connectors.sandbox.seed import Raw, fill, read_schemas, seeds
 from connectors.sandbox.shape import DuplicateRule, ValidationRule
 from migrator.core.clock import Clock, SystemClock
-from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
+from migrator.core.document import did_you_mean
+from migrator.core.errors import Location, ProjectError
+from migrator.core.schema import ObjectSchema
 
 SWITCHES: Mapping[str, type] = {
     "audit_fields": bool, "multi_currency": bool, "token_seconds": int, "page_rows": int, "bulk_seconds": float,
@@ -84,6 +85,15 @@ class Org:
             raise not_found()
         return self.entities[name.casefold()]
 
+    def resource_at(self, name: str, place: Location) -> Entity:
+        """An object named in a file; raises `ProjectError`."""
+        if name.casefold() not in self.entities:
+            names = [item.name for item in self.entities.values()]
+            raise ProjectError.at(
+                place, f"unknown object {name!r}", did_you_mean(name, names, noun="objects")
+            )
+        return self.entities[name.casefold()]
+
     def field(self, entity: Entity, name: str) -> Info:
         """A field; raises `SalesforceError` with INVALID_FIELD."""
         found = entity.find(name)
@@ -115,7 +125,12 @@ class Org:
     def _define(self, entities: Any) -> None:
         everything = [item.name for item in self.entities.values()]
         for entity in entities:
-            self.store.define(entity.schema(everything), duplicates=self._duplicates(entity))
+            schema, old = entity.schema(everything), self.store.known(entity.name)
+            self.store.define(
+                schema,
+                rules=old.rules if old else (),
+                duplicates=old.duplicates if old else self._duplicates(entity),
+            )
 
     def _duplicates(self, entity: Entity) -> list[DuplicateRule]:
         rules = {
@@ -125,10 +140,17 @@ class Org:
         }
         return [rules[entity.name]] if self.switches.duplicate_rules and entity.name in rules else []
 
-    def rules(self, object_name: str, rules: list[ValidationRule]) -> None:
-        """Validation rules of an object, instead of those it has."""
-        shape = self.store.shape(object_name)
-        self.store.define(shape.schema, keys=shape.keys, rules=rules, duplicates=shape.duplicates)
+    def rule(
+        self, entity: Entity, validation: tuple[ValidationRule, ...], duplicates: tuple[DuplicateRule, ...]
+    ) -> None:
+        """More rules for an object."""
+        shape = self.store.shape(entity.name)
+        self.store.define(
+            shape.schema,
+            keys=shape.keys,
+            rules=(*shape.rules, *validation),
+            duplicates=(*shape.duplicates, *duplicates),
+        )
 
     def _free_prefix(self) -> str:
         taken = {item.prefix for item in self.entities.values()}
@@ -175,42 +197,6 @@ class Org:
                 self.store.load(
                     "CurrencyType", [(numbered("01L", number), row | {"IsCorporate": int(code == "USD")})]
                 )
-
-    # -- seeds -----------------------------------------------------------------------------------------------
-
-    def seed(self, folder: Path) -> int:
-        """Fill it from a folder; returns the number of records.
-
-        Objects and fields come from `schema.json`, else from the standard schema; what neither knows is text.
-        Custom objects take the prefix of the ids they come with.
-        """
-        for schema in read_schemas(folder):
-            self.adopt(schema)
-        for item in seeds(folder):
-            self._adopt_seed(item.object_name, item.rows())
-        return fill(self.store, folder, key=lambda _: "Id", raw=self._raw)
-
-    def _adopt_seed(self, name: str, rows: Any) -> None:
-        first: Mapping[str, Any] = next((row for _, row in rows), {})
-        entity = self.entities.get(name.casefold())
-        known = entity.fields if entity else {}
-        more = tuple(
-            FieldSchema(column, FieldType.TEXT)
-            for column in first
-            if column and column.casefold() not in known and column != "Id"
-        )
-        entity = self.adopt(ObjectSchema(name, "Id", more))
-        record = canonical(str(first.get("Id", "")))
-        if record and self.of_prefix(record) is None:
-            entity.prefix = record[:3]
-
-    def _raw(self, row: Raw) -> Raw:
-        """A row of an export: ids in their long form, compound fields left out."""
-        return {
-            name: canonical(value) or value if name.endswith("Id") and isinstance(value, str) else value
-            for name, value in row.items()
-            if name
-        }
 
 
 def body_of(text: bytes) -> Any:
