@@ -340,6 +340,12 @@ def plan(
         str, typer.Option("--record", metavar="OBJECT/ID", help="Show what is planned for this record.")
     ] = "",
     unmask: Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")] = False,
+    compare_target: Annotated[
+        bool,
+        typer.Option(
+            "--compare-target", help="Ask the target for old values: what people edited there is seen."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to save the plan. Default: plans/PLAN-….json.")
     ] = None,
@@ -350,7 +356,7 @@ def plan(
     from migrator.commands.planning import Look
     from migrator.commands.planning import plan as call
 
-    found = call(_project(), Look(objects or (), show_records, record, unmask), out)
+    found = call(_project(), Look(objects or (), show_records, record, unmask, compare_target), out)
     _answer(as_json, found.to_json, lambda: planned(found, objects or (), _stdout))
 
 

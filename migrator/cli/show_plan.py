@@ -74,6 +74,12 @@ def _fields(objects: Sequence[ObjectForecast], console: Console) -> None:
             table.add_row(
                 name, "[dim]no value: the mapping writes other fields now[/]", f"{item.changes.same:,}"
             )
+        if item.changes.edited:
+            table.add_row(
+                name, "[yellow]edited in the target since, to be overwritten[/]", f"{item.changes.edited:,}"
+            )
+        if item.changes.gone:
+            table.add_row(name, "[yellow]not in the target any more[/]", f"{item.changes.gone:,}")
         if item.changes.unknown:
             table.add_row(name, "[yellow]what was sent is not on record[/]", f"{item.changes.unknown:,}")
     console.print()

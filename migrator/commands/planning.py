@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from migrator.commands.binding import bind_project, check_names
@@ -20,8 +21,10 @@ from migrator.core.schema import ObjectSchema, index_schemas
 from migrator.load.changes import Comparison, Record, Value
 from migrator.load.cost import LINKS, ROWS, Duration, Measured, duration, read_measured
 from migrator.load.forecast import ObjectForecast, forecast_object
+from migrator.load.held import Held, read_held
 from migrator.load.plan import Groups, Plan
 from migrator.load.plan import plan as plan_objects
+from migrator.load.send import Sender
 from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
 from migrator.mapping.run import map_fingerprint
@@ -40,6 +43,8 @@ class Look:
     record: str = ""
     """This record only: OBJECT/ID, where ID is the source's key, SOURCE:KEY or the external key."""
     unmask: bool = False
+    compare_target: bool = False
+    """Ask the target what it holds of the records to be updated, in place of what was last sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +108,18 @@ def plan(project: Project, look: Look = Look(), out: Path | None = None) -> Fore
         if look.record:
             check_names([look.record.partition("/")[0]], known)
         made = plan_objects(workspace.store, session, bound.groups, batch_rows=project.batch_rows)
-        found = _Forecasting(workspace, session, bound, look).forecast(made)
+        with TemporaryDirectory(dir=project.workspace, prefix="plan-") as scratch:
+            found = _Forecasting(workspace, session, bound, look, Path(scratch)).forecast(made)
         return replace(found, file=save(workspace, bound, found.said(), out))
 
 
 class _Forecasting:
-    """One run of `plan`."""
+    """One run of `plan`; `scratch` is an empty folder that it may fill."""
 
-    def __init__(self, workspace: Workspace, session: Session, bound: Bound, look: Look) -> None:
+    def __init__(
+        self, workspace: Workspace, session: Session, bound: Bound, look: Look, scratch: Path
+    ) -> None:
+        self._scratch = scratch
         self._workspace, self._session, self._bound, self._look = workspace, session, bound, look
         self._store = workspace.store
         self._groups: Groups = bound.groups
@@ -120,6 +129,7 @@ class _Forecasting:
     def forecast(self, made: Plan) -> Forecast:
         """What the plans that were just made come to."""
         facts = self._facts()
+        held = self._held() if self._look.compare_target else {}
         gate = self._workspace.project.gates.find(self._system)
         limits, left = (gate.limits, gate.budget.left) if gate else (None, None)
         schemas = self._schemas()
@@ -128,11 +138,14 @@ class _Forecasting:
             forecast_object(
                 self._store, self._session, obj, planned[obj.name],
                 target=schemas.get(obj.target_object), call_rows=facts.batch_rows,
+                held=held.get(obj.name),
             )
             for obj in flat(self._groups)
         )  # fmt: skip
         calls = sum(item.calls.total for item in objects)
-        shown = {obj.name: found for obj in flat(self._groups) if (found := self._shown(obj))}
+        shown = {
+            obj.name: found for obj in flat(self._groups) if (found := self._shown(obj, held.get(obj.name)))
+        }
         takes = duration(_work(objects), self._measured(), limits, calls)
         return Forecast(self._system, made, objects, takes, limits, left, shown, tuple(self._notes))
 
@@ -144,6 +157,23 @@ class _Forecasting:
         """Opening the target makes its gate, which knows limits and budget; nobody connects."""
         with closing(self._workspace.project.open_target(self._system)) as target:
             return target.facts
+
+    def _held(self) -> dict[str, Held]:
+        """Object → what the target holds of its records that are to be updated."""
+        workspace, found = self._workspace, {}
+        with closing(workspace.project.open_target(self._system)) as target:
+            sender = Sender(target, workspace.ledger, workspace.fence)
+            for number, obj in enumerate(flat(self._groups)):
+                planned = self._store.need(Kind.PLAN, obj.name, made_by="plan")
+                file = self._scratch / f"{number}.parquet"
+                held = read_held(self._session, sender, obj, planned, file)
+                if held is not None:
+                    found[obj.name] = held
+        calls = sum(item.calls for item in found.values())
+        self._notes.append(
+            f"old values are what {self._system} holds now (calls made to ask for them: {calls:,})"
+        )
+        return found
 
     def _schemas(self) -> Mapping[str, ObjectSchema]:
         """What the target says of its objects: as saved, else as it says now; reading it changes nothing there."""
@@ -163,10 +193,10 @@ class _Forecasting:
             )
             return {}
 
-    def _shown(self, obj: MappedObject) -> tuple[Record, ...]:
+    def _shown(self, obj: MappedObject, held: Held | None) -> tuple[Record, ...]:
         name, _, record = self._look.record.partition("/")
         planned = self._store.need(Kind.PLAN, obj.name, made_by="plan")
-        comparison = Comparison(self._store, self._session, obj, planned)
+        comparison = Comparison(self._store, self._session, obj, planned, held)
         found: tuple[Record, ...] = ()
         if self._look.record and name == obj.name:
             found = comparison.record(record)

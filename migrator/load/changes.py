@@ -1,18 +1,19 @@
 """What an update would change, field by field: the planned value beside the one that was last sent.
 
 What was last sent is on record since it was sent (HISTORY, with its answer in ANSWERS), so nothing is kept for this and
-no target is asked. The value of a link is what the target calls the record it points to, or its reference while it is
+no target is asked, unless a comparison with what it holds now is wanted (`read_held`). The value of a link is what the target calls the record it points to, or its reference while it is
 yet to be created.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from migrator.core.mapped import MappedObject
+from migrator.load.held import UPDATES, Held
 from migrator.load.intents import intents_name
 from migrator.load.links import ends_of
 from migrator.staging import columns
@@ -48,6 +49,10 @@ class Changes:
     """Records sent again although no value changed: the mapping writes other fields than before."""
     unknown: int = 0
     """Records of which it is not on record what was last sent."""
+    gone: int = 0
+    """Records that the target does not hold any more, when it was asked."""
+    edited: int = 0
+    """Records that somebody changed in the target since they were last sent, when it was asked: an update overwrites that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,12 @@ class Record:
 class Comparison:
     """The planned rows of one object beside what was last sent."""
 
-    def __init__(self, store: Store, session: Session, obj: MappedObject, planned: Dataset) -> None:
+    def __init__(
+        self, store: Store, session: Session, obj: MappedObject, planned: Dataset, held: Held | None = None
+    ) -> None:
+        """`held`: compare with what the target holds, in place of what was last sent."""
         self._store, self._session, self._obj, self._planned = store, session, obj, planned
+        self._held = held
         self._types = {item.name: item.type for item in planned.schema()}
         described = session.fetch(f"DESCRIBE SELECT * FROM {relation(session, planned)}").to_pylist()
         self._engine_types = {row["column_name"]: row["column_type"] for row in described}
@@ -96,20 +105,41 @@ class Comparison:
         any_changed = " OR ".join(f"c{place}" for place, _ in enumerate(self._obj.fields))
         row = self._session.fetch(
             f"SELECT {', '.join(counted)}, count(*) FILTER (__known AND NOT ({any_changed})) AS same,"
-            f" count(*) FILTER (NOT __known) AS unknown FROM ({self._compared(_UPDATES)})"
+            f" count(*) FILTER (NOT __known) AS unknown FROM ({self._compared(UPDATES)})"
         ).to_pylist()[0]
         fields = (
             FieldChange(item.name, row[f"c{place}"], row[f"p{place}"], row[f"q{place}"])
             for place, item in enumerate(self._obj.fields)
         )
-        return Changes(total, tuple(item for item in fields if item.records), row["same"], row["unknown"])
+        found = Changes(total, tuple(item for item in fields if item.records), row["same"], row["unknown"])
+        if self._held is None:
+            return found
+        return replace(found, unknown=0, gone=found.unknown, edited=self._edited())
+
+    def _edited(self) -> int:
+        sent = Comparison(self._store, self._session, self._obj, self._planned)
+        known = {item.name for chapter in self._chapters() for item in _wrote(chapter[0])}
+        differs = [
+            f"{self._typed('t', place, item.name)} IS DISTINCT FROM {self._typed('s', place, item.name)}"
+            for place, item in enumerate(self._obj.fields)
+            if item.name in known
+        ]
+        counted = self._session.fetch(
+            f"SELECT count(*) AS n FROM ({sent._compared(UPDATES)}) AS s JOIN ({self._compared(UPDATES)}) AS t"
+            f" ON t.{_ID} = s.{_ID} WHERE s.__known AND t.__known AND ({' OR '.join([*differs, 'false'])})"
+        )
+        return int(counted.column("n")[0].as_py())
+
+    def _typed(self, alias: str, place: int, name: str) -> str:
+        kind = "VARCHAR" if self._obj.link(name) is not None else self._engine_types[name]
+        return f"TRY_CAST({alias}.o{place} AS {kind})"
 
     def records(self, limit: int) -> tuple[Record, ...]:
         """The first updates in order of `__id`, with what changes."""
         if not self._planned.detail["counts"].get(Action.UPDATE.value, 0):
             return ()
         planned = relation(self._session, self._planned)
-        chosen = f"SELECT u.{_ID} FROM {planned} AS u WHERE {_UPDATES} ORDER BY u.{_ID} LIMIT {limit:d}"
+        chosen = f"SELECT u.{_ID} FROM {planned} AS u WHERE {UPDATES} ORDER BY u.{_ID} LIMIT {limit:d}"
         return self._records(f"u.{_ID} IN ({chosen})", limit)
 
     def record(self, named: str) -> tuple[Record, ...]:
@@ -169,6 +199,8 @@ class Comparison:
     def _old(self, place: int, name: str) -> str:
         """What was last sent: deferred links by the second pass; a field with a first value by the later of both."""
         link = self._obj.link(name)
+        if self._held is not None:
+            return f"h.v{place}"
         if link is not None and link.deferred:
             return f"k.v{place}"
         if any(item.field == name for item in self._obj.firsts):
@@ -205,8 +237,10 @@ class Comparison:
 
         An answer that is later than the crosswalk's is of a load that was taken back.
         """
+        if self._held is not None and kind is Kind.OUTCOMES:
+            return self._held.rows(self._session, self._obj, self._planned)
         chapters = self._chapters(kind)
-        if not chapters:
+        if not chapters or self._held is not None:
             nothing = ", ".join(
                 f"CAST(NULL AS {self._type(item.name)}) AS v{n}" for n, item in enumerate(self._obj.fields)
             )
@@ -239,7 +273,6 @@ class Comparison:
         return "VARCHAR" if is_text else self._engine_types[name]
 
 
-_UPDATES = f"u.{_ACTION} = {literal(Action.UPDATE.value)}"
 _ALL = 1000
 
 

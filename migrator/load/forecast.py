@@ -10,6 +10,7 @@ from migrator.core.mapped import MappedObject
 from migrator.core.schema import ObjectSchema
 from migrator.load.changes import Changes, Comparison
 from migrator.load.cost import Calls, calls_of
+from migrator.load.held import Held
 from migrator.load.links import expected_links, has_second_pass
 from migrator.load.plan import ObjectPlan
 from migrator.load.refusals import Expected, expected_refusals
@@ -57,10 +58,12 @@ def forecast_object(
     *,
     target: ObjectSchema | None,
     call_rows: int,
+    held: Held | None = None,
 ) -> ObjectForecast:
     """What carrying out the current PLAN comes to; all objects must be planned.
 
-    `target` is what the target says of its object, None when it says nothing; a call carries at most `call_rows`.
+    `target` is what the target says of its object, None when it says nothing; a call carries at most `call_rows`;
+    `held` is what it holds now of the records to be updated, if it was asked.
     """
     dataset = store.need(Kind.PLAN, obj.name, made_by="plan")
     later = 0
@@ -71,7 +74,7 @@ def forecast_object(
         planned,
         need_mapped(store, obj).mapped.rows + rejects,
         _classes(store, session, obj, planned, rejects),
-        Comparison(store, session, obj, dataset).changes(),
+        Comparison(store, session, obj, dataset, held).changes(),
         later,
         expected_refusals(session, obj, dataset, target) if target and planned.to_send else (),
         calls_of(planned.to_send, later, batch_rows=dataset.detail["batch_rows"], call_rows=call_rows),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from migrator.core.errors import ProjectError
+from migrator.core.errors import FatalError, ProjectError
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import Link, MappedObject
 from migrator.load.canonical import row_fingerprint
@@ -174,6 +174,17 @@ def _check_order(objects: Sequence[MappedObject]) -> None:
         seen.add(obj.name)
 
 
+def _check_fields(obj: MappedObject, mapped: Dataset) -> None:
+    """A field that the mapping got since its records were mapped is not among them."""
+    there = set(mapped.schema().names)
+    missing = [item.name for item in obj.fields if item.name not in there]
+    if missing:
+        raise FatalError(
+            f"{obj.name!r} was mapped before its mapping was edited: it has no {', '.join(missing)} yet",
+            hint="run: migrator map",
+        )
+
+
 class _Planning:
     """One run of `plan`: which inputs each object has, and what is known so far of records that cannot be linked to."""
 
@@ -239,6 +250,7 @@ class _Planning:
         ]
 
     def _build(self, obj: MappedObject) -> Dataset:
+        _check_fields(obj, self._made[obj.name].mapped)
         building = self._store.build(Kind.PLAN, obj.name, self.fingerprints[obj.name])
         building.folder.mkdir(parents=True, exist_ok=True)
         scratch, order = building.folder / "judged.parquet", building.folder / "ordered.parquet"

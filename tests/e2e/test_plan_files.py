@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -331,3 +333,31 @@ def test_updates_are_told_field_by_field_with_personal_values_masked(folder: Pat
     assert "A•••• (4)" in drawn.out
     assert "updates of" in drawn.out
     assert ask("plan", "--record", "customer/9").code == 2
+
+
+def test_the_target_can_be_asked_for_old_values(folder: Path, ask: Ask) -> None:
+    assert ask("load").code == 0
+    with closing(sqlite3.connect(folder / "crm.db")) as crm, crm:
+        crm.execute("UPDATE \"Order\" SET amount = 9.99 WHERE legacy_id = 'shop:A-1'")
+        crm.execute("DELETE FROM \"Order\" WHERE legacy_id = 'shop:A-3'")
+    changed = {"A-1,1,1.50": "A-1,2,9.99", "A-2,3,2": "A-2,3,2.5", "A-3,2,3": "A-3,2,4"}
+    replace_in(folder / "shop/Order.csv", changed)
+    for verb in ("extract", "map"):
+        assert ask(verb).code == 0
+    sent, held = (
+        told(ask("plan", "--json", *more))["objects"]["order"]["changes"]
+        for more in ((), ("--compare-target",))
+    )
+    counts = [{item["field"]: item["records"] for item in said["fields"]} for said in (sent, held)]
+    assert counts == [{"customer": 1, "amount": 3}, {"customer": 1, "amount": 1}]
+    assert [(said["edited"], said["gone"]) for said in (sent, held)] == [(0, 0), (1, 1)]
+    drawn = ask("plan", "--compare-target", "--record", "order/A-1").out
+    assert "edited in the target since, to be overwritten" in drawn
+    assert "calls made to ask for them: 1" in drawn
+
+
+def test_a_field_that_was_not_mapped_yet_is_told(folder: Path, ask: Ask) -> None:
+    replace_in(folder / "mappings/order.yaml", {"fields:\n": "fields:\n  more: {from: customer}\n"})
+    said = ask("plan")
+    assert said.code == 3, said
+    assert "'order' was mapped before its mapping was edited: it has no more yet" in said.err
