@@ -121,10 +121,14 @@ def _cost(found: Forecast, console: Console) -> None:
     order = " → ".join(escape(", ".join(group)) for group in found.plan.order)
     batches = sum(item.planned.batches for item in found.objects)
     facts = [("order", f"{order}, {batches:,} batches")]
+    later = [item for item in found.objects if item.second_pass]
+    if later:
+        fields = "; ".join(f"{', '.join(item.planned.deferred)} of {item.planned.name}" for item in later)
+        facts.append(("then", escape(fields)))
     if found.calls:
         facts += [("calls", _calls(found)), ("takes", _duration(found))]
     for name, text in facts:
-        console.print(f"[bold]{name:<6}[/] {text}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name:<5}[/]  {text}", highlight=False, soft_wrap=True)
 
 
 def _calls(found: Forecast) -> str:
