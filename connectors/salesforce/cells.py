@@ -77,6 +77,23 @@ def typed(column: pa.ChunkedArray, field: FieldSchema) -> pa.ChunkedArray:
     return column.cast(kind)
 
 
+def typed_rows(rows: pa.Table, fields: Sequence[FieldSchema], loose: set[str]) -> pa.Table:
+    """The columns of `fields`, typed; one with a value that does not fit is text from then on. Files are not read here."""
+    columns = []
+    for item in fields:
+        if item.name not in rows.column_names:
+            columns.append(pa.nulls(rows.num_rows, pa.string()))
+            continue
+        column = rows.column(item.name)
+        if item.name not in loose:
+            try:
+                column = typed(column, item)
+            except pa.ArrowInvalid:
+                loose.add(item.name)
+        columns.append(column)
+    return pa.Table.from_arrays(columns, names=[item.name for item in fields])
+
+
 def _column(records: Sequence[Mapping[str, Any]], name: str) -> pa.ChunkedArray:
     first, *further = name.split(".")
     values = [item.get(first) for item in records]

@@ -77,12 +77,12 @@ def bad_keys(keys: Sequence[str | None], *, exact: bool) -> dict[int, Said]:
 def look_up(client: Client, found: Described, name: str, keys: Sequence[str]) -> Found:
     """The records with these keys; a deleted record is not there."""
     wanted = key_field(found, name)
-    exact = {_norm(wanted, key): key for key in keys}
-    folded = {_norm(wanted, key).casefold(): key for key in keys}
+    exact = {plain_key(wanted, key): key for key in keys}
+    folded = {plain_key(wanted, key).casefold(): key for key in keys}
     ids, other = {}, {}
     for page in matching(client, found, wanted, keys, ["Id", name]):
         for record in page:
-            there = _norm(wanted, _as_text(record.get(name)))
+            there = plain_key(wanted, _as_text(record.get(name)))
             if there in exact:
                 ids[exact[there]] = str(record["Id"])
             elif there.casefold() in folded:
@@ -103,14 +103,14 @@ def matching(
 
 def same_key(wanted: FieldSchema, keys: Sequence[str]) -> Mapping[str, str]:
     """Key as the organisation says it → key as given."""
-    return {_norm(wanted, key): key for key in keys}
+    return {plain_key(wanted, key): key for key in keys}
 
 
 def _as_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _norm(wanted: FieldSchema, key: str) -> str:
+def plain_key(wanted: FieldSchema, key: str) -> str:
     """A key in the form in which equal keys are equal texts."""
     if wanted.type not in _NUMBERS:
         return key

@@ -10,12 +10,21 @@ import pyarrow as pa
 from connectors.salesforce import binaries, payload
 from connectors.salesforce.bulk import Jobs
 from connectors.salesforce.catalog import LIMITS, Catalog, identify
-from connectors.salesforce.cells import from_records, typed
+from connectors.salesforce.cells import from_records, typed_rows
 from connectors.salesforce.client import Client
 from connectors.salesforce.described import AUDIT, Described
-from connectors.salesforce.failures import LOCKED, row_refusal
+from connectors.salesforce.failures import LOCKED, Said, row_refusal
 from connectors.salesforce.fit import differences
-from connectors.salesforce.keys import as_keys, bad_keys, is_exact, key_field, look_up, matching, same_key
+from connectors.salesforce.keys import (
+    as_keys,
+    bad_keys,
+    is_exact,
+    key_field,
+    look_up,
+    matching,
+    plain_key,
+    same_key,
+)
 from connectors.salesforce.reading import Reading
 from connectors.salesforce.settings import parse
 from connectors.salesforce.writing import (
@@ -122,11 +131,9 @@ class SalesforceTarget:
             for name in rows.column_names
             if not found.rights[name].updateable and name not in {key, "Id"}
         ]
-        if fixed:
-            raise FatalError(
-                f"{object_name}.{fixed[0]} can be set when a record is created and never after",
-                hint="leave it out",
-            )
+        if fixed and keys:
+            rows, keys, refused = self._without_fixed(found, rows, keys, key, fixed)
+            answers += refused
         there = look_up(self._client, found, key, keys).ids
         answers += [written(item, None, "missing") for item in keys if item not in there]
         return payload.outcomes(answers + self._update(found, rows, keys, key, there))
@@ -155,9 +162,9 @@ class SalesforceTarget:
         empty = True
         for page in reading.pages(after=None, page_rows=page_rows, rows=self._catalog.count(object_name)):
             empty = False
-            yield _typed(page, fields, loose)
+            yield typed_rows(page, fields, loose)
         if empty:
-            yield _typed(from_records([], asked), fields, loose)
+            yield typed_rows(from_records([], asked), fields, loose)
 
     def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
         """Records by key, compared exactly."""
@@ -171,7 +178,7 @@ class SalesforceTarget:
             rows = from_records(page, asked)
             exact = [text in known for text in rows.column(key).to_pylist()]
             pages.append(rows.filter(pa.array(exact, pa.bool_())))
-        return _typed(pa.concat_tables(pages), fields, set())
+        return typed_rows(pa.concat_tables(pages), fields, set())
 
     def close(self) -> None:
         """Release the connections; may be called twice."""
@@ -188,7 +195,7 @@ class SalesforceTarget:
         """What is not there is created, whole; what is there is updated, without what can be set only once."""
         there = look_up(self._client, found, key, keys)
         answers = [
-            refusal(item, row_refusal([{"statusCode": "key.case", "message": _other_case(item, has)}]))
+            refusal(item, Said("key.case", _other_case(item, has), key))
             for item, has in there.other_case.items()
         ]
         new = [
@@ -235,6 +242,26 @@ class SalesforceTarget:
         rows = rows.append_column("Id", pa.array([ids[item] for item in known], pa.string()))
         return self._writing(found).send(updating(), rows, known)
 
+    def _without_fixed(
+        self, found: Described, rows: pa.Table, keys: list[str], key: str, fixed: Sequence[str]
+    ) -> tuple[pa.Table, list[str], Answers]:
+        """The rows without what can be set only at creation; refused are those that would change it."""
+        held = self.fetch(found.name, keys, key=key, columns=[key, *fixed]).to_pylist()
+        wanted_key = key_field(found, key)
+        there = {plain_key(wanted_key, str(row[key])): [row[name] for name in fixed] for row in held}
+        wanted = zip(*(rows.column(name).to_pylist() for name in fixed), strict=True)
+        bad = [
+            place
+            for place, values in enumerate(wanted)
+            if list(values) != there.get(plain_key(wanted_key, keys[place]), list(values))
+        ]
+        said = Said(
+            "insert_only", f"{', '.join(fixed)}: set when a record is created, and never after", fixed[0]
+        )
+        good = [place for place in range(len(keys)) if place not in set(bad)]
+        rows = rows.drop_columns(list(fixed)).take(pa.array(good, pa.int64()))
+        return rows, [keys[place] for place in good], [refusal(keys[place], said) for place in bad]
+
     def _sorted_out(self, found: Described, rows: pa.Table, key: str) -> tuple[pa.Table, list[str], Answers]:
         """The rows that may go out, their keys, and refusals for those whose keys cannot be."""
         rows = payload.prepared(rows, found)
@@ -274,20 +301,3 @@ class SalesforceTarget:
 
 def _other_case(key: str, there: str) -> str:
     return f"a record with the key {there!r} is there, and Salesforce would take {key!r} for it"
-
-
-def _typed(rows: pa.Table, fields: Sequence[FieldSchema], loose: set[str]) -> pa.Table:
-    """The columns of `fields`, typed; one with a value that does not fit is text from then on. Files are not read here."""
-    columns = []
-    for item in fields:
-        if item.name not in rows.column_names:
-            columns.append(pa.nulls(rows.num_rows, pa.string()))
-            continue
-        column = rows.column(item.name)
-        if item.name not in loose:
-            try:
-                column = typed(column, item)
-            except pa.ArrowInvalid:
-                loose.add(item.name)
-        columns.append(column)
-    return pa.Table.from_arrays(columns, names=[item.name for item in fields])

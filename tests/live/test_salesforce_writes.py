@@ -64,7 +64,7 @@ def test_one_key_is_one_record_whatever_answer_was_lost(
     target = org.target(**WAYS[way], late_seconds=0)
     target.prepare([])
     target.describe()
-    for nth in range(1, 9):
+    for nth in range(1, 9 if way == "bulk" else 4):
         org.box.moods.schedule = Schedule(
             (
                 Fault(trouble, "*", "*/composite/sobjects*", nth=(nth,)),
@@ -120,8 +120,13 @@ def test_audit_fields_are_set_once_and_a_rerun_leaves_them(way: str, org: World)
     held = target.fetch("Deal__c", ["k0000", "k0001"], key="Legacy__c", columns=["CreatedDate"])
     assert held.column("CreatedDate").to_pylist() == [created] * 2
     assert "CreatedDate" in target.facts.insert_only
-    with pytest.raises(FatalError, match="never after"):
-        target.update("Deal__c", rows, key="Legacy__c")
+    changed = rows.set_column(1, "Title__c", pa.array(["x", "y"]))  # as a rollback restores whole records
+    assert {outcome for outcome, _ in told(target.update("Deal__c", changed, key="Legacy__c")).values()} == {
+        "updated"
+    }
+    other = deals(2).append_column("CreatedDate", pa.array([created, datetime(2016, 1, 1, tzinfo=UTC)]))
+    found = told(target.update("Deal__c", other, key="Legacy__c"))
+    assert found == {"k0000": ("updated", None), "k0001": ("refused", "insert_only")}
 
 
 def test_without_the_permission_audit_fields_stop_before_the_first_row() -> None:
