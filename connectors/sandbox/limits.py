@@ -150,7 +150,8 @@ def read_limits(path: Path, usual: Limits, switches: Mapping[str, type]) -> tupl
     """
     document = Document.read(path)
     problems: list[Problem] = []
-    known = {"rates": list, "daily": int, "parallel": int, **switches}
+    own = {name: (int, float) if kind is float else kind for name, kind in switches.items()}
+    known = {"rates": list, "daily": int, "parallel": int, **own}
     raw = checked(document, (), known, problems)
     rates = [
         checked(document, ("rates", number), {"calls": int, "seconds": (int, float), "scope": str}, problems)
