@@ -52,7 +52,7 @@ def encoded(field: FieldSchema, value: object) -> SqlValue:
         return value
     try:
         return _encoded(field.type, value)
-    except (ValueError, TypeError, InvalidOperation) as error:
+    except (ValueError, TypeError, KeyError, InvalidOperation) as error:
         raise Violation(
             Refused.TYPE, f"{value!r:.120} is not a value of type {field.type.value}", fields=(field.name,)
         ) from error

@@ -8,9 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from connectors.dataverse.batch import Operation, send
+from connectors.dataverse.service import Service
+from connectors.dataverse.settings import parse
 from connectors.sandbox.faults import Do, Fault
 from migrator.core.errors import FatalError, MigratorError, RetryableError
 from tests.live.dataverse_box import dataverse, source, target
+from tests.live.raw_server import answer, raw_server
 
 pytestmark = pytest.mark.live
 _ID = "00000001-0000-4000-8000-000000000001"
@@ -124,14 +128,9 @@ def test_a_write_that_goes_wrong_says_so_and_may_be_made_again(
 
 def test_a_batch_answer_that_lacks_parts_is_not_taken_for_whole() -> None:
     body = "--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 204 x\r\n\r\n\r\n--b--\r\n"
-    from tests.live.raw_server import answer, raw_server
-
-    with dataverse(bulk_messages=False) as box, target(box) as opened:
-        opened.describe()
-        with raw_server(answer(body, Content_Type="multipart/mixed; boundary=b")) as server:
-            opened._service.client.close()
-            opened._service.client = type(opened._service.client)(f"{server.address}/api/data/v9.2/")
-            from connectors.dataverse.batch import Operation, send
-
-            with pytest.raises(RetryableError, match="1 of 2 operations"):
-                send(opened._service, [Operation("DELETE", "a"), Operation("DELETE", "b")], {})
+    deletes = [Operation("DELETE", "accounts(1)"), Operation("DELETE", "accounts(2)")]
+    with raw_server(answer(body, Content_Type="multipart/mixed; boundary=b")) as server:
+        service = Service(parse({"url": server.address, "token": "t"}))
+        with pytest.raises(RetryableError, match="1 of 2 operations"):
+            send(service, deletes, {})
+        service.close()

@@ -18,6 +18,7 @@ from connectors.sandbox.dataverse.faults import error_body
 from connectors.sandbox.dataverse.model import DUPLICATES, KEYS, LEGACY, PARTY, TABLES
 from connectors.sandbox.dataverse.multipart import Ask
 from connectors.sandbox.dataverse.protocol import Service
+from connectors.sandbox.dataverse.seed import fill_from_export, is_export
 from connectors.sandbox.limits import Kept, Meter, Refusal
 from connectors.sandbox.moods import write_of
 from connectors.sandbox.reading import Read
@@ -118,7 +119,9 @@ def make_app(options: SandboxOptions, *, clock: Clock | None = None) -> SandboxA
     """The sandbox, ready to be served."""
     switches: Mapping[str, Any] = options.switches
     store = make_store(clock)
-    if options.data is not None:
+    if options.data is not None and is_export(options.data):
+        fill_from_export(store, options.data)
+    elif options.data is not None:
         for schema in read_schemas(options.data):
             store.extend(schema)
         fill(store, options.data, key=lambda name: f"{name}id")

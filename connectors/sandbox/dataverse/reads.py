@@ -193,9 +193,10 @@ class Reader:
         shown = [item for item in PARTY.fields if item.name != PARTY.key]
         told = Rows(self.store, PARTY, shown, annotated=annotated)
         wanted = In(Path("activityid"), tuple(row[self.schema.key] for row in rows))
-        paths = tuple(Path("modifiedon") if path.field == "versionnumber" else path for path in told.paths())
         by_activity: dict[str, list[dict[str, Any]]] = {}
-        for item in told.told(self.store.select(Read(PARTY.name, paths, wanted, (Order(Path(PARTY.key)),)))):
+        for item in told.told(
+            self.store.select(Read(PARTY.name, told.paths(), wanted, (Order(Path(PARTY.key)),)))
+        ):
             by_activity.setdefault(item["_activityid_value"], []).append(item)
         for row in rows:
             row[name] = by_activity.get(row[self.schema.key], [])

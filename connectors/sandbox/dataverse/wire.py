@@ -43,9 +43,10 @@ class Rows:
         self._store, self._schema, self._fields, self._annotated = store, schema, tuple(fields), annotated
 
     def paths(self) -> tuple[Path, ...]:
-        """What to read: the key, the version, and the columns."""
+        """What to read: the key, the version where the table has one, and the columns."""
+        version = "versionnumber" if self._schema.field("versionnumber") else self._schema.key
         return tuple(
-            Path(name) for name in (self._schema.key, "versionnumber", *(item.name for item in self._fields))
+            Path(name) for name in (self._schema.key, version, *(item.name for item in self._fields))
         )
 
     def told(self, found: Sequence[Sequence[SqlValue]]) -> list[dict[str, Any]]:
