@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from connectors.fxiaoke import recognise
 from connectors.fxiaoke.described import Shape, describe
 from connectors.fxiaoke.failures import Kind, failure, kind_of, until_midnight
 from connectors.fxiaoke.lately import Lately
-from connectors.fxiaoke.settings import Auth, parse
+from connectors.fxiaoke.settings import CHOICES, HOSTS, SETTINGS, Auth, parse
 from connectors.fxiaoke.values import Unfit, arrow_type, page, same, staged_column, to_json, typed_column
 from migrator.core.clock import FixedClock
 from migrator.core.connector import Rate
@@ -326,3 +327,10 @@ def test_the_clouds_are_recognised_and_nothing_else() -> None:
     assert found.settings == {"host": "open-hws.fxiaoke.com"}
     assert recognise("https://open.fxiaoke.com.evil.example") is None
     assert pa.types.is_string(arrow_type(FieldSchema("x", FieldType.STRING)))
+
+
+def test_the_page_of_connectors_names_every_setting_host_and_choice() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text("utf-8")
+    section = page.partition("## Fxiaoke")[2].partition("\n## ")[0]
+    choices = [word for name, words in CHOICES.items() for word in (name, *words)]
+    assert [word for word in (*SETTINGS, *HOSTS, *choices) if f"`{word}`" not in section] == []
