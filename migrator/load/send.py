@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,8 @@ from migrator.staging import columns
 from migrator.staging.ledger import Ledger
 
 _WRITTEN = ("created", "updated", "unchanged")
+FRESH = 3.0
+"""Seconds for which a renewed lease is not renewed again; a small part of how long it lasts."""
 _chance = random.SystemRandom().random
 
 
@@ -32,6 +35,29 @@ class Interrupted(Exception):
     def __init__(self, recorded: pa.Table, error: MigratorError) -> None:
         super().__init__(str(error))
         self.recorded, self.error = recorded, error
+
+
+class Permission:
+    """The right to write, which the lease gives. Asked for before every call, but a fresh answer is not doubted:
+
+    a lease that was just renewed cannot have been taken over, and renewing it is a write that calls would wait for.
+    """
+
+    def __init__(self, ledger: Ledger, fence: int) -> None:
+        self._ledger, self._fence = ledger, fence
+        self._answered: tuple[float, datetime] | None = None
+
+    def ask(self) -> None:
+        """Raises `SafetyStop` when somebody else took over."""
+        clock = self._ledger.clock
+        now = clock.monotonic(), clock.now()
+        # a machine that slept shows it on its calendar, one whose calendar was set on its monotonic clock
+        if self._answered is not None:
+            passed = now[0] - self._answered[0], (now[1] - self._answered[1]).total_seconds()
+            if all(0 <= seconds < FRESH for seconds in passed):
+                return
+        self._ledger.renew_lease(self._fence)
+        self._answered = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +71,15 @@ class Sender:
     lanes: Lanes = field(default_factory=Lanes)
     """How many calls may be in flight at once."""
     chance: Callable[[], float] = _chance
-    health: Health = field(default_factory=Health)
+    _way: Way = field(init=False)
+
+    def __post_init__(self) -> None:
+        way = Way(
+            self.target, self.policy, self.ledger.clock, self.chance, self.lanes, Health(),
+            Permission(self.ledger, self.fence).ask,
+        )  # fmt: skip
+        object.__setattr__(self, "_way", way)
+
     again: Callable[[RetryableError, float], None] = nobody
     """Is told of every call that is tried again."""
 
@@ -106,22 +140,6 @@ class Sender:
     def patiently(self, attempt: Callable[[], Any]) -> Any:
         """The answer of an idempotent call to the target; before each try the lease is renewed, or the work stops."""
         return self._way.patiently(attempt)
-
-    @property
-    def _way(self) -> Way:
-        def permitted() -> None:
-            self.ledger.renew_lease(self.fence)
-
-        return Way(
-            self.target,
-            self.policy,
-            self.ledger.clock,
-            self.chance,
-            self.lanes,
-            self.health,
-            permitted,
-            self.again,
-        )
 
     def _write(self, obj: MappedObject, rows: pa.Table, verb: Verb) -> Answered:
         return Writing(self._way, obj, verb).write(rows)

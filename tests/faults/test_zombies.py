@@ -15,7 +15,7 @@ from migrator.core.clock import FixedClock, SystemClock
 from migrator.core.connector import Limits, Rate
 from migrator.core.errors import SafetyStop
 from migrator.core.pace import Pace
-from migrator.load import batches
+from migrator.load import batches, send
 from migrator.staging.engine import EngineSettings, open_engine
 from migrator.staging.ledger import open_ledger
 from migrator.staging.ledger_tables import leases
@@ -71,6 +71,7 @@ def _zombie(root: Path, url: str, log: Path, place: str) -> None:
     """In a child: load until the third batch, stop there; 5 when it ends by a safety stop."""
     code = 1
     try:
+        send.FRESH = 0.0  # the minute that passes here is a moment
         batches.boundary = stopping(place, 3)
         with opened(root, url) as here:
             here.load(Witness(log), GROUPS)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from migrator.core.clock import SystemClock
-from migrator.core.connector import TargetFacts
+from migrator.core.connector import Target, TargetFacts
 from migrator.core.errors import FatalError, RetryableError
 from migrator.core.mapped import Link
 from migrator.core.progress import Quiet
@@ -18,7 +17,9 @@ from migrator.core.retry import RetryPolicy
 from migrator.load.load import LoadReport, load
 from migrator.staging.accounting import account
 from migrator.staging.store import Kind
+from migrator.testing.faults import FaultyTarget
 from migrator.testing.memory import MemoryTarget
+from migrator.testing.troubles import by_chance
 from tests.load_world import Rows, World, mapped_object, put, world
 
 PARENT = mapped_object("parent", links=[Link("up", ("parent",), deferred=True)])
@@ -51,14 +52,14 @@ class Threaded(MemoryTarget):
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path, SystemClock()) as made:
+    with world(tmp_path) as made:
         put(made, PARENT, Rows({str(n): {"up": "parent/s:0"} for n in range(13)}))
         put(made, CHILD, Rows({str(n): {"parent": f"parent/s:{n % 5}"} for n in range(16)}))
         made.plan(GROUPS, batch_rows=7)
         yield made
 
 
-def carry(here: World, target: MemoryTarget, parallel: int) -> LoadReport:
+def carry(here: World, target: Target, parallel: int) -> LoadReport:
     here.ledger.start_run("load", "test")
     with here.ledger.lease() as fence:
         return load(
@@ -76,13 +77,29 @@ def test_several_lanes_leave_what_one_lane_leaves(here: World, tmp_path: Path) -
     report = carry(here, target, parallel=4)
     assert len(target.threads) > 1
     (tmp_path / "alone").mkdir()
-    with world(tmp_path / "alone", SystemClock()) as alone:
+    with world(tmp_path / "alone") as alone:
         put(alone, PARENT, Rows({str(n): {"up": "parent/s:0"} for n in range(13)}))
         put(alone, CHILD, Rows({str(n): {"parent": f"parent/s:{n % 5}"} for n in range(16)}))
         alone.plan(GROUPS, batch_rows=7)
         assert carry(alone, Threaded(), parallel=1) == report
         for name in ("parent", "child"):
             assert crosswalk(alone, name) == crosswalk(here, name)
+    assert account(here.store, here.session, [PARENT, CHILD]).closed
+
+
+def test_a_bad_day_with_several_lanes_ends_like_a_good_one(here: World) -> None:
+    inside = Threaded()
+    target = FaultyTarget(inside, by_chance(seed=3, share=0.4))
+    carry(here, target, parallel=4)
+    assert sum(target.befell.values()) > 5
+    for name, rows in (("parent", 13), ("child", 16)):
+        held = [row["key"] for page in inside.read(f"T {name}") for row in page.to_pylist()]
+        assert sorted(held) == sorted(f"k{n}" for n in range(rows))
+        assert {row["outcome"] for row in here.query(Kind.CROSSWALK, name)} <= {
+            "created",
+            "unchanged",
+            "updated",
+        }
     assert account(here.store, here.session, [PARENT, CHILD]).closed
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from migrator.core import retry
 from migrator.core.clock import FixedClock
@@ -18,7 +20,9 @@ from migrator.core.retry import RetryPolicy
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.load.calls import match
 from migrator.load.load import target_schemas
+from migrator.load.send import FRESH, Permission
 from migrator.staging.accounting import account
+from migrator.staging.ledger_tables import leases
 from migrator.staging.store import Kind
 from migrator.testing.memory import MemoryTarget
 from tests.load_world import Rows, World, mapped_object, put, world
@@ -194,3 +198,29 @@ def test_a_call_is_tried_as_often_as_the_policy_says() -> None:
     with pytest.raises(RetryableError):
         retry.call(attempt, policy=RetryPolicy(attempts=4, first=1.0), clock=clock, chance=lambda: 1.0)
     assert [(one - tries[0]).total_seconds() for one in tries] == [0, 1, 3, 7]
+
+
+def test_a_lease_is_renewed_before_a_call_unless_it_just_was(here: World) -> None:
+    here.ledger.start_run("load", "test")
+    with here.ledger.lease() as fence:
+        permission = Permission(here.ledger, fence)
+        permission.ask()
+        until = expires_at(here)
+        here.ledger.clock.sleep(FRESH - 1)
+        permission.ask()
+        assert expires_at(here) == until
+        here.ledger.clock.sleep(1)
+        permission.ask()
+        assert expires_at(here) == until + timedelta(seconds=FRESH)
+        with here.ledger.begin() as connection:
+            connection.execute(leases.update().values(fence=fence + 1))
+        here.ledger.clock.sleep(-1)  # its calendar was set back
+        with pytest.raises(SafetyStop, match="took this project over"):
+            permission.ask()
+
+
+def expires_at(here: World) -> datetime:
+    with here.ledger.read() as connection:
+        found = connection.execute(sa.select(leases.c.expires_at)).scalar_one()
+    assert isinstance(found, datetime)
+    return found
