@@ -139,7 +139,9 @@ def _calls(found: Forecast) -> str:
         budget = f"{found.left:,} left of the day's budget"
         text += f" · [red]{budget}: it goes on the next day[/]" if over else f" · {budget}"
     rates = (
-        ", ".join(f"{rate.calls:,} in {rate.seconds:g} s" for rate in found.limits.rates)
+        ", ".join(
+            f"{rate.calls:,} in {rate.seconds:g} s" for rate in found.limits.rates if rate.scope in {"", "*"}
+        )
         if found.limits
         else ""
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from migrator.commands.production import written_systems
 from migrator.commands.project import Project, Workspace
 from migrator.core.connector import Identified
+from migrator.core.errors import RetryableError
 from migrator.core.fingerprint import fingerprint
 from migrator.load.canonical import row_fingerprint
 from migrator.load.plan import PLAN_VERSION, root_of
@@ -66,10 +67,11 @@ def _definition(compiled: CompiledMapping) -> str:
 
 
 def _address(project: Project, system: str) -> dict[str, Any]:
-    """Digests of the settings that say which system it is, and who answers there if the system can say so."""
-    with closing(project.open_target(system)) as target:
+    """Digests of the settings that say which system it is, and of who answers there; '' while nobody can say."""
+    answers = ""
+    with closing(project.open_target(system)) as target, suppress(RetryableError):
         found = target.identify() if isinstance(target, Identified) else None
-    answers = fingerprint(found.product, found.address, found.organisation) if found else ""
+        answers = fingerprint(found.product, found.address, found.organisation) if found else ""
     return {
         "connector": project.system(system).connector,
         "settings": {name: fingerprint(value) for name, value in _addressing(project, system)},
@@ -122,7 +124,7 @@ def _target_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterat
             yield f"another target: {system} has the connector {found['connector']}, and had {then['connector']}"
         elif moved:
             yield f"another target: {', '.join(moved)} of {system} changed"
-        elif then["answers"] != found["answers"]:
+        elif then["answers"] and found["answers"] and then["answers"] != found["answers"]:
             yield f"another target: another system answers as {system}"
 
 
