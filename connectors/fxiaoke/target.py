@@ -50,6 +50,7 @@ class FxiaokeTarget:
             assigns_ids=True,
             creates_objects=False,
             insert_only=CREATED if self._settings.audit else frozenset(),
+            row_requests=1,
             undeletes=self._settings.recover,
         )
 

@@ -132,8 +132,10 @@ def _cost(found: Forecast, console: Console) -> None:
 
 
 def _calls(found: Forecast) -> str:
-    writes = sum(item.calls.writes + item.calls.links for item in found.objects)
-    text = f"at most {found.calls:,} to {escape(found.system)}: {writes:,} writes, {found.calls - writes:,} look-ups"
+    looks = sum(item.calls.looks for item in found.objects)
+    text = (
+        f"about {found.calls:,} to {escape(found.system)}: {found.calls - looks:,} writes, {looks:,} look-ups"
+    )
     if found.left is not None:
         over = found.calls > found.left
         budget = f"{found.left:,} left of the day's budget"

@@ -137,7 +137,7 @@ class _Forecasting:
         objects = tuple(
             forecast_object(
                 self._store, self._session, obj, planned[obj.name],
-                target=schemas.get(obj.target_object), call_rows=facts.batch_rows,
+                target=schemas.get(obj.target_object), facts=facts,
                 held=held.get(obj.name),
             )
             for obj in flat(self._groups)

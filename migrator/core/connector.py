@@ -276,6 +276,8 @@ class TargetFacts:
     """True: an update may be made to fail when the record changed since it was read."""
     merges: bool = False
     """True: the system merges records by itself, and its merges can be read."""
+    row_requests: int = 0
+    """Requests that each row of a write costs besides its call; 0: a call is one request, whatever it carries."""
     undeletes: bool = False
     """True: a deleted record can be brought back under its own id."""
 

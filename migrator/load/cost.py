@@ -25,18 +25,20 @@ Measured = Mapping[str, Mapping[str, Rate]]
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls to the target, at most; one call may be several requests where a connector says so."""
+    """Requests to the target, as far as can be known before: what is tried again, and asking for its schema, comes on top."""
 
     writes: int = 0
     links: int = 0
     """Writes of the second pass."""
     looks: int = 0
     """Look-ups: what the records are in the target before they are written."""
+    rows: int = 0
+    """Requests of single rows, where a call to the target is not one request."""
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.writes + self.links + self.looks
+        return self.writes + self.links + self.looks + self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,15 @@ class Duration:
     """'measured', 'partly measured' (rates of other objects), 'limits' (it cannot be faster), 'unknown' or 'nothing to send'."""
 
 
-def calls_of(rows: int, links: int, *, batch_rows: int, call_rows: int) -> Calls:
-    """Calls for `rows` in batches of `batch_rows` and `links`, of which a call carries at most `call_rows`."""
+def calls_of(rows: int, links: int, *, batch_rows: int, call_rows: int, row_requests: int = 0) -> Calls:
+    """Requests for `rows` in batches of `batch_rows` and `links`, of which a call carries at most `call_rows`.
+
+    Each row costs `row_requests` besides.
+    """
     whole, rest = divmod(rows, batch_rows)
     writes = whole * _pieces(batch_rows, call_rows) + _pieces(rest, call_rows)
     seconds = _pieces(links, call_rows)
-    return Calls(writes, seconds, writes + seconds)
+    return Calls(writes, seconds, writes + seconds, (rows + links) * row_requests)
 
 
 def _pieces(rows: int, size: int) -> int:

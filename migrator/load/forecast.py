@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from migrator.core.connector import TargetFacts
 from migrator.core.mapped import MappedObject
 from migrator.core.schema import ObjectSchema
 from migrator.load.changes import Changes, Comparison
@@ -57,12 +58,12 @@ def forecast_object(
     planned: ObjectPlan,
     *,
     target: ObjectSchema | None,
-    call_rows: int,
+    facts: TargetFacts,
     held: Held | None = None,
 ) -> ObjectForecast:
     """What carrying out the current PLAN comes to; all objects must be planned.
 
-    `target` is what the target says of its object, None when it says nothing; a call carries at most `call_rows`;
+    `target` is what the target says of its object, None when it says nothing; `facts` are its own;
     `held` is what it holds now of the records to be updated, if it was asked.
     """
     dataset = store.need(Kind.PLAN, obj.name, made_by="plan")
@@ -77,7 +78,13 @@ def forecast_object(
         Comparison(store, session, obj, dataset, held).changes(),
         later,
         expected_refusals(session, obj, dataset, target) if target and planned.to_send else (),
-        calls_of(planned.to_send, later, batch_rows=dataset.detail["batch_rows"], call_rows=call_rows),
+        calls_of(
+            planned.to_send,
+            later,
+            batch_rows=dataset.detail["batch_rows"],
+            call_rows=facts.batch_rows,
+            row_requests=facts.row_requests,
+        ),
     )
 
 

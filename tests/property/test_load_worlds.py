@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrator.core.clock import SystemClock
+from migrator.core.connector import TargetFacts
 from migrator.core.mapped import Link, MappedObject
 from migrator.load.forecast import ObjectForecast, forecast_object
 from migrator.load.plan import Retry
@@ -153,7 +154,14 @@ def forecast(here: World, drawn: Drawn) -> dict[str, ObjectForecast]:
     for obj in OBJECTS:
         put(here, obj, drawn.rows[obj.name])
     return {
-        obj.name: forecast_object(here.store, here.session, obj, planned, target=None, call_rows=2)
+        obj.name: forecast_object(
+            here.store,
+            here.session,
+            obj,
+            planned,
+            target=None,
+            facts=TargetFacts(2, assigns_ids=False, creates_objects=True),
+        )
         for obj, planned in zip(OBJECTS, here.plan(GROUPS).objects, strict=True)
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from migrator.core.clock import SystemClock
-from migrator.core.connector import Limits
+from migrator.core.connector import Limits, TargetFacts
 from migrator.core.connector import Rate as Permitted
 from migrator.core.mapped import First, Link, MappedObject
 from migrator.core.progress import Quiet
@@ -45,7 +45,14 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 def said(here: World, obj: MappedObject = DEAL, target: ObjectSchema | None = None) -> ObjectForecast:
     planned = here.plan(((obj,),)).objects[0]
-    return forecast_object(here.store, here.session, obj, planned, target=target, call_rows=2)
+    return forecast_object(
+        here.store,
+        here.session,
+        obj,
+        planned,
+        target=target,
+        facts=TargetFacts(2, assigns_ids=False, creates_objects=True),
+    )
 
 
 def compared(here: World, obj: MappedObject = DEAL) -> Comparison:
@@ -171,6 +178,8 @@ def test_rules_of_the_target_are_told_before_anything_is_sent(here: World) -> No
 )
 def test_calls(rows: int, links: int, batch_rows: int, call_rows: int, calls: Calls) -> None:
     assert calls_of(rows, links, batch_rows=batch_rows, call_rows=call_rows) == calls
+    single = calls_of(rows, links, batch_rows=batch_rows, call_rows=call_rows, row_requests=1)
+    assert single.total == calls.total + rows + links
 
 
 def test_time_is_measured_or_bounded_or_not_known() -> None:
