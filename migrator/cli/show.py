@@ -308,7 +308,7 @@ def quarantine(found: Quarantined, console: Console) -> None:
         table.add_row(*(escape(text or "") for text in cells))
     console.print(table)
     if found.total > len(found.rows):
-        console.print(f"{len(found.rows):,} of {found.total:,} shown; more: --limit N")
+        console.print(f"{len(found.rows):,} shown of {found.total:,} in all; --limit N shows more")
     if found.waived:
         console.print(f"{found.waived:,} records are waived: [bold]migrator quarantine decisions[/]")
 

@@ -32,10 +32,14 @@ def decisions(found: Sequence[Decision], console: Console) -> None:
         return
     table = _table("when (UTC)", "who", "decided", ">complaints", "about", "why")
     for item in found:
-        about = ", ".join(f"{name} {value}" for name, value in item.filters.items())
+        about = ", ".join(f"{name} {_said(value)}" for name, value in item.filters.items())
         cells = (f"{item.at:%Y-%m-%d %H:%M}", item.who, item.verdict, _number(item.rows), about, item.reason)
         table.add_row(*map(escape, cells))
     console.print(table)
+
+
+def _said(value: object) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def retried(report: Retried, console: Console) -> None:
@@ -43,7 +47,9 @@ def retried(report: Retried, console: Console) -> None:
     if not report.objects:
         console.print("[green]nothing in quarantine was asked for[/]")
         return
-    table = _table("object", ">sent again", ">waited for them", ">still held")
+    table = _table(
+        "object", ">sent again" if report.load else ">to be sent", ">waiting for them", ">still held"
+    )
     for item in report.objects:
         cells = (item.chosen, item.dependants, item.held)
         table.add_row(escape(item.name), *(_number(count) for count in cells))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +76,32 @@ def test_retry_sends_the_rows_asked_for_and_their_dependants_and_nothing_else(
         "what was left goes with the next load"
     )
     assert told(migrator(folder, capsys, "status", "--json"))["closed"] is True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "place", ["chosen.completed", "plan.completed", "load.batch-intended", "load.batch-answered"]
+)
+def test_a_retry_that_was_killed_goes_on_with_the_same_rows(
+    folder: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    before = target_rows(folder / "crm.db")
+    mend(folder)
+    retry = ("-C", str(folder), "quarantine", "retry", "--rule", "value.unmapped")
+    killed = subprocess.run(
+        [sys.executable, "-m", "migrator.cli", *retry],
+        check=False,
+        env={**os.environ, "MIGRATOR_KILL_AT": place},
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert migrator(folder, capsys, *retry[2:]).code == 0
+    after = target_rows(folder / "crm.db")
+    assert after["Order"] == before["Order"]
+    assert {name: len(after[name]) - len(before[name]) for name in before} == {
+        "Order": 0,
+        "account": 1,
+        "contact": 1,
+    }
 
 
 def test_a_child_waits_with_the_root_cause_named_and_flows_by_itself(

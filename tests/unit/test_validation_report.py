@@ -23,6 +23,7 @@ from migrator.core.mask import mask
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.staging.accounting import Accounting, ObjectAccount
 from migrator.staging.engine import EngineSettings, literal, open_engine
+from migrator.staging.waivers import Waived
 from tests.unit.validation_project import ACCOUNTS, QUIET, Project, make_project, put_loaded, put_mapped
 from validation.messages import LANGUAGES, catalogue
 from validation.privacy import Privacy, show, show_sql
@@ -166,6 +167,9 @@ def test_quarantine_has_to_be_accepted_and_an_open_equation_blocks(tmp_path: Pat
     )
     report = run(project, Accounting((held, base[1])))
     assert (report.verdict, report.holds) == (Verdict.READY_WITH_EXCEPTIONS, True)
+    behind = run(project, Accounting((replace(held, waived=Waived(3)), base[1])))
+    assert behind.verdict is Verdict.READY
+    assert "Left behind by decision: 3 of the quarantined" in behind.html.read_text(encoding="utf-8")
     lost = replace(base[0], extracted=61, unaccounted={"crm": 1})
     report = run(project, Accounting((lost, base[1])))
     assert (report.verdict, report.holds) == (Verdict.NOT_READY, False)
