@@ -1,4 +1,4 @@
-"""simple-salesforce behind one door: connected at the first call, renewed once when the session ends, errors translated."""
+"""simple-salesforce behind one door: connected at the first call, renewed when the session ends, errors translated."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from migrator.core.connector import Gate
 from migrator.core.errors import FatalError, RetryableError
 
 Answer = TypeVar("Answer")
+_RENEWALS = 2
+"""One for a session that has ended; another because the new one may be another thread's, and have ended as well."""
 _AT_ONCE = {"Sforce-Query-Options": "batchSize=2000"}
 
 
@@ -50,13 +52,14 @@ class Client:
     def ask(self, doing: str, call: Callable[[Salesforce], Answer]) -> Answer:
         """The answer of one or more requests; `doing` says in messages what they were for.
 
-        A session that has ended is renewed once and the call made again, so it must be one that may be.
+        A session that has ended is renewed and the call made again, so it must be one that may be.
         """
         token, handle = self._handle(None)
-        try:
-            return self._asked(doing, call, handle)
-        except Expired:
-            _, handle = self._handle(token)
+        for _ in range(_RENEWALS):
+            try:
+                return self._asked(doing, call, handle)
+            except Expired:
+                token, handle = self._handle(token)
         try:
             return self._asked(doing, call, handle)
         except Expired as error:

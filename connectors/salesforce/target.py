@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
-from connectors.salesforce import binaries, payload
+from connectors.salesforce import payload
 from connectors.salesforce.bulk import Jobs
 from connectors.salesforce.catalog import LIMITS, Catalog, identify
 from connectors.salesforce.cells import from_records, typed_rows
 from connectors.salesforce.client import Client
 from connectors.salesforce.described import AUDIT, Described
-from connectors.salesforce.failures import LOCKED, Said, row_refusal
+from connectors.salesforce.failures import LOCKED, Said
 from connectors.salesforce.fit import differences
 from connectors.salesforce.keys import (
     as_keys,
@@ -27,21 +27,13 @@ from connectors.salesforce.keys import (
 )
 from connectors.salesforce.reading import Reading
 from connectors.salesforce.settings import parse
-from connectors.salesforce.writing import (
-    Answers,
-    Writing,
-    creating,
-    refusal,
-    updating,
-    upserting,
-    written,
-)
+from connectors.salesforce.upserts import OpenFile, Upserts
+from connectors.salesforce.writing import Answers, Writing, refusal, written
 from migrator.core.clock import Clock
 from migrator.core.connector import Gate, Identity, Limits, TargetFacts
 from migrator.core.errors import FatalError, SafetyStop
 from migrator.core.schema import FieldSchema, ObjectSchema
 
-OpenFile = Callable[[str], BinaryIO]
 _LEAD_AUDIT = ("ConvertedDate", "ConvertedAccountId", "ConvertedContactId", "ConvertedOpportunityId")
 
 
@@ -113,14 +105,7 @@ class SalesforceTarget:
                 f"{object_name}: Salesforce makes the ids itself", hint="use a custom field as key"
             )
         rows, keys, answers = self._sorted_out(found, rows, key)
-        insert_only = [
-            name for name in rows.column_names if not found.rights[name].updateable and name != key
-        ]
-        if is_exact(found, key) and not insert_only:
-            return payload.outcomes(
-                answers + self._writing(found).send(upserting(object_name, key), rows, keys)
-            )
-        return payload.outcomes(answers + self._after_look_up(found, rows, keys, key, insert_only))
+        return payload.outcomes(answers + self._upserts(found, key).upsert(rows, keys))
 
     def update(self, object_name: str, rows: pa.Table, *, key: str) -> pa.Table:
         """Set the columns given on records that exist."""
@@ -136,7 +121,7 @@ class SalesforceTarget:
             answers += refused
         there = look_up(self._client, found, key, keys).ids
         answers += [written(item, None, "missing") for item in keys if item not in there]
-        return payload.outcomes(answers + self._update(found, rows, keys, key, there))
+        return payload.outcomes(answers + self._upserts(found, key).update(rows, keys, there))
 
     def delete(self, object_name: str, keys: Sequence[str], *, key: str) -> pa.Table:
         """Delete by key, into the recycle bin; what others need is refused in Salesforce's own words."""
@@ -189,58 +174,8 @@ class SalesforceTarget:
     def _writing(self, found: Described) -> Writing:
         return Writing(self._client, self._jobs, found)
 
-    def _after_look_up(
-        self, found: Described, rows: pa.Table, keys: Sequence[str], key: str, insert_only: Sequence[str]
-    ) -> Answers:
-        """What is not there is created, whole; what is there is updated, without what can be set only once."""
-        there = look_up(self._client, found, key, keys)
-        answers = [
-            refusal(item, Said("key.case", _other_case(item, has), key))
-            for item, has in there.other_case.items()
-        ]
-        new = [
-            place for place, item in enumerate(keys) if item not in there.ids and item not in there.other_case
-        ]
-        if new:
-            answers += self._create(found, rows.take(pa.array(new)), [keys[place] for place in new], key)
-        return answers + self._update(found, rows.drop_columns(list(insert_only)), keys, key, there.ids)
-
-    def _create(self, found: Described, rows: pa.Table, keys: Sequence[str], key: str) -> Answers:
-        held = [name for name in found.files() if name in rows.column_names]
-        if not held:
-            return self._writing(found).send(creating(key), rows, keys)
-        references = rows.column(held[0]).to_pylist()
-        records = payload.json_records(rows.drop_columns(held), found.name)
-        return [
-            self._create_with_file(found, record, item, held[0], reference)
-            for record, item, reference in zip(records, keys, references, strict=True)
-        ]
-
-    def _create_with_file(
-        self, found: Described, record: str, key: str, field: str, reference: str | None
-    ) -> dict[str, Any]:
-        if reference is None or self._open_file is None:
-            raise FatalError(
-                f"{found.name}: the record {key!r} comes without its file",
-                hint="extract the files, then load again",
-            )
-        with self._open_file(reference) as stream:
-            raw = binaries.upload(self._client, found.name, record, field, stream)
-        made = raw if isinstance(raw, Mapping) else {}
-        if made.get("success") is not True or not isinstance(made.get("id"), str):
-            return refusal(key, row_refusal(made.get("errors")))
-        return written(key, made["id"], "created")
-
-    def _update(
-        self, found: Described, rows: pa.Table, keys: Sequence[str], key: str, ids: Mapping[str, str]
-    ) -> Answers:
-        places = [place for place, item in enumerate(keys) if item in ids]
-        if not places:
-            return []
-        known = [keys[place] for place in places]
-        rows = rows.take(pa.array(places)).drop_columns([key])
-        rows = rows.append_column("Id", pa.array([ids[item] for item in known], pa.string()))
-        return self._writing(found).send(updating(), rows, known)
+    def _upserts(self, found: Described, key: str) -> Upserts:
+        return Upserts(self._writing(found), key, self._open_file)
 
     def _without_fixed(
         self, found: Described, rows: pa.Table, keys: list[str], key: str, fixed: Sequence[str]
@@ -297,7 +232,3 @@ class SalesforceTarget:
                 f"{self._client.address}: will not {what}: the system is marked read_only",
                 hint="take read_only out of migration.yaml if this organisation is to be written to",
             )
-
-
-def _other_case(key: str, there: str) -> str:
-    return f"a record with the key {there!r} is there, and Salesforce would take {key!r} for it"

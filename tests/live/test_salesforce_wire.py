@@ -33,7 +33,7 @@ def org(route: Route) -> Callable[[bytes], bytes]:
 
     def reply(request: bytes) -> bytes:
         path = request.split(b" ", 2)[1].decode()
-        if path.endswith("/sobjects"):
+        if path.endswith("/v59.0/sobjects"):
             return said({"sobjects": [{"name": "Account", "queryable": True}]})
         if path.endswith("/Account/describe"):
             return said(ACCOUNT)
@@ -227,7 +227,7 @@ def test_a_failed_log_in_says_what_to_do_and_no_secret(
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_a_session_that_ends_in_mid_flight_is_renewed_once() -> None:
+def test_a_session_that_ends_in_mid_flight_is_renewed() -> None:
     tokens = iter(["first", "second", "third"])
     expired = said([{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}], 401)
 
@@ -246,7 +246,7 @@ def test_a_session_that_ends_in_mid_flight_is_renewed_once() -> None:
         source = SalesforceSource({"instance_url": server.address, "client_id": "i", "client_secret": "s"})
         with pytest.raises(FatalError, match="has just given"):
             source.describe()
-        assert sum(b"/oauth2/token" in request for request in server.requests) == 2
+        assert sum(b"/oauth2/token" in request for request in server.requests) == 3
 
 
 def test_a_session_given_from_outside_cannot_be_renewed() -> None:
@@ -336,6 +336,30 @@ def test_rows_refused_all_alike_stop_the_load_soon() -> None:
     with raw_server(org(lambda _, __: refused)) as server, pytest.raises(FatalError, match="JSON_PARSER"):
         SalesforceTarget(settings(server.address)).upsert("Account", rows, key="Legacy__c")
     assert len(server.requests) < 40
+
+
+def test_a_key_taken_meanwhile_is_ours_and_is_updated() -> None:
+    """The request whose answer was lost still ran when the keys were looked up: the create then meets its own record."""
+    taken = {
+        "success": False,
+        "errors": [{"statusCode": "DUPLICATE_VALUE", "message": "duplicate value found"}],
+    }
+    looks = iter([page([]), page([{"Id": "001xY0000001AbCQAU", "Legacy__c": "a"}])])
+
+    def route(path: str, request: bytes) -> bytes:
+        if "/query" in path:
+            return said(next(looks))
+        return said([taken] if request.startswith(b"POST") else [GOOD | {"created": None}])
+
+    rows = pa.table({"Legacy__c": ["a"], "Name": ["A"], "CreatedDate": [datetime(2020, 1, 1, tzinfo=UTC)]})
+    with raw_server(org(route)) as server:
+        answers = (
+            SalesforceTarget(settings(server.address)).upsert("Account", rows, key="Legacy__c").to_pylist()
+        )
+    assert [(row["key"], row["outcome"], row["target_id"]) for row in answers] == [
+        ("a", "updated", "001xY0000001AbCQAU")
+    ]
+    assert b"CreatedDate" not in server.requests[-1]
 
 
 def bulk_org(results: dict[str, bytes], states: list[str], sent: list[bytes]) -> Callable[[bytes], bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -316,6 +317,26 @@ def test_files_go_up_and_come_down_byte_by_byte(org: World) -> None:
         source.open_file("ContentVersion", "068000000000001AAA/VersionData")
     with pytest.raises(FatalError, match="names no file"):
         source.open_file("ContentVersion", "../../etc/passwd")
+
+
+def test_a_file_that_is_refused_is_a_refused_row(org: World) -> None:
+    rows = version(org, ["x"]).drop_columns(["PathOnClient"])
+    target = org.target()
+    target.take_files(lambda _: io.BytesIO(CONTENT))
+    ((outcome, code),) = told(target.upsert("ContentVersion", rows, key="Legacy__c")).values()
+    assert (outcome, code) == ("refused", "REQUIRED_FIELD_MISSING")
+
+
+def test_several_threads_may_write_while_sessions_end(org: World) -> None:
+    target = org.target()
+    org.box.moods.schedule = Schedule((Fault(Do.EXPIRE_TOKEN, "*", "/services/data/*", every=25),))
+    pieces = [deals(600).slice(start, 60) for start in range(0, 600, 60)]
+    outcomes: list[str] = []
+    with ThreadPoolExecutor(8) as pool:
+        for answers in pool.map(lambda piece: target.upsert("Deal__c", piece, key="Legacy__c"), pieces):
+            outcomes += answers.column("outcome").to_pylist()
+    assert outcomes == ["created"] * 600
+    assert org.org.store.count("Deal__c") == 600
 
 
 def test_a_file_cut_on_its_way_is_no_file(org: World) -> None:
