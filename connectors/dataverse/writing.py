@@ -232,20 +232,31 @@ class Writer:
         self, rows: Sequence[Payload], answers: Answers, there: Mapping[str, Existing] | None = None
     ) -> Answers:
         """Bring records into the state they could not be written with."""
-        due: list[tuple[Payload, Operation]] = []
+        due: list[tuple[Payload, str]] = []
         for row in rows:
             record = answers[row.number].record
             if record is None or answers[row.number].refusal or not row.state:
                 continue
             existing = there.get(row.key) if there else None
             if existing is None or (self._closes(row, existing) and existing.state != row.state):
-                due.append((row, states.transition(self.table, record, row.state, row.status)))
-        parts = self._send([operation for _, operation in due])
+                due.append((row, record))
+        left = self._without_plain_states(due)
+        parts = self._send(
+            [states.transition(self.table, record, row.state or 0, row.status) for row, record in left]
+        )
         settled = dict(answers)
-        for (row, _), part in zip(due, parts, strict=True):
+        for (row, record), part in zip(left, parts, strict=True):
             if not part.done:
-                settled[row.number] = replace(self._read(part, None, ""), record=answers[row.number].record)
+                settled[row.number] = replace(self._read(part, None, ""), record=record)
         return settled
+
+    def _without_plain_states(self, due: Sequence[tuple[Payload, str]]) -> list[tuple[Payload, str]]:
+        """Those that the message for many did not bring into their state: closed by an action, or refused."""
+        plain = [item for item in due if not states.is_closed_by_action(self.table.name, item[0].state)]
+        told = [{self.table.key: record, **states.plain(row.state, row.status)} for row, record in plain]
+        if len(plain) > 1 and self._many("UpdateMultiple", told) is not None:
+            return [item for item in due if item not in plain]
+        return list(due)
 
     # -- requests
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -37,6 +38,15 @@ def _told(value: Any) -> Any:
             return value
 
 
+def _nameless(value: Any) -> Any:
+    """Party lists without the names of the parties, which a live system tells as they are now."""
+    if not (isinstance(value, str) and value.startswith("[{")):
+        return value
+    return [
+        {name: part for name, part in item.items() if name != "partyid__name"} for item in json.loads(value)
+    ]
+
+
 def _plain(value: Any, like: Any) -> Any:
     if value is None or like is None:
         return value
@@ -67,8 +77,15 @@ def test_an_export_is_served_with_its_columns_and_values(tmp_path: Path) -> None
             }
             assert set(written) <= set(served)
             for key, row in written.items():
-                told = {name: _told(served[key][name]) for name in columns if not name.endswith("__type")}
-                assert told == {name: _plain(row[name], told[name]) for name in told}, (schema.name, key)
+                told = {
+                    name: _nameless(_told(served[key][name]))
+                    for name in columns
+                    if not name.endswith("__type")
+                }
+                assert told == {name: _nameless(_plain(row[name], told[name])) for name in told}, (
+                    schema.name,
+                    key,
+                )
     export.close()
 
 

@@ -170,7 +170,19 @@ def test_states_come_last_and_by_their_actions(bulk: bool) -> None:
         ]
         assert states == [("1", "3"), ("2", "5"), ("0", "2")]
         assert box.calls("batch") >= 1
-        upsert(opened, "account", new_legacyid=["off"], name=["x"], statecode=["1"], statuscode=["2"])
+        upsert(
+            opened,
+            "account",
+            new_legacyid=["on", "off", "out"],
+            name=["x"] * 3,
+            statecode=["0", "1", "1"],
+            statuscode=["1", "2", "2"],
+        )
+        assert [held(opened, "account", key, "statecode")["statecode"] for key in ("on", "off", "out")] == [
+            "0",
+            "1",
+            "1",
+        ]
         assert held(opened, "account", "off", "statecode", "statuscode") == {
             "statecode": "1",
             "statuscode": "2",
