@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -121,12 +121,8 @@ class FxiaokeSettings:
     delete: Deletion = Deletion.INVALIDATE
     recover: bool = True
     edit_locked: bool = False
-    pools: Mapping[str, str] = field(
-        default_factory=lambda: {"AccountObj": "high_seas_id", "LeadsObj": "leads_pool_id"}
-    )
-    record_ids: Mapping[str, str] = field(
-        default_factory=lambda: {"PersonnelObj": "user_id", "DepartmentObj": "dept_id"}
-    )
+    pools: Mapping[str, str] = field(default_factory=dict)
+    record_ids: Mapping[str, str] = field(default_factory=dict)
     plain_keys: bool = False
     visible_after: float = 30.0
     overlap: float = 300.0
@@ -173,8 +169,8 @@ def parse(settings: Mapping[str, Any], place: str = PLACE) -> FxiaokeSettings:
         delete=Deletion(reader.choice("delete", tuple(item.value for item in Deletion))),
         recover=reader.flag("recover", True),
         edit_locked=reader.flag("edit_locked", False),
-        pools=reader.table("pools", _default("pools"), str),
-        record_ids=reader.table("record_ids", _default("record_ids"), str),
+        pools=reader.table("pools", _POOLS, str),
+        record_ids=reader.table("record_ids", _RECORD_IDS, str),
         plain_keys=reader.flag("plain_keys", False),
         visible_after=reader.number("visible_after", 30, 0, 300),
         overlap=reader.number("overlap", 300, 0),
@@ -196,9 +192,8 @@ def parse(settings: Mapping[str, Any], place: str = PLACE) -> FxiaokeSettings:
     return parsed
 
 
-def _default(name: str) -> Any:
-    made = next(item for item in fields(FxiaokeSettings) if item.name == name).default_factory
-    return made() if callable(made) else {}
+_POOLS: Mapping[str, str] = {"AccountObj": "high_seas_id", "LeadsObj": "leads_pool_id"}
+_RECORD_IDS: Mapping[str, str] = {"PersonnelObj": "user_id", "DepartmentObj": "dept_id"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
+from connectors.fxiaoke.answers import Answer
 from connectors.fxiaoke.api import Api
 from connectors.fxiaoke.described import CREATED, Described
 from connectors.fxiaoke.lately import Lately
@@ -14,7 +15,7 @@ from connectors.fxiaoke.scan import is_gone, pages, scan
 from connectors.fxiaoke.settings import FxiaokeSettings
 from connectors.fxiaoke.source import Objects
 from connectors.fxiaoke.values import page
-from connectors.fxiaoke.writing import Answer, Batch, Writer
+from connectors.fxiaoke.writing import Batch, Writer
 from migrator.core.clock import Clock
 from migrator.core.connector import OUTCOMES, Gate, Identity, Limits, TargetFacts
 from migrator.core.document import did_you_mean
@@ -86,14 +87,7 @@ class FxiaokeTarget:
         return self._written(object_name, rows, key, self._writer.upsert)
 
     def update(self, object_name: str, rows: pa.Table, *, key: str) -> pa.Table:
-        """Set the columns given on records that exist; a field that only a create can set is refused."""
-        never = sorted(CREATED & set(rows.column_names))
-        if never:
-            raise CallRefused(
-                f"{object_name}: {', '.join(never)} can be set when a record is created and never after",
-                code="insert-only",
-                hint="take it out of the second pass: its link must point to an object that is loaded before",
-            )
+        """Set the columns given on records that exist; a change of what only a create can set is refused."""
         return self._written(object_name, rows, key, self._writer.update)
 
     def delete(self, object_name: str, keys: Sequence[str], *, key: str) -> pa.Table:

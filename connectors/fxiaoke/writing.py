@@ -8,10 +8,11 @@ was made. A row that the system refuses is an outcome.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connectors.fxiaoke.answers import Answer, Lost, after_writing, answer, refused, several, unfit
 from connectors.fxiaoke.api import Api
 from connectors.fxiaoke.described import CREATED, ID, OWNER, Described
 from connectors.fxiaoke.lately import Lately
@@ -19,33 +20,6 @@ from connectors.fxiaoke.lookup import Found, Lookup
 from connectors.fxiaoke.settings import Deletion
 from connectors.fxiaoke.values import Unfit, same, to_json
 from migrator.core.errors import CallRefused, RetryableError
-
-_PATIENCE = 3
-"""Answers lost one after another: then it is not the rows."""
-Answer = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Lost:
-    """The rows of a call that have no answer."""
-
-    first: RetryableError | None = None
-    count: int = 0
-    running: int = 0
-
-    def note(self, error: RetryableError) -> None:
-        """One more; raises when nothing is to be hoped for from the rest."""
-        self.first, self.count, self.running = self.first or error, self.count + 1, self.running + 1
-        if error.throttled or error.retry_after or self.running >= _PATIENCE:
-            raise error
-
-    def raise_if_any(self, name: str, rows: int) -> None:
-        """The error of the call as a whole."""
-        if self.first is not None:
-            raise RetryableError(
-                f"{name}: {self.count} of {rows} rows are without an answer: {self.first.message}",
-                hint="they are looked up by their keys before anything is sent again",
-            ) from self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +59,35 @@ class Writer:
                 self.lately.wrote(batch.name, key, record_id, changed=True)
             found = self._found(batch)
         answers = self._each(batch, found, lambda key, row: self._create(batch, key, row))
-        for (
-            item
-        ) in answers:  # for everybody but the recycle bin it was not there, nor any link that was set on it
+        # For everybody but the recycle bin such a record was not there, nor any link that was set on it.
+        for item in answers:
             if item["key"] in binned and item["outcome"] in ("unchanged", "updated"):
                 item["outcome"] = "created"
         return answers
 
     def update(self, batch: Batch) -> list[Answer]:
-        """Change what exists; what is not there is 'missing'."""
-        return self._each(batch, self._found(batch), lambda key, _: answer(key, None, "missing"))
+        """Change what exists; what is not there is 'missing', and what only a create can set must be as it is."""
+        found = self._found(batch)
+        fixed = {key: name for key in batch.rows if (name := self._other_than_created(batch, key, found))}
+        rest = replace(batch, rows={key: row for key, row in batch.rows.items() if key not in fixed})
+        answers = self._each(rest, found, lambda key, _: answer(key, None, "missing"))
+        said = "it can be set when a record is created and never after"
+        return answers + [
+            refused(key, self._public(batch, found.there[key]), "insert-only", name, f"{name}: {said}")
+            for key, name in fixed.items()
+        ]
+
+    def _other_than_created(self, batch: Batch, key: str, found: Found) -> str | None:
+        """A field of a row that differs from the record and cannot be changed any more, if there is one."""
+        row, there = batch.rows[key], found.there.get(key)
+        for name in sorted(CREATED & row.keys()) if there else ():
+            try:
+                sent = self._sent(batch, name, row[name])
+            except Unfit:
+                return name
+            if there and not same(there.get(name), sent, batch.described.shape(name), self.zone):
+                return name
+        return None
 
     def delete(self, batch: Batch) -> list[Answer]:
         """Invalidate what exists, and delete it for good where the settings say so."""
@@ -103,7 +96,7 @@ class Writer:
         for key in batch.rows:
             there = found.there.get(key)
             if there is None:
-                answers.append(_several(key, found) or answer(key, None, "missing"))
+                answers.append(several(key, found) or answer(key, None, "missing"))
                 continue
             record_id = str(there[ID])
             try:
@@ -152,13 +145,13 @@ class Writer:
         for key, row in batch.rows.items():
             there = found.there.get(key)
             try:
-                told = _several(key, found) or (
+                told = several(key, found) or (
                     absent(key, row) if there is None else self._change(batch, key, there, row)
                 )
             except CallRefused as error:
-                told = refused(key, _public_or_none(self, batch, there), error.code, None, error.message)
+                told = refused(key, self._public_or_none(batch, there), error.code, None, error.message)
             except Unfit as error:
-                told = _unfit(key, _public_or_none(self, batch, there), error)
+                told = unfit(key, self._public_or_none(batch, there), error)
             except RetryableError as error:
                 lost.note(error)
                 continue
@@ -177,7 +170,7 @@ class Writer:
         try:
             found = self.lookup.find(batch.name, batch.key, left, [batch.described.schema.key])
         except CallRefused as error:
-            raise _after_writing(error) from error
+            raise after_writing(error) from error
         return [
             answer(key, self._public(batch, found.there[key]), "created")
             for key in left
@@ -208,7 +201,7 @@ class Writer:
         try:
             return str(self.api.get(batch.name, record_id).get(own) or record_id)
         except CallRefused as error:
-            raise _after_writing(error) from error
+            raise after_writing(error) from error
 
     def _change(self, batch: Batch, key: str, there: Mapping[str, Any], row: Mapping[str, Any]) -> Answer:
         public, record_id = self._public(batch, there), str(there[ID])
@@ -251,41 +244,5 @@ class Writer:
     def _public(self, batch: Batch, there: Mapping[str, Any]) -> str:
         return str(there.get(batch.described.schema.key) or there[ID])
 
-
-def _public_or_none(writer: Writer, batch: Batch, there: Mapping[str, Any] | None) -> str | None:
-    return None if there is None else writer._public(batch, there)
-
-
-def _after_writing(error: CallRefused) -> RetryableError:
-    """A refusal of a question after something was written: of the call as a whole it is not true."""
-    return RetryableError(f"a record was created and cannot be read: {error.message}")
-
-
-def answer(key: str, target_id: str | None, outcome: str) -> Answer:
-    """An answer to one row."""
-    return {
-        "key": key, "target_id": target_id, "outcome": outcome, "code": None, "field": None, "message": None
-    }  # fmt: skip
-
-
-def refused(key: str, target_id: str | None, code: str, name: str | None, message: str) -> Answer:
-    """A refusal of one row."""
-    return {**answer(key, target_id, "refused"), "code": code, "field": name, "message": message}
-
-
-def _unfit(key: str, target_id: str | None, error: Unfit) -> Answer:
-    name, why = error.args if len(error.args) == 2 else (None, str(error))
-    return refused(key, target_id, "value.unfit", name, f"{name}: {why}")
-
-
-def _several(key: str, found: Found) -> Answer | None:
-    some = found.several.get(key)
-    if not some:
-        return None
-    return refused(
-        key,
-        None,
-        "key.several",
-        None,
-        f"{len(some)} records have this key: merge or delete them in Fxiaoke first",
-    )
+    def _public_or_none(self, batch: Batch, there: Mapping[str, Any] | None) -> str | None:
+        return None if there is None else self._public(batch, there)
