@@ -105,15 +105,16 @@ class Writing:
             rows = rows.sort_by([(name, "ascending") for name in links])
         pieces = [rows.slice(start, self._size) for start in range(0, rows.num_rows, self._size)]
         called = lanes.each(self._piece, pieces, until=lambda one: one.ends_the_work)
-        told = self._judged(pieces, [one or Told(error=_stopped()) for one in called])
+        told = self._judged(pieces, [one or Told() for one in called])
         answered, answers = [rows.schema.empty_table()], [OUTCOMES.empty_table()]
         for piece, one in zip(pieces, told, strict=True):
             if one.answers is not None:
                 answered.append(piece)
                 answers.append(one.answers)
-        errors = [one.error for one, call in zip(told, called, strict=True) if one.error and call]
-        found = Answered(pa.concat_tables(answered), pa.concat_tables(answers), next(iter(errors), None))
-        return self._unlocked(found)
+        error = next((one.error for one in told if one.error is not None), None)
+        if error is None and None in called:
+            error = RetryableError("the work was stopped before all calls were made", hint="run it again")
+        return self._unlocked(Answered(pa.concat_tables(answered), pa.concat_tables(answers), error))
 
     def _piece(self, rows: pa.Table) -> Told:
         """One call's worth of rows."""
@@ -225,15 +226,17 @@ class Writing:
         way, codes = self._way, self._way.target.facts.lock_codes
         for failures in range(1, way.policy.attempts) if codes else ():
             waiting = locked(found.answers, codes)
-            if not pc.any(waiting).as_py():
+            if found.error is not None or not pc.any(waiting).as_py():
                 break
             if failures == 1:
                 way.lanes.push_back()
             way.clock.sleep(way.policy.wait(failures, None, way.chance()))
             found = self._again(found, found.rows.filter(waiting))
-            if found.error is not None:
-                break
-        return found
+        if found.error is None:
+            return found
+        # of what is still locked nothing is known yet: the next run sends it
+        known = pc.invert(locked(found.answers, codes))
+        return Answered(found.rows.filter(known), found.answers.filter(known), found.error)
 
     def _again(self, found: Answered, rows: pa.Table) -> Answered:
         """One call after the other; the first error ends them."""
@@ -242,7 +245,7 @@ class Writing:
             for piece in by_parent(rows, self._links(rows), self._size, alone=self._way.target.facts.atomic):
                 told = self._piece(piece)
                 if told.answers is None:
-                    return Answered(found.rows, answers, found.error or told.error)
+                    return Answered(found.rows, answers, told.error)
                 answers = _replaced(answers, told.answers)
         return replace(found, answers=answers)
 
@@ -287,7 +290,3 @@ def _replaced(answers: pa.Table, newer: pa.Table) -> pa.Table:
     place = pc.index_in(answers.column("key"), value_set=newer.column("key"))
     kept = pa.array(range(answers.num_rows), pa.int32())
     return pa.concat_tables([answers, newer]).take(pc.coalesce(pc.add(place, answers.num_rows), kept))
-
-
-def _stopped() -> RetryableError:
-    return RetryableError("the work was stopped before all calls were made", hint="run it again")
