@@ -23,7 +23,7 @@ import psycopg
 import sqlalchemy as sa
 import yaml
 
-from tests.bench.main_job import _project, _run
+from tests.bench.main_job import make_project, run_step
 from tests.postgres import running_server
 
 BATCH = 10_000
@@ -40,9 +40,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="migrator-bench-") as temporary:
         project = (arguments.folder or Path(temporary)) / "project"
         if not project.exists():
-            _project(project, arguments.contacts, arguments.contacts // 5)
+            make_project(project, arguments.contacts, arguments.contacts // 5)
             for step in ("extract", "map", "dedupe", "plan"):
-                _run(project, step, 1)
+                run_step(project, step, 1)
         ratios = []
         if arguments.only != "postgres":
             ratios.append(_sqlite(_copy(project, Path(temporary) / "sqlite")))
@@ -57,7 +57,7 @@ def _copy(project: Path, folder: Path) -> Path:
 
 
 def _load(project: Path) -> float:
-    cost = _run(project, "load", 1)
+    cost = run_step(project, "load", 1)
     print(f"    load: {cost.seconds:.1f} s, {cost.cpu:.1f} CPU s, {cost.peak >> 20:,} MiB")
     return cost.seconds
 

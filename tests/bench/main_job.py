@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--once", action="store_true", help="do not run it again at twice the rows")
     arguments = parser.parse_args()
-    with _folder(arguments.folder) as folder:
+    with working_folder(arguments.folder) as folder:
         first = _measure(folder / "once", arguments.contacts, arguments.accounts)
         _bare_select(folder / "once")
         if arguments.once:
@@ -65,12 +65,12 @@ def main() -> None:
 
 
 def _measure(folder: Path, contacts: int, accounts: int) -> list[Cost]:
-    project = _project(folder, contacts, accounts)
+    project = make_project(folder, contacts, accounts)
     print(f"\n{contacts:,} contacts + {accounts:,} accounts")
     print(f"{'step':<10} {'rows':>10} {'seconds':>9} {'rows/s':>10} {'CPU s':>8} {'peak MiB':>9}")
     costs = []
     for step in STEPS:
-        cost = _run(project, step, contacts + accounts)
+        cost = run_step(project, step, contacts + accounts)
         costs.append(cost)
         rate = cost.rows / cost.seconds
         print(
@@ -86,7 +86,7 @@ def _measure(folder: Path, contacts: int, accounts: int) -> list[Cost]:
     return costs
 
 
-def _project(folder: Path, contacts: int, accounts: int) -> Path:
+def make_project(folder: Path, contacts: int, accounts: int) -> Path:
     """The demo's project cut to its Salesforce source, with its real transforms, look-ups and duplicate keys."""
     folder.mkdir(parents=True)
     generate_benchmark(folder / "exports", contacts=contacts, accounts=accounts)
@@ -109,7 +109,7 @@ def _command(project: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "migrator.cli", "-C", str(project), *arguments]
 
 
-def _run(project: Path, step: str, rows: int) -> Cost:
+def run_step(project: Path, step: str, rows: int) -> Cost:
     """One step as a child of its own, so that its peak memory is its own."""
     started = time.perf_counter()
     child = subprocess.Popen(_command(project, step), stdout=subprocess.DEVNULL)
@@ -165,7 +165,7 @@ def _timed(into: list[float]) -> Iterator[None]:
 
 
 @contextmanager
-def _folder(wanted: Path | None) -> Iterator[Path]:
+def working_folder(wanted: Path | None) -> Iterator[Path]:
     if wanted is not None:
         wanted.mkdir(parents=True, exist_ok=True)
         yield wanted

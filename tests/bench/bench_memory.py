@@ -1,0 +1,72 @@
+"""Memory of each step from a hundred thousand to millions of contacts: `python -m tests.bench.bench_memory`.
+
+Each step runs as a process of its own, with the engine's memory limit as shipped, from a Salesforce export into SQLite.
+Prints the peak resident memory by step and size. The engine uses what its limit allows before it spills to disk, so small
+jobs need less; flat means that no job needs more than the limit and what the interpreter holds beside it, and that from
+the second largest size to the largest nothing grows. Ends with 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from migrator.staging.engine import EngineSettings
+from tests.bench.main_job import Cost, make_project, run_step, working_folder
+
+STEPS = ("extract", "map", "dedupe", "plan", "load")
+LIMIT = 954
+"""MiB of the engine's memory limit as shipped: 1GB."""
+SIZES = (100_000, 1_000_000, 5_000_000)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--contacts", type=int, nargs="+", default=SIZES, help="sizes, ascending")
+    parser.add_argument(
+        "--most", type=float, default=1.5, help="times the memory of the smallest job at most"
+    )
+    parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
+    arguments = parser.parse_args()
+    print(f"engine as shipped: {EngineSettings()}")
+    peaks: dict[int, list[Cost]] = {}
+    with working_folder(arguments.folder) as folder:
+        for contacts in arguments.contacts:
+            peaks[contacts] = _measure(folder / f"{contacts}", contacts)
+    print(f"\n{'peak MiB':<10}" + "".join(f"{contacts:>12,}" for contacts in peaks) + f"{'at last':>9}")
+    last = []
+    for place, step in enumerate(STEPS):
+        found = [costs[place].peak >> 20 for costs in peaks.values()]
+        last.append(found[-1] / found[-2] if len(found) > 1 else 1.0)
+        print(f"{step:<10}" + "".join(f"{peak:>12,}" for peak in found) + f"{last[-1]:>8.2f}x")
+    highest = max(cost.peak >> 20 for costs in peaks.values() for cost in costs)
+    print(
+        f"at most {highest:,} MiB; at last {max(last):.2f} times the memory of the size before (at most {arguments.most})"
+    )
+    return 1 if highest > LIMIT + arguments.beside or max(last) > arguments.most else 0
+
+
+def _measure(folder: Path, contacts: int) -> list[Cost]:
+    began = time.perf_counter()
+    project = make_project(folder, contacts, contacts // 5)
+    print(f"\n{contacts:,} contacts: exports made in {time.perf_counter() - began:,.0f} s", flush=True)
+    costs = []
+    for step in STEPS:
+        cost = run_step(project, step, contacts + contacts // 5)
+        costs.append(cost)
+        print(
+            f"  {step:<10} {cost.peak >> 20:>7,} MiB {cost.seconds:>8,.0f} s {cost.cpu:>8,.0f} CPU s",
+            flush=True,
+        )
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"  on disk {size / (1 << 30):.2f} GiB", flush=True)
+    shutil.rmtree(folder)
+    return costs
+
+
+if __name__ == "__main__":
+    sys.exit(main())
