@@ -307,6 +307,11 @@ def _translated(raised: list[MigratorError]) -> Iterator[None]:
             f"the engine cannot read or write its files: {error}",
             hint="is the disk full, or the project folder read-only?",
         ) from error
+    except RuntimeError as error:
+        # The engine swallows what a signal's handler raised in the middle of a query (Ctrl-C, SIGTERM) and says only this.
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         # what the Parquet reader trips over in damaged bytes (Thrift, Zstandard) comes without a class of its own
         if type(error) is not duckdb.Error:

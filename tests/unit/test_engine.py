@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -162,3 +166,15 @@ def test_any_identifier_and_text_stands_in_sql(tmp_path_factory: pytest.TempPath
     with closing(open_engine(EngineSettings(threads=1), tmp_path_factory.getbasetemp())) as session:
         found = session.fetch(f"SELECT {literal(text)} AS {quote(text)}")
         assert found.to_pylist() == [{text: text}]
+
+
+def test_a_signal_in_the_middle_of_a_query_stops_it_and_is_no_bug(session: DuckSession) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: sys.exit(143))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            session.fetch("SELECT count(*) FROM range(10000000000000) AS r(i) WHERE hash(i) = 5")
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
