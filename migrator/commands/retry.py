@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.commands.binding import bind_project
-from migrator.commands.project import Project, Workspace, work_on
+from migrator.commands.project import Project, work_on
 from migrator.commands.quarantine import Wanted
 from migrator.commands.steps import flat, plan_in, prepare, send
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress, Quiet
-from migrator.load.choice import choose
+from migrator.load.choice import Choice, choose
 from migrator.load.load import LoadReport
 from migrator.load.plan import Groups, Plan, Retry
 from migrator.staging import columns
@@ -89,7 +89,10 @@ def retry(
             chosen = _survivors(store, session, flat(groups), asked)
         planned = plan_in(workspace, groups, Retry(chosen=chosen))
         with closing(workspace.session()) as session:
-            tried = _reach(workspace, session, groups, chosen)
+            choice = choose(store, session, groups, chosen, batch_rows=project.batch_rows)
+            tried = _reach(session, groups, chosen, choice)
+            if not dry_run:
+                chosen = _with_dependants(store, session, flat(groups), chosen, choice)
         report = None if dry_run else send(workspace, groups, chosen)
         with closing(workspace.session()) as session:
             accounting = account(store, session, flat(groups))
@@ -106,6 +109,8 @@ def _ask(store: Store, session: Session, known: Sequence[MappedObject], only: Fi
     for obj in known:
         before = store.current(Kind.CHOSEN, obj.name)
         if only.objects is not None and obj.name not in only.objects:
+            if before is not None and before.fingerprint == made_of:
+                found[obj.name] = before  # they wait for what was asked for
             continue
         sql = f"SELECT DISTINCT record AS {_ID} FROM ({entries(store, session, obj, only)}) WHERE record IS NOT NULL"
         if before is not None and before.fingerprint == made_of:
@@ -137,18 +142,39 @@ def _kept(store: Store, session: Session, name: str, made_of: str, sql: str) -> 
     return building.complete()
 
 
+def _with_dependants(
+    store: Store,
+    session: Session,
+    known: Sequence[MappedObject],
+    chosen: Mapping[str, Dataset],
+    choice: Choice,
+) -> dict[str, Dataset]:
+    """Put on record what waits for the chosen, before the first is sent: once that has come, nothing waits any more."""
+    if not chosen:
+        return {}
+    made_of = next(iter(chosen.values())).fingerprint
+    found = {}
+    for obj in known:
+        sql = f"SELECT {_ID} FROM {choice.tables[obj.name]}"
+        if obj.name in chosen:
+            sql = f"{sql} UNION SELECT {_ID} FROM {relation(session, chosen[obj.name])}"
+        found[obj.name] = _kept(store, session, obj.name, made_of, sql)
+    return found
+
+
 def _reach(
-    workspace: Workspace, session: Session, groups: Groups, chosen: Mapping[str, Dataset]
+    session: Session, groups: Groups, chosen: Mapping[str, Dataset], choice: Choice
 ) -> tuple[Tried, ...]:
-    choice = choose(workspace.store, session, groups, chosen, batch_rows=workspace.project.batch_rows)
     found = []
     for obj in flat(groups):
         counted = session.fetch(
-            f"SELECT count(*) FILTER (chosen) AS c, count(*) FILTER (NOT chosen) AS d FROM {choice.tables[obj.name]}"
+            "SELECT count(*) FILTER (chosen AND sent) AS c, count(*) FILTER (NOT chosen) AS d,"
+            f" count(*) FILTER (chosen AND NOT sent) AS came FROM {choice.tables[obj.name]}"
         ).to_pylist()[0]
         asked = chosen[obj.name].rows if obj.name in chosen else 0
         if asked or counted["d"]:
-            found.append(Tried(obj.name, counted["c"], counted["d"], max(0, asked - counted["c"])))
+            held = max(0, asked - counted["c"] - counted["came"])
+            found.append(Tried(obj.name, counted["c"], counted["d"], held))
     return tuple(found)
 
 

@@ -26,7 +26,10 @@ class Choice:
     tag: str = ""
     """Of what was chosen; '' when everything is."""
     tables: Mapping[str, str] = field(default_factory=dict)
-    """Object → table of (__id, chosen, arrives): its rows that are sent, those that were asked for, those not there yet."""
+    """Object → table of (__id, chosen, sent, arrives): its rows that are sent, those that were asked for, those that come.
+
+    What was asked for and has come already, by a load that was killed, is among them and not sent again.
+    """
     batch_rows: int = 0
 
     @property
@@ -82,10 +85,14 @@ def choose(
         held = [link for link in obj.links if not link.deferred]
         arriving = _arriving(tables, {name for link in held for name in link.mappings})
         waits = " OR ".join([f"r.{quote(link.field)} IN ({arriving})" for link in held] or ["false"])
+        sent, came = (
+            f"r.{_ACTION} IN ({listed(SENT)})",
+            f"(r.{_ACTION} = {literal(Action.UNCHANGED.value)} AND {asked})",
+        )
         session.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT r.{_ID}, {asked} AS chosen,"
-            f" r.{_ACTION} = {literal(Action.CREATE.value)} AS arrives"
-            f" FROM {rows} AS r WHERE r.{_ACTION} IN ({listed(SENT)}) AND ({asked} OR {waits})"
+            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT r.{_ID}, {asked} AS chosen, {sent} AS sent,"
+            f" (r.{_ACTION} = {literal(Action.CREATE.value)} OR {came}) AS arrives"
+            f" FROM {rows} AS r WHERE ({sent} AND ({asked} OR {waits})) OR {came}"
         )
         tables[obj.name] = table
     return Choice(fingerprint(sorted((name, item.id) for name, item in chosen.items())), tables, batch_rows)

@@ -28,8 +28,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, nargs="+", default=SIZES, help="sizes, ascending")
     parser.add_argument(
-        "--most", type=float, default=1.5, help="times the memory of the smallest job at most"
+        "--most", type=float, default=1.15, help="times the memory of the size before the last"
     )
+    parser.add_argument("--beside", type=int, default=512, help="MiB beside the engine's limit")
     parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
     arguments = parser.parse_args()
     print(f"engine as shipped: {EngineSettings()}")

@@ -283,6 +283,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="how many trials at a time")
     parser.add_argument("--only", default="", help="only boundaries whose names begin so")
+    parser.add_argument("--stage", choices=[stage.name.lower() for stage in Stage], help="only this stage")
     parser.add_argument("--sample", type=int, help="only so many kills, drawn by lot from all stages")
     arguments = parser.parse_args()
     began = time.monotonic()
@@ -290,7 +291,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="migrator-crash-") as folder:
         matrix = Matrix(Path(folder))
         matrix.live()
-        trials = [trial for trial in matrix.trials() if trial.kills[0][0].startswith(arguments.only)]
+        trials = [
+            trial
+            for trial in matrix.trials()
+            if trial.kills[0][0].startswith(arguments.only)
+            and arguments.stage in (None, trial.stage.name.lower())
+        ]
         # Whoever looks before the end has seen something of every stage.
         trials = random.Random(0).sample(trials, min(len(trials), arguments.sample or len(trials)))
         wrong: list[str] = []
@@ -300,7 +306,7 @@ def main() -> int:
         trials += again
     killed = {trial.kills[-1][0] for trial in trials}
     say(table(trials))
-    left = [] if arguments.only or arguments.sample else missed(killed)
+    left = [] if arguments.only or arguments.stage or arguments.sample else missed(killed)
     for line in (*wrong, *(f"NOT KILLED AT {line}" for line in left)):
         say(line)
     say(
