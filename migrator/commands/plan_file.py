@@ -33,12 +33,10 @@ class PlanFile:
     id: str
     """'PLAN-' and eight digits of the digest of what it stands on: the same plan has the same id."""
     stands_on: Footing
-    said: Mapping[str, Any]
-    """What `migrator plan --json` said."""
 
 
 def save(workspace: Workspace, bound: Bound, said: Mapping[str, Any], out: Path | None) -> PlanFile:
-    """Save the current plans; `out` None: in the project's folder `plans`, under the id."""
+    """Save the current plans and what `migrator plan --json` said; `out` None: in the project's folder `plans`, under the id."""
     stands_on = footing(workspace, bound)
     name = f"PLAN-{fingerprint(stands_on)[:8]}"
     path = out or workspace.project.folder / FOLDER / f"{name}.json"
@@ -56,7 +54,7 @@ def save(workspace: Workspace, bound: Bound, said: Mapping[str, Any], out: Path 
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text + "\n", encoding="utf-8")
         flush_and_rename(temporary, path)
-    return PlanFile(path, name, stands_on, said)
+    return PlanFile(path, name, stands_on)
 
 
 def read(project: Project, named: str) -> PlanFile:
@@ -76,7 +74,7 @@ def read(project: Project, named: str) -> PlanFile:
         raise ProjectError.at(
             str(path), "this plan was changed after it was made", "make a new one: migrator plan"
         )
-    return PlanFile(path, document["id"], document["stands_on"], document["plan"])
+    return PlanFile(path, document["id"], document["stands_on"])
 
 
 def _find(project: Project, named: str) -> Path:

@@ -15,7 +15,7 @@ import pytest
 from migrator.commands import footing, steps
 from migrator.commands.planning import plan
 from migrator.commands.project import load_project
-from migrator.load import load as loading
+from migrator.load import batches
 from tests.small_migration import Said, copied, migrator, replace_in, target_rows
 
 MIGRATION = """\
@@ -171,7 +171,14 @@ STALE: dict[str, tuple[Callable[[Path, Ask], None], str]] = {
 }
 
 
-LONG = ("source and all after it", "deduplicated again", "mapping gone", "dedupe rules")
+LONG = (
+    "source and all after it",
+    "deduplicated again",
+    "mapping gone",
+    "dedupe rules",
+    "crosswalk",
+    "mapped again",
+)
 """Ways like others that take longer."""
 
 
@@ -218,6 +225,7 @@ def test_a_plan_does_what_it_said_and_once_only(folder: Path, ask: Ask) -> None:
     assert told(ask("load", "--plan", file, "--json"))["written"] == 0
 
 
+@pytest.mark.slow
 def test_planning_again_is_the_same_plan_under_the_same_name(folder: Path, ask: Ask) -> None:
     file = saved(folder)
     out = folder / "elsewhere" / "plan 计划.json"
@@ -242,7 +250,7 @@ def killed_load(folder: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> str:
 
     file = saved(folder)
     with monkeypatch.context() as patched:
-        patched.setattr(loading, "boundary", kill)
+        patched.setattr(batches, "boundary", kill)
         with pytest.raises(Killed):
             ask("load", "--plan", file)
     return file
@@ -256,7 +264,7 @@ def undisturbed(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     return target_rows(folder / "crm.db")
 
 
-@pytest.mark.parametrize("between", [(), ("plan",), ("plan", "load")])
+@pytest.mark.parametrize("between", [(), pytest.param(("plan", "load"), marks=pytest.mark.slow)])
 def test_a_killed_load_goes_on_with_the_same_plan(
     folder: Path, ask: Ask, killed_load: str, between: tuple[str, ...],
     undisturbed: dict[str, list[tuple[Any, ...]]],
@@ -268,6 +276,7 @@ def test_a_killed_load_goes_on_with_the_same_plan(
     assert target_rows(folder / "crm.db") == undisturbed
 
 
+@pytest.mark.slow
 def test_a_killed_load_is_not_gone_on_with_when_the_world_moved(
     folder: Path, ask: Ask, killed_load: str
 ) -> None:
@@ -291,6 +300,7 @@ def test_what_is_no_plan_is_told_so(folder: Path, ask: Ask, tmp_path: Path) -> N
     assert f"did you mean {file!r}" in near.err.replace('"', "'"), near
 
 
+@pytest.mark.slow
 def test_a_new_password_makes_no_other_target_and_a_new_address_does(
     folder: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +345,7 @@ def test_updates_are_told_field_by_field_with_personal_values_masked(folder: Pat
     assert ask("plan", "--record", "customer/9").code == 2
 
 
+@pytest.mark.slow
 def test_the_target_can_be_asked_for_old_values(folder: Path, ask: Ask) -> None:
     assert ask("load").code == 0
     with closing(sqlite3.connect(folder / "crm.db")) as crm, crm:
