@@ -94,6 +94,8 @@ def retry(
             if not dry_run:
                 chosen = _with_dependants(store, session, flat(groups), chosen, choice)
         report = None if dry_run else send(workspace, groups, chosen)
+        if dry_run:
+            plan_in(workspace, groups)  # what the target refused is refused still
         with closing(workspace.session()) as session:
             accounting = account(store, session, flat(groups))
     return Retried(tried, report, accounting, _left(planned, tried))

@@ -10,7 +10,6 @@ from migrator.commands.project import Project
 from migrator.commands.validate import Validated, validate
 from migrator.core.errors import DataError
 from migrator.core.progress import Progress, Quiet
-from migrator.load.plan import Retry
 
 QUIET = Quiet()
 
@@ -52,12 +51,11 @@ def run(
     *,
     progress: Progress = QUIET,
     with_validation: bool = True,
-    again: Retry | None = None,
     production: str = "",
 ) -> Run:
-    """Do everything that is not done yet; what the target refused stays quarantined unless `again` names it.
+    """Do everything that is not done yet; what the target refused stays quarantined.
 
     `production` is the system that a person named.
     """
-    done = steps.run(project, progress, again, production)
+    done = steps.run(project, progress, production)
     return Run(done, validate(project, progress=progress) if with_validation else None)

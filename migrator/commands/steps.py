@@ -112,14 +112,12 @@ def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = Q
         return _dedupe(workspace, selected(bind_project(workspace), objects), workspace.progress)
 
 
-def load(
-    project: Project, progress: Progress = QUIET, retry: Retry | None = None, production: str = ""
-) -> LoadReport:
+def load(project: Project, progress: Progress = QUIET, production: str = "") -> LoadReport:
     """Plan what changed, and write it to the target in batches; `production` is the system that a person named."""
     with work_on(project, "load", progress) as workspace:
         groups = bind_project(workspace).groups
         permit(project, target_system(groups), production)
-        plan_in(workspace, groups, retry)
+        plan_in(workspace, groups)
         return send(workspace, groups)
 
 
@@ -138,16 +136,14 @@ def load_planned(
         return send(workspace, bound.groups)
 
 
-def run(
-    project: Project, progress: Progress = QUIET, retry: Retry | None = None, production: str = ""
-) -> RunReport:
+def run(project: Project, progress: Progress = QUIET, production: str = "") -> RunReport:
     """Extract, map, dedupe, plan and load everything, as one run; `validate` is a command of its own.
 
     `production` is the system that a person named.
     """
     with work_on(project, "run", progress) as workspace:
         groups = prepare(workspace, production)
-        planned = plan_in(workspace, groups, retry)
+        planned = plan_in(workspace, groups)
         loaded = send(workspace, groups)
         with closing(workspace.session()) as session:
             accounting = account(workspace.store, session, flat(groups))
@@ -253,7 +249,7 @@ def _dedupe(workspace: Workspace, groups: Groups, progress: Progress) -> list[St
     return lines
 
 
-def plan_in(workspace: Workspace, groups: Groups, retry: Retry | None) -> Plan:
+def plan_in(workspace: Workspace, groups: Groups, retry: Retry | None = None) -> Plan:
     """`plan` in a workspace that is open for work."""
     with closing(workspace.session()) as session:
         return plan_objects(
