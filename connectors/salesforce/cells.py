@@ -78,12 +78,9 @@ def typed(column: pa.ChunkedArray, field: FieldSchema) -> pa.ChunkedArray:
 
 
 def typed_rows(rows: pa.Table, fields: Sequence[FieldSchema], loose: set[str]) -> pa.Table:
-    """The columns of `fields`, typed; one with a value that does not fit is text from then on. Files are not read here."""
+    """The columns of `fields`, typed; one with a value that does not fit is text from then on."""
     columns = []
     for item in fields:
-        if item.name not in rows.column_names:
-            columns.append(pa.nulls(rows.num_rows, pa.string()))
-            continue
         column = rows.column(item.name)
         if item.name not in loose:
             try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from connectors.salesforce import payload
+from connectors.salesforce.binaries import with_digests
 from connectors.salesforce.bulk import Jobs
 from connectors.salesforce.catalog import LIMITS, Catalog, identify
 from connectors.salesforce.cells import from_records, typed_rows
@@ -135,7 +137,7 @@ class SalesforceTarget:
     def read(
         self, object_name: str, *, columns: Sequence[str] | None = None, page_rows: int = 50_000
     ) -> Iterator[pa.Table]:
-        """Records as they are there now, typed, in the order of their ids."""
+        """Records as they are there now, typed, in the order of their ids; a file is 'sha256:<hex>' of its bytes."""
         found = self._catalog.object(object_name)
         fields = self._fields(found, columns)
         asked = [
@@ -143,13 +145,12 @@ class SalesforceTarget:
             *(item for item in fields if item.name not in {"Id", *found.files()}),
         ]
         reading = Reading(self._client, self._jobs, found, asked)
+        held = [item.name for item in fields if item.name in found.files()]
         loose: set[str] = set()
-        empty = True
-        for page in reading.pages(after=None, page_rows=page_rows, rows=self._catalog.count(object_name)):
-            empty = False
-            yield typed_rows(page, fields, loose)
-        if empty:
-            yield typed_rows(from_records([], asked), fields, loose)
+        pages = reading.pages(after=None, page_rows=page_rows, rows=self._catalog.count(object_name))
+        first = next(pages, from_records([], asked))
+        for page in chain([first], pages):
+            yield typed_rows(with_digests(self._client, object_name, page, held), fields, loose)
 
     def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
         """Records by key, compared exactly."""
@@ -163,7 +164,10 @@ class SalesforceTarget:
             rows = from_records(page, asked)
             exact = [text in known for text in rows.column(key).to_pylist()]
             pages.append(rows.filter(pa.array(exact, pa.bool_())))
-        return typed_rows(pa.concat_tables(pages), fields, set())
+        held = [item.name for item in fields if item.name in found.files()]
+        return typed_rows(
+            with_digests(self._client, object_name, pa.concat_tables(pages), held), fields, set()
+        )
 
     def close(self) -> None:
         """Release the connections; may be called twice."""

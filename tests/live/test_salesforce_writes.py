@@ -307,6 +307,8 @@ def test_files_go_up_and_come_down_byte_by_byte(org: World) -> None:
     org.box.moods.schedule = Schedule((Fault(Do.EXPIRE_TOKEN, "POST", "*/ContentVersion/", nth=(1,)),))
     assert set(told(target.upsert("ContentVersion", rows, key="Legacy__c")).values()) == {("created", None)}
     assert set(told(target.upsert("ContentVersion", rows, key="Legacy__c")).values()) == {("updated", None)}
+    (held,) = target.read("ContentVersion", columns=["VersionData", "Title"])
+    assert held.column("VersionData").to_pylist() == rows.column("VersionData").to_pylist()
     source = org.source()
     found = [row for page in source.read("ContentVersion") for row in page.rows.to_pylist()]
     assert sorted(row["Title"] for row in found) == sorted(rows.column("Title").to_pylist())
