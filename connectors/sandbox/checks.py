@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from connectors.sandbox.reading import Read, ShapeOf, count_sql
 from connectors.sandbox.shape import DuplicateRule, Shape
@@ -25,6 +25,25 @@ def encoded_row(shape: Shape, values: Mapping[str, object]) -> Row:
         held = encoded(field, value)
         row[field.name] = held if held is None else fitting(field, held)
     return row
+
+
+def written_row(shape: Shape, values: Mapping[str, object]) -> Row:
+    """As `encoded_row`, decimals with no more places than their field has: what is over goes as the system has it go."""
+    row = encoded_row(shape, values)
+    if shape.rounding is None:
+        return row
+    for name, value in row.items():
+        field = shape.field(name)
+        if field.type is FieldType.DECIMAL and field.scale is not None and isinstance(value, str):
+            row[name] = _scaled(value, field.scale, shape.rounding)
+    return row
+
+
+def _scaled(value: str, scale: int, rounding: str) -> str:
+    number = Decimal(value)
+    if -int(number.as_tuple().exponent) <= scale:
+        return value
+    return format(number.quantize(Decimal(1).scaleb(-scale), rounding), "f")
 
 
 def fitting(field: FieldSchema, value: SqlValue) -> SqlValue:
@@ -58,10 +77,6 @@ def _in_range(field: FieldSchema, value: str) -> str:
         raise Violation(
             Refused.RANGE, f"value outside of valid range on numeric field: {value}", fields=(field.name,)
         )
-    if field.scale is not None and -int(Decimal(value).as_tuple().exponent) > field.scale:
-        return format(
-            Decimal(value).quantize(Decimal(1).scaleb(-field.scale), ROUND_HALF_UP), "f"
-        )  # as systems do
     return value
 
 

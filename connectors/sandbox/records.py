@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP
 from pathlib import Path as FilePath
 
 from connectors.sandbox import checks
@@ -52,10 +53,11 @@ class Store:
         clock: Clock | None = None,
         collation: str = "NOCASE",
         tick: timedelta = timedelta(seconds=1),
+        rounding: str | None = ROUND_HALF_UP,
     ) -> None:
         self.names = names
         self.clock = clock or SystemClock()
-        self._tick = tick
+        self._tick, self._rounding = tick, rounding
         self._held: dict[str, float] = {}
         self._tables = Tables(names, new_id, path, collation)
         self._turn = Transactions(self._tables.database, self.clock)
@@ -71,7 +73,10 @@ class Store:
         duplicates: Sequence[DuplicateRule] = (),
     ) -> None:
         """Make an object, or give one more fields and other rules; records stay."""
-        shape = shaped(schema, self.names, keys=tuple(keys), rules=tuple(rules), duplicates=tuple(duplicates))
+        shape = shaped(
+            schema, self.names, keys=tuple(keys), rules=tuple(rules), duplicates=tuple(duplicates),
+            rounding=self._rounding,
+        )  # fmt: skip
         with self._turn.reading():
             self._tables.define(shape)
 
@@ -129,7 +134,7 @@ class Store:
         """
         with self.transaction():
             shape, now = self.shape(object_name), self.now()
-            row = checks.encoded_row(shape, values)
+            row = checks.written_row(shape, values)
             row.pop(shape.schema.key, None)
             for name in shape.stamps:
                 row.setdefault(name, now)
@@ -160,7 +165,7 @@ class Store:
             before = self._live(shape, record)
             if if_version is not None and before["__version"] != if_version:
                 raise Violation(Refused.CHANGED, "the version of the record is another", record=record)
-            row = checks.encoded_row(shape, values)
+            row = checks.written_row(shape, values)
             row.pop(shape.schema.key, None)
             checks.check_required(shape, row, creating=False)
             self._check(shape, record, row, before | row, write)

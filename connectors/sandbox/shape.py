@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP
 
 from connectors.sandbox.values import SQL_TYPES
 from connectors.sandbox.violations import Refused, Violation
@@ -57,6 +58,8 @@ class Shape:
     fields: dict[str, FieldSchema] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     """Folded field name → quoted column."""
+    rounding: str | None = ROUND_HALF_UP
+    """What becomes of more decimal places than a field has: a constant of `decimal`; None keeps them."""
 
     def field(self, name: str) -> FieldSchema:
         """The field called `name`; raises `Violation`."""
@@ -94,6 +97,7 @@ def shaped(
     keys: tuple[tuple[str, ...], ...] = (),
     rules: tuple[ValidationRule, ...] = (),
     duplicates: tuple[DuplicateRule, ...] = (),
+    rounding: str | None = ROUND_HALF_UP,
 ) -> Shape:
     """A shape whose unique fields are keys too."""
     own = {schema.key: "__id", names.deleted: "__deleted", names.version: "__version"}
@@ -101,7 +105,7 @@ def shaped(
     return Shape(
         schema, names, tuple(dict.fromkeys((*singles, *keys))), rules, duplicates,
         {item.name.casefold(): item for item in schema.fields},
-        {item.name.casefold(): quoted(own.get(item.name, item.name)) for item in schema.fields},
+        {item.name.casefold(): quoted(own.get(item.name, item.name)) for item in schema.fields}, rounding,
     )  # fmt: skip
 
 

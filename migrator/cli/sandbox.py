@@ -70,6 +70,7 @@ def sandbox_start(
         if serving.certificate:
             out.print(f"  certificate: {escape(str(serving.certificate))}")
         out.print(f"\nIn migration.yaml:\n\n{escape(serving.served.snippet)}\nCtrl-C ends it.")
+    sys.stdout.flush()  # it now answers for hours, and a file or pipe would show nothing
     with contextlib.suppress(KeyboardInterrupt):
         serving.served.wait()
     serving.served.stop()
@@ -81,4 +82,3 @@ def _out() -> Console:
 
 def _print(document: object) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
-    sys.stdout.flush()

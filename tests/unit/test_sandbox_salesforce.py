@@ -269,6 +269,11 @@ def test_composite_carries_ids_onwards_and_rolls_back(client: Client) -> None:
     assert client.soql("SELECT Account.Name FROM Contact WHERE LastName = 'c'")[0]["Account"]["Name"] == "t"
 
 
+def test_amounts_keep_every_place_whatever_their_scale(client: Client) -> None:
+    made = client("POST", "/sobjects/Account", {"Name": "x", "AnnualRevenue": 12.345}).json()["id"]
+    assert client("GET", f"/sobjects/Account/{made}").json()["AnnualRevenue"] == 12.345
+
+
 def test_tokens_end(client: Client, org: Org) -> None:
     org.clock.sleep(7_201)
     ended = client("GET", "/limits")

@@ -59,6 +59,7 @@ class Org:
         self.entities = {name.casefold(): entity for name, entity in found.items()}
         self.store = Store(
             names=NAMES, path=self.path, clock=self.clock,
+            rounding=None,  # scale is for screens: the API keeps every place (vendor's help, article 000387302)
             new_id=lambda name, number: numbered(self.entity(name).prefix, number),
         )  # fmt: skip
         self._define(self.entities.values())
