@@ -28,6 +28,7 @@ from migrator.load.send import Sender
 from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
 from migrator.mapping.run import map_fingerprint
+from migrator.staging.action import Action
 from migrator.staging.engine import Session
 from migrator.staging.store import Kind
 
@@ -66,7 +67,7 @@ class Forecast:
 
     @property
     def calls(self) -> int:
-        """Calls in all, at most."""
+        """Requests in all."""
         return sum(item.calls.total for item in self.objects)
 
     def said(self) -> dict[str, Any]:
@@ -207,19 +208,24 @@ class _Forecasting:
                 )  # fmt: skip
         elif self._look.show and (not self._look.objects or obj.name in self._look.objects):
             found = comparison.records(self._look.show)
-        return found if self._look.unmask else tuple(_masked(obj, item) for item in found)
+        return found if self._look.unmask else tuple(masked(obj, item) for item in found)
 
 
 def _work(objects: Sequence[ObjectForecast]) -> dict[str, dict[str, int]]:
     return {item.planned.name: {ROWS: item.planned.to_send, LINKS: item.second_pass} for item in objects}
 
 
-def _masked(obj: MappedObject, found: Record) -> Record:
+def masked(obj: MappedObject, found: Record) -> Record:
+    """A record with its personal values masked, the external key too where it is personal."""
     values = tuple(
         Value(item.field, _mask(item.old), _mask(item.new)) if item.field in obj.pii else item
         for item in found.values
     )
-    return replace(found, values=values)
+    if obj.key not in obj.pii:
+        return replace(found, values=values)
+    # a reason may quote the external key
+    reason = found.reason if found.action is not Action.KEY_CONFLICT else _mask(found.reason)
+    return replace(found, values=values, key=_mask(found.key), reason=reason)
 
 
 def _mask(text: str | None) -> str | None:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from migrator.commands.planning import masked
 from migrator.core.clock import SystemClock
 from migrator.core.connector import Limits, TargetFacts
 from migrator.core.connector import Rate as Permitted
 from migrator.core.mapped import First, Link, MappedObject
 from migrator.core.progress import Quiet
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
-from migrator.load.changes import Changes, Comparison, FieldChange, Value
+from migrator.load.changes import Changes, Comparison, FieldChange, Record, Value
 from migrator.load.cost import Calls, Duration, Rate, at_least, calls_of, duration, read_measured
 from migrator.load.forecast import ObjectForecast, forecast_object
 from migrator.load.rollback import rollback
@@ -164,6 +165,17 @@ def test_rules_of_the_target_are_told_before_anything_is_sent(here: World) -> No
         ("mail", "unique"): (2, "s:1"),
     }
     assert said(here, obj, None).refusals == ()
+
+
+def test_a_personal_external_key_is_masked_wherever_it_is_told() -> None:
+    key = FieldSchema("key", FieldType.STRING, pii="email")
+    personal = replace(DEAL, schema=replace(DEAL.schema, fields=(key, *DEAL.fields[1:])))
+    told = Record(
+        "s:1", "a.b@example.com", Action.KEY_CONFLICT, "2 records claim the key a.b@example.com",
+        (Value("key", None, "a.b@example.com"), Value("name", None, "A")),
+    )  # fmt: skip
+    assert "a.b@example.com" not in repr(masked(personal, told))
+    assert masked(DEAL, told) == told
 
 
 @pytest.mark.parametrize(
