@@ -180,6 +180,8 @@ class FxiaokeTarget:
 def _misfit(there: FieldSchema, wanted: FieldSchema) -> Iterator[str]:
     if there.read_only:
         yield "cannot be written"
+    if wanted.type is FieldType.FILE and there.type is FieldType.JSON:
+        yield "holds attachments, and this connector uploads none: write the file's name into a text field"
     kinds = {there.type, wanted.type}
     if len(kinds) == 2 and not kinds <= _TEXTS and not kinds <= _NUMBERS:
         yield f"is {there.type.value}, {wanted.type.value} is to be written"

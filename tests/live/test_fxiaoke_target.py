@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -310,12 +311,23 @@ def test_prepare_names_every_difference() -> None:
         fields = (
             FieldSchema(KEY, FieldType.STRING, length=200), FieldSchema("nope__c", FieldType.STRING),
             FieldSchema("on__c", FieldType.DATETIME), FieldSchema("life_status", FieldType.STRING),
+            FieldSchema("tags__c", FieldType.FILE),
         )  # fmt: skip
-        wanted = [ObjectSchema("thing__c", KEY, fields), ObjectSchema("absent__c", KEY, fields)]
-        with pytest.raises((SafetyStop, FatalError)) as caught:
-            target(box).prepare(wanted)
-        for said in ("nope__c", "on__c", "life_status"):
-            assert said in str(caught.value) or "absent__c" in str(caught.value)
+        with pytest.raises(SafetyStop) as caught:
+            target(box).prepare([ObjectSchema("thing__c", KEY, fields)])
+        for said in ("nope__c", "on__c", "life_status", "200 may come", "uploads none"):
+            assert said in str(caught.value), said
+        with pytest.raises(FatalError, match="absent__c"):
+            target(box).prepare([ObjectSchema("absent__c", KEY, fields)])
+
+
+def test_threads_that_start_together_ask_for_one_token_one_after_the_other() -> None:
+    with tenant() as box, ThreadPoolExecutor(8) as pool:
+        crm = target(box)
+        list(pool.map(lambda n: crm.upsert("AccountObj", accounts([n]), key=KEY), range(16)))
+        assert len(held(box)) == 16
+        assert box.app.manners.given == 1  # type: ignore[attr-defined]
+        assert box.moods.meter.counts["POST /oauth2.0/token"].peak == 1
 
 
 @pytest.mark.parametrize("auth", ["current", "legacy"])

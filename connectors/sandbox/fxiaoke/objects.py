@@ -29,7 +29,7 @@ _TYPES = {
     FieldType.ID: "text", FieldType.STRING: "text", FieldType.TEXT: "long_text", FieldType.INTEGER: "number",
     FieldType.DECIMAL: "currency", FieldType.FLOAT: "number", FieldType.BOOLEAN: "true_or_false",
     FieldType.DATE: "date", FieldType.DATETIME: "date_time", FieldType.TIME: "time",
-    FieldType.PICKLIST: "select_one", FieldType.MULTI_PICKLIST: "select_many", FieldType.FILE: "text",
+    FieldType.PICKLIST: "select_one", FieldType.MULTI_PICKLIST: "select_many",
     FieldType.JSON: "array", FieldType.REFERENCE: "object_reference",
 }  # fmt: skip
 
@@ -48,7 +48,12 @@ def completed(schema: ObjectSchema) -> ObjectSchema:
     if schema.name in POOLS:
         extra.append(FieldSchema(POOLS[schema.name], FieldType.STRING, "池"))
     there = {item.name for item in extra}
-    own = tuple(item for item in schema.fields if item.name not in there)
+    own = tuple(
+        # what stands there is the name of a file, not its bytes
+        replace(item, type=FieldType.STRING) if item.type is FieldType.FILE else item
+        for item in schema.fields
+        if item.name not in there
+    )
     return replace(schema, key=ID, fields=(*extra, *own))
 
 
