@@ -37,11 +37,6 @@ class Fault:
     retry_after: float | None = None
 
     @property
-    def locked(self) -> bool:
-        """Whether it is only a matter of time."""
-        return self.code in LOCKED
-
-    @property
     def passing(self) -> bool:
         """Whether the service pushes back or is down for a moment: it says nothing of the row."""
         return self.status in {408, 429, 502, 503, 504} or self.code in THROTTLED

@@ -104,10 +104,6 @@ class Service:
             raise fatal(answer)
         return answer.object(), answer
 
-    def every(self, path: str) -> list[dict[str, Any]]:
-        """All rows of a small collection."""
-        return [row for page in self.pages(path) for row in page.rows]
-
     def pages(
         self, path: str, *, page_rows: int = PAGE_ROWS, prefer: Sequence[str] = (), key: str = ""
     ) -> Iterator[RowsPage]:

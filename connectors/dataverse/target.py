@@ -17,12 +17,13 @@ from connectors.dataverse.fit import misfits, missing_table
 from connectors.dataverse.identify import identify
 from connectors.dataverse.metadata import Metadata
 from connectors.dataverse.odata import guid
+from connectors.dataverse.outcomes import Existing, Written
 from connectors.dataverse.payloads import Payload, Pointers, Refusal, payloads
 from connectors.dataverse.reading import by_keys, reading
 from connectors.dataverse.service import PAGE_ROWS, Service
 from connectors.dataverse.settings import DataverseSettings
 from connectors.dataverse.tables import INSERT_ONLY, TYPE, Table
-from connectors.dataverse.writing import Existing, Writer, Written
+from connectors.dataverse.writing import Writer
 from migrator.core.connector import OUTCOMES, Gate, Identity, Limits, TargetFacts
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, SafetyStop

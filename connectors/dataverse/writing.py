@@ -9,14 +9,15 @@ Source: "Use bulk operation messages".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.dataverse import states
 from connectors.dataverse.batch import Operation, Part, send
 from connectors.dataverse.faults import DUPLICATE, NOT_THERE, fault
-from connectors.dataverse.odata import addressable, encoded, guid, text
+from connectors.dataverse.odata import addressable, encoded, guid, literal
+from connectors.dataverse.outcomes import Answers, Existing, Finder, Written, other_spelling
 from connectors.dataverse.payloads import Payload, Refusal, body
 from connectors.dataverse.service import Service
 from connectors.dataverse.tables import Table
@@ -25,29 +26,6 @@ from migrator.core.errors import CallRefused
 
 _TOO_LARGE = frozenset({413})
 _NO_SUCH_MESSAGE = frozenset({404, 405, 501})
-
-
-@dataclass(frozen=True, slots=True)
-class Existing:
-    """A record that has a key already: its id, the key as it stands there, and its state."""
-
-    record: str
-    key: str
-    state: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of one row."""
-
-    outcome: str
-    record: str | None = None
-    refusal: Refusal | None = None
-
-
-Answers = dict[int, Written]
-Finder = Callable[[Sequence[str]], Mapping[str, Existing]]
-"""Existing records by key; keys of no record are left out."""
 
 
 @dataclass(slots=True)
@@ -75,7 +53,7 @@ class Writer:
         """Create or change rows by key."""
         there = self.find([row.key for row in rows])
         answers: Answers = {
-            row.number: _other_spelling(there[row.key])
+            row.number: other_spelling(there[row.key])
             for row in rows
             if row.key in there and there[row.key].key != row.key
         }
@@ -140,12 +118,12 @@ class Writer:
     def _creation(self, row: Payload) -> Operation:
         """Under its key, which must be free; where a key cannot be addressed, plainly: its index refuses a second one."""
         said = body(row.created)
-        if self.key == self.table.key or not addressable(row.key):
+        address = self._key_address(row.key)
+        if address is None:
             return Operation("POST", self.table.set_name, said)
         said.pop(self.key, None)
-        return Operation(
-            "PATCH", f"{self.table.set_name}({self.key}={encoded(self._literal(row.key))})", said
-        )
+        path = f"{self.table.set_name}({self.key}={encoded(address)})"
+        return Operation("PATCH", path, said, {"If-None-Match": "*"})
 
     def _taken(self, rows: Sequence[Payload]) -> Answers:
         """Rows refused because a record has their key now: another try was done meanwhile, and is changed."""
@@ -191,8 +169,8 @@ class Writer:
 
     def _goes_as_one(self, rows: Sequence[Payload], there: Mapping[str, Existing]) -> bool:
         """Whether UpsertMultiple says it all: keys that can be addressed, and nothing to be done afterwards."""
-        return self.key != self.table.key and all(
-            addressable(row.key)
+        return all(
+            self._key_address(row.key) is not None
             and not row.state
             and not row.later
             and not self._closes(row, there.get(row.key))
@@ -205,7 +183,7 @@ class Writer:
             said = self._changed(row, there[row.key]) if row.key in there else body(row.created)
             said.pop(self.key, None)
             targets.append(
-                {**said, "@odata.id": f"{self.table.set_name}({self.key}={self._literal(row.key)})"}
+                {**said, "@odata.id": f"{self.table.set_name}({self.key}={self._key_address(row.key)})"}
             )
         if self._many("UpsertMultiple", targets) is None:
             new = [row for row in rows if row.key not in there]
@@ -305,13 +283,11 @@ class Writer:
     def _address(self, record: str) -> str:
         return f"{self.table.set_name}({record})"
 
-    def _literal(self, key: str) -> str:
-        return text(key) if self.table.attributes[self.key].quoted else key
-
-
-def _other_spelling(existing: Existing) -> Written:
-    refusal = Refusal(
-        "key.spelling",
-        f"a record has this key in another spelling, {existing.key!r}, and the service takes both for the same",
-    )
-    return Written("refused", refusal=refusal)
+    def _key_address(self, key: str) -> str | None:
+        """The literal by which a record is addressed under its alternate key; None where that cannot be."""
+        if self.key == self.table.key or not addressable(key):
+            return None
+        try:
+            return literal(key, quoted=self.table.attributes[self.key].quoted)
+        except ValueError:
+            return None

@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from connectors.dataverse.payloads import Payload
 from connectors.dataverse.target import DataverseTarget
+from connectors.dataverse.writing import Writer
 from connectors.sandbox.faults import Do, Fault
 from connectors.sandbox.records import Write
 from connectors.sandbox.serve import Box
@@ -99,6 +101,21 @@ def test_keys_are_compared_as_the_service_compares_them(one: str, two: str) -> N
     with dataverse() as box, target(box) as opened:
         told = upsert(opened, "account", new_legacyid=[one, two, "王"], name=["1", "2", "3"])
         assert [told[key]["code"] for key in (one, two, "王")] == ["key.duplicate", "key.duplicate", None]
+
+
+@pytest.mark.parametrize("key", ["plain", "S:1"])
+@pytest.mark.parametrize("bulk", [True, False])
+def test_a_new_record_never_overwrites_one_that_the_look_up_did_not_see(key: str, bulk: bool) -> None:
+    """A key that the service takes for another one, by a rule we do not know."""
+    with dataverse(bulk_messages=bulk) as box, target(box) as opened:
+        there = box.store.insert("account", {KEY: key, "name": "theirs"})
+        table = opened._metadata.table("account")
+        writer = Writer(opened._service, table, KEY, lambda _: {})
+        told = writer.upsert(
+            [Payload(0, key, {KEY: key, "name": "ours"}), Payload(1, "new", {KEY: "new", "name": "n"})]
+        )
+        assert [told[number].outcome for number in (0, 1)] == ["refused", "created"]
+        assert box.store.get("account", there)["name"] == "theirs"  # type: ignore[index]  # it is there
 
 
 @pytest.mark.parametrize("key", ["plain", "S:1"])

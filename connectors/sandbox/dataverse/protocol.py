@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from connectors.http_answers import encode
-from connectors.sandbox.dataverse import catalogue, query, wire
+from connectors.sandbox.dataverse import wire
+from connectors.sandbox.dataverse.definitions import definitions
 from connectors.sandbox.dataverse.faults import Refusal, error_body, refusal
 from connectors.sandbox.dataverse.model import CLOSED, set_name
 from connectors.sandbox.dataverse.multipart import Ask, Reply, carry_out, parse, render, within
@@ -19,13 +20,11 @@ from connectors.sandbox.dataverse.reads import Reader, Wanted
 from connectors.sandbox.dataverse.writes import BLOCK, Writer
 from connectors.sandbox.records import Store
 from connectors.sandbox.violations import Violation
-from connectors.sandbox.where import EVERYTHING
 from migrator.core.schema import ObjectSchema
 
 ORGANISATION = "0f000000-0000-4000-8000-000000000001"
 _BULK = re.compile(r"(\w+)/Microsoft\.Dynamics\.CRM\.(CreateMultiple|UpdateMultiple|UpsertMultiple)")
 _ONE = re.compile(r"(\w+)\((.*)\)(?:/(\w+))?(/\$value|/\$ref)?", re.DOTALL)
-_DEFINITION = re.compile(r"EntityDefinitions\((?:LogicalName='(\w+)'|([0-9a-f-]{36}))\)(?:/(.+))?")
 
 
 class _SetAside(Exception):
@@ -91,7 +90,7 @@ class Service:
         path = unquote(ask.path)
         options = dict(parse_qsl(ask.query, keep_blank_values=True))
         if path.startswith("EntityDefinitions"):
-            return _json(self._definitions(path, options))
+            return _json(definitions(self.store, path, options))
         if path in _FUNCTIONS or path.startswith("Retrieve"):
             return _json(self._function(path, options))
         if path in CLOSED and ask.method == "POST":
@@ -220,50 +219,6 @@ class Service:
         return Reply(204) if ids is None else _json({"Ids": ids})
 
     # -- what is not a record
-
-    def _definitions(self, path: str, options: Mapping[str, str]) -> dict[str, Any]:
-        select, expand = options.get("$select", ""), options.get("$expand", "")
-        found = _DEFINITION.fullmatch(path)
-        everything = {item.name: catalogue.definition(item, self.store) for item in self.store.schemas()}
-        if found is None:
-            text = options.get("$filter", "")
-            where = query.Parser(text, str).parse() if text else EVERYTHING
-            return {
-                "value": [
-                    catalogue.chosen(item, select, expand)
-                    for item in everything.values()
-                    if catalogue.holds(where, item)
-                ]
-            }
-        item = next(
-            (one for name, one in everything.items() if name == found[1] or one["MetadataId"] == found[2]),
-            None,
-        )
-        if item is None:
-            raise Refusal(404, "0x80060888", f"Could not find an entity with the name {found[1] or found[2]}")
-        schema = self.store.shape(item["LogicalName"]).schema
-        if not found[3]:
-            return catalogue.chosen(item, select, expand)
-        return self._definition_part(found[3], schema, item, options)
-
-    def _definition_part(
-        self, part: str, schema: ObjectSchema, item: Mapping[str, Any], options: Mapping[str, str]
-    ) -> dict[str, Any]:
-        if part in item:
-            return {"value": item[part]}
-        if part == "Attributes":
-            text = options.get("$filter", "")
-            where = query.Parser(text, str).parse() if text else EVERYTHING
-            return {"value": [one for one in catalogue.attributes(schema) if catalogue.holds(where, one)]}
-        if cast := re.fullmatch(r"Attributes/Microsoft\.Dynamics\.CRM\.(\w+)", part):
-            return {"value": catalogue.option_sets(schema, cast[1])}
-        named = re.fullmatch(r"Attributes\(LogicalName='(\w+)'\)(?:/.*)?", part)
-        found = next(
-            (one for one in catalogue.attributes(schema) if named and one["LogicalName"] == named[1]), None
-        )
-        if found is None:
-            raise Refusal(404, "0x80060888", f"Resource not found for the segment '{part}'.")
-        return found
 
     def _function(self, path: str, options: Mapping[str, str]) -> dict[str, Any]:
         if path == "WhoAmI":
