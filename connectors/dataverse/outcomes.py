@@ -28,7 +28,14 @@ class Written:
 
 Answers = dict[int, Written]
 Finder = Callable[[Sequence[str]], Mapping[str, Existing]]
-"""Existing records by key; keys of no record are left out."""
+"""Existing records by key, those in another spelling among them: the service does not tell them apart. Keys of no
+record are left out; a key that nobody asked for is of a record that the service takes for one of them.
+"""
+
+
+def exactly(found: Mapping[str, Existing]) -> dict[str, Existing]:
+    """Only those that are spelt as they were asked for."""
+    return {key: item for key, item in found.items() if item.key == key}
 
 
 def other_spelling(existing: Existing) -> Written:

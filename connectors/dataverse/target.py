@@ -153,22 +153,23 @@ class DataverseTarget:
         return Writer(self._service, table, key, lambda keys: self._existing(table, key, keys), unsupported)
 
     def _existing(self, table: Table, key: str, keys: Sequence[str]) -> dict[str, Existing]:
-        """Records that have these keys, also in another spelling: the service does not tell them apart."""
+        """Records that the service finds under these keys, by key; one that no key explains stands under its own."""
         columns = [name for name in (table.key, key, "statecode") if name in table.attributes]
         found = by_keys(reading(self._service, table, list(dict.fromkeys(columns))), keys, key=key)
+        asked = frozenset(keys)
         by_fold: dict[str, Existing] = {}
         for row in found.to_pylist():
             state = int(row["statecode"]) if row.get("statecode") else None
             stored = str(row[key])
             known = by_fold.get(_folded(stored))
-            if known is None or stored in keys:
+            if known is None or stored in asked:
                 by_fold[_folded(stored)] = Existing(row[table.key], stored, state)
         exact = {item.key: item for item in by_fold.values()}
         told = {one: exact.get(one) or by_fold.get(_folded(one)) for one in keys}
         if key == table.key:
             told = {one: exact.get(guid(one) or "") for one in keys}
             return {one: Existing(item.record, one, item.state) for one, item in told.items() if item}
-        return {one: item for one, item in told.items() if item}
+        return exact | {one: item for one, item in told.items() if item}
 
     # -- references
 

@@ -17,7 +17,7 @@ from connectors.dataverse import states
 from connectors.dataverse.batch import Operation, Part, send
 from connectors.dataverse.faults import DUPLICATE, NOT_THERE, fault
 from connectors.dataverse.odata import addressable, encoded, guid, literal
-from connectors.dataverse.outcomes import Answers, Existing, Finder, Written, other_spelling
+from connectors.dataverse.outcomes import Answers, Existing, Finder, Written, exactly, other_spelling
 from connectors.dataverse.payloads import Payload, Refusal, body
 from connectors.dataverse.service import Service
 from connectors.dataverse.tables import Table
@@ -66,13 +66,13 @@ class Writer:
 
     def update(self, rows: Sequence[Payload]) -> Answers:
         """Set columns of records that exist."""
-        there = self.find([row.key for row in rows])
+        there = exactly(self.find([row.key for row in rows]))
         gone = {row.number: Written("missing") for row in rows if row.key not in there}
         return gone | self._change([row for row in rows if row.number not in gone], there)
 
     def delete(self, keys: Sequence[str]) -> dict[str, Written]:
         """Delete records by key."""
-        there = self.find(keys)
+        there = exactly(self.find(keys))
         found = [key for key in keys if key in there]
         parts = self._send([Operation("DELETE", self._address(there[key].record)) for key in found])
         told = {key: Written("missing") for key in keys if key not in there}
@@ -168,8 +168,8 @@ class Writer:
     # -- both at once
 
     def _goes_as_one(self, rows: Sequence[Payload], there: Mapping[str, Existing]) -> bool:
-        """Whether UpsertMultiple says it all: keys that can be addressed, and nothing to be done afterwards."""
-        return all(
+        """Whether UpsertMultiple says it all: keys that mean what they say, and nothing to be done afterwards."""
+        return set(there) <= {row.key for row in rows} and all(
             self._key_address(row.key) is not None
             and not row.state
             and not row.later

@@ -93,6 +93,9 @@ def test_keys_that_the_service_takes_for_one_are_refused_not_merged() -> None:
         assert [told[key]["code"] for key in ("Ab", "aB", "c")] == ["key.duplicate", "key.duplicate", None]
         told = upsert(opened, "account", new_legacyid=["C"], name=["other"])
         assert told["C"]["code"] == "key.spelling"
+        changed = opened.update("account", pa.table({KEY: ["C"], "name": ["other"]}), key=KEY)
+        assert changed["outcome"].to_pylist() == ["missing"]
+        assert opened.delete("account", ["C"], key=KEY)["outcome"].to_pylist() == ["missing"]
         assert held(opened, "account", "c", "name") == {"name": "3"}
 
 

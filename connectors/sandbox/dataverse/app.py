@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -143,7 +144,7 @@ def make_app(options: SandboxOptions, *, clock: Clock | None = None) -> SandboxA
         "token": tokens.give(), "tenant": "sandbox", "client_id": tokens.client_id, "client_secret": tokens.secret
     }  # fmt: skip
     app = SandboxApp(
-        Starlette(routes=_routes(service, tokens)),
+        Starlette(routes=_Web(service, tokens).routes()),
         store,
         DataverseManners(tokens, switches.get("dop_hint", 8)),
         LIMITS,
@@ -154,54 +155,61 @@ def make_app(options: SandboxOptions, *, clock: Clock | None = None) -> SandboxA
     return app
 
 
-def _routes(service: Service, tokens: Tokens) -> list[Route]:
-    async def api(request: Request) -> Response:
-        if not tokens.accepts(request.headers.get("authorization", "")):
+@dataclass(frozen=True, slots=True)
+class _Web:
+    """The three things that are answered over HTTP: the API, tokens, and where tokens are given."""
+
+    service: Service
+    tokens: Tokens
+
+    async def api(self, request: Request) -> Response:
+        """One request to the Web API."""
+        if not self.tokens.accepts(request.headers.get("authorization", "")):
             return Response(b"", 401, {"WWW-Authenticate": "Bearer"})
-        root = f"{request.url.scheme}://{request.url.netloc}/api/data/{request.path_params['version']}/"
         ask = Ask(
             request.method,
             request.scope["raw_path"].decode("latin-1").split("/", 4)[4],
             request.url.query,
             dict(request.headers),
             await request.body(),
-            root=root,
+            root=f"{request.url.scheme}://{request.url.netloc}/api/data/{request.path_params['version']}/",
             fault=write_of(request),
         )
-        reply = await run_in_threadpool(service.answer, ask)
+        reply = await run_in_threadpool(self.service.answer, ask)
         return Response(reply.body, reply.status, reply.headers)
 
-    async def token(request: Request) -> Response:
-        form = dict(part.partition("=")[::2] for part in (await request.body()).decode().split("&"))
-        if form.get("client_id") != tokens.client_id or form.get("client_secret") != tokens.secret:
+    async def token(self, request: Request) -> Response:
+        """A token for who knows the secret."""
+        form = dict(parse_qsl((await request.body()).decode()))
+        if form.get("client_id") != self.tokens.client_id or form.get("client_secret") != self.tokens.secret:
             said = {
                 "error": "invalid_client",
                 "error_description": "AADSTS7000215: Invalid client secret provided.",
             }
             return JSONResponse(said, 401)
-        return JSONResponse(
-            {"token_type": "Bearer", "expires_in": int(tokens.seconds), "access_token": tokens.give()}
-        )
-
-    async def configuration(request: Request) -> Response:
-        root = f"{request.url.scheme}://{request.url.netloc}/{request.path_params['tenant']}"
         told = {
-            "token_endpoint": f"{root}/oauth2/v2.0/token",
-            "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
-            "issuer": root,
+            "token_type": "Bearer",
+            "expires_in": int(self.tokens.seconds),
+            "access_token": self.tokens.give(),
         }
         return JSONResponse(told)
 
-    return [
-        Route(f"{_API}$batch", api, methods=_METHODS),
-        Route(f"{_API}EntityDefinitions{{rest:path}}", api, methods=_METHODS),
-        Route(f"{_API}{{table}}/Microsoft.Dynamics.CRM.CreateMultiple", api, methods=_METHODS),
-        Route(f"{_API}{{table}}/Microsoft.Dynamics.CRM.UpdateMultiple", api, methods=_METHODS),
-        Route(f"{_API}{{table}}/Microsoft.Dynamics.CRM.UpsertMultiple", api, methods=_METHODS),
-        Route(f"{_API}{{rest:path}}", api, methods=_METHODS),
-        Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
-        Route("/{tenant}/v2.0/.well-known/openid-configuration", configuration),
-    ]
+    async def configuration(self, request: Request) -> Response:
+        """Where tokens are given."""
+        root = f"{request.url.scheme}://{request.url.netloc}/{request.path_params['tenant']}"
+        ends = {"token": "token", "authorization": "authorize"}
+        told = {f"{name}_endpoint": f"{root}/oauth2/v2.0/{end}" for name, end in ends.items()}
+        return JSONResponse({"issuer": root, **told})
+
+    def routes(self) -> list[Route]:
+        """One for each kind of request that is counted by itself."""
+        bulk = [f"{{table}}/Microsoft.Dynamics.CRM.{name}Multiple" for name in ("Create", "Update", "Upsert")]
+        paths = ["$batch", "EntityDefinitions{rest:path}", *bulk, "{rest:path}"]
+        return [
+            *(Route(f"{_API}{path}", self.api, methods=_METHODS) for path in paths),
+            Route("/{tenant}/oauth2/v2.0/token", self.token, methods=["POST"]),
+            Route("/{tenant}/v2.0/.well-known/openid-configuration", self.configuration),
+        ]
 
 
 def _new_id(object_name: str, number: int) -> str:
