@@ -5,10 +5,7 @@ Vendor's "Bulk API 2.0"; states, columns and limits as in the protocol sheet.
 
 from __future__ import annotations
 
-import csv
-import io
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,95 +13,22 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from connectors.sandbox.records import PLAIN, Write
 from connectors.sandbox.salesforce.calls import Call, answer, nothing
+from connectors.sandbox.salesforce.columns import Columns
 from connectors.sandbox.salesforce.errors import SalesforceError, not_found, worded
 from connectors.sandbox.salesforce.ids import numbered
-from connectors.sandbox.salesforce.metadata import Entity, Info
+from connectors.sandbox.salesforce.jobs import DELIMITERS, LINE_ENDS, Job, parsed
 from connectors.sandbox.salesforce.org import Org
 from connectors.sandbox.salesforce.querying import bulk_bound, csv_header, csv_rows
-from connectors.sandbox.salesforce.spool import Spool
 from connectors.sandbox.salesforce.writes import Writer
 from connectors.sandbox.values import instant
 from connectors.sandbox.violations import Violation
 
-_DELIMITERS = {"COMMA": ",", "TAB": "\t", "PIPE": "|", "SEMICOLON": ";", "CARET": "^", "BACKQUOTE": "`"}
-_LINE_ENDS = {"LF": "\n", "CRLF": "\r\n"}
 _OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 _CHUNK = 200
 """Rows a transaction: the API's batches of 10,000 are cut so too, and others get their turn between."""
 _MOST_BYTES = 150 * 1024 * 1024
 _PAGE = 50_000
-
-
-@dataclass(slots=True)
-class Job:
-    """A job of either kind."""
-
-    id: str
-    operation: str
-    object: str
-    settings: dict[str, str]
-    version: str
-    created: str
-    user: str
-    state: str = "Open"
-    query: str = ""
-    key: str = ""
-    write: Write = PLAIN
-    data: bytes = b""
-    error: str = ""
-    processed: int = 0
-    failed: int = 0
-    rows: Spool | None = None
-    """Of a query."""
-    good: Spool | None = None
-    bad: Spool | None = None
-    left: Spool | None = None
-    """Rows that were not tried."""
-
-    @property
-    def delimiter(self) -> str:
-        """Between two values."""
-        return _DELIMITERS[self.settings["columnDelimiter"]]
-
-    @property
-    def line_end(self) -> str:
-        """After a row."""
-        return _LINE_ENDS[self.settings["lineEnding"]]
-
-    def spool(self, header: list[str]) -> Spool:
-        """An empty file of the job's own style."""
-        return Spool(header, delimiter=self.delimiter, line_end=self.line_end)
-
-    def json(self) -> dict[str, Any]:
-        """As the API tells it."""
-        found: dict[str, Any] = {
-            "id": self.id, "operation": self.operation, "object": self.object, "createdById": self.user,
-            "createdDate": self.created, "systemModstamp": self.created, "state": self.state,
-            "concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": float(self.version.removeprefix("v")),
-            **self.settings,
-        }  # fmt: skip
-        if self.query:
-            return found
-        if self.key:
-            found["externalIdFieldName"] = self.key
-        if self.state == "Open":
-            found["contentUrl"] = f"services/data/{self.version}/jobs/ingest/{self.id}/batches"
-        return found
-
-    def progress(self) -> dict[str, Any]:
-        """With what was done so far."""
-        found = self.json() | {
-            "retries": 0, "totalProcessingTime": 1, "numberRecordsProcessed": self.processed, "isPkChunkingSupported": True,
-        }  # fmt: skip
-        if not self.query:
-            found |= {
-                "numberRecordsFailed": self.failed,
-                "apiActiveProcessingTime": 1,
-                "apexProcessingTime": 0,
-            }
-        return found | ({"errorMessage": self.error} if self.error else {})
 
 
 @dataclass(slots=True)
@@ -206,8 +130,8 @@ class Bulk:
         self._work(job)
         entity = self.org.entity(job.object)
         try:
-            header, rows = _parsed(job)
-            columns = _Columns(Writer(self.org, job.write), entity, job, header)
+            header, rows = parsed(job)
+            columns = Columns(Writer(self.org, job.write), entity, job, header)
         except SalesforceError as error:
             job.state, job.error, job.left = "Failed", error.message, job.spool([])
             return
@@ -222,7 +146,7 @@ class Bulk:
         if job.state != "Aborted":
             job.state = "JobComplete"
 
-    def _batch(self, job: Job, columns: _Columns, rows: list[list[str]]) -> None:
+    def _batch(self, job: Job, columns: Columns, rows: list[list[str]]) -> None:
         """Rows in one transaction, each of them by itself."""
         good, bad = [], []
         with self.org.store.transaction():
@@ -278,7 +202,7 @@ class Bulk:
         if state == "Aborted" and job.state not in {"JobComplete", "Failed"}:
             job.state = state
             if job.left is None and not job.query and job.data:
-                header, rows = _parsed(job)
+                header, rows = parsed(job)
                 job.left = job.spool(header)
                 job.left.add(list(rows))
         elif state == "UploadComplete" and job.state == "Open" and not job.query:
@@ -301,7 +225,7 @@ class Bulk:
             "lineEnding": str(body.get("lineEnding") or "LF"),
             "columnDelimiter": str(body.get("columnDelimiter") or "COMMA"),
         }
-        if settings["lineEnding"] not in _LINE_ENDS or settings["columnDelimiter"] not in _DELIMITERS:
+        if settings["lineEnding"] not in LINE_ENDS or settings["columnDelimiter"] not in DELIMITERS:
             raise SalesforceError("INVALIDJOB", f"unknown style of CSV: {settings}")
         now = f"{instant(self.org.clock.now())[:23]}+0000"
         with self._lock:
@@ -317,99 +241,11 @@ class Bulk:
         return job
 
 
-class _Columns:
-    """The columns of an upload, and what to do with a row of it."""
-
-    def __init__(self, writer: Writer, entity: Entity, job: Job, header: list[str]) -> None:
-        self.writer, self.entity, self.operation = writer, entity, job.operation
-        self.header = header
-        self.key = writer.key(entity, job.key) if job.operation == "upsert" else None
-        self.id = next((place for place, name in enumerate(header) if name.casefold() == "id"), None)
-        if job.operation in {"update", "delete", "hardDelete"} and self.id is None:
-            raise SalesforceError("INVALIDBATCH", "InvalidBatch : Field name not found : Id")
-        self.fields = [self._field(name) for name in header]
-
-    def _field(self, name: str) -> tuple[str, Info | None]:
-        """A column's field, or the relationship and key of a parent: 'Account.Ext__c', 'Who:Contact.Email'."""
-        first, _, rest = name.partition(".")
-        relationship = first.partition(":")[0]
-        info = self.entity.find(first) if not rest else self.entity.through(relationship)
-        if info is None:
-            raise SalesforceError("INVALIDBATCH", f"InvalidBatch : Field name not found : {name}")
-        return (name if rest else info.name), info
-
-    def id_in(self, row: list[str]) -> str:
-        """The id the row names itself."""
-        return row[self.id] if self.id is not None and self.id < len(row) else ""
-
-    def write(self, row: list[str]) -> tuple[str, bool]:
-        """Do what the job is for; returns the record's id and whether it is new."""
-        if len(row) != len(self.header):
-            raise SalesforceError(
-                "INVALIDBATCH", f"The row has {len(row)} columns, the header {len(self.header)}"
-            )
-        match self.operation:
-            case "insert":
-                return self.writer.create(self.entity, self._body(row)), True
-            case "upsert" if self.key is not None:
-                body = self._body(row)
-                value = self.id_in(row) if self.key.name == "Id" else str(body.pop(self.key.name, "") or "")
-                if self.key.name == "Id" and not value:
-                    return self.writer.create(self.entity, body), True
-                return self.writer.upsert(self.entity, self.key, value, body)
-            case "update":
-                self.writer.update(self.entity, self._own(row), self._body(row))
-            case "delete":
-                self.writer.delete(self.entity, self._own(row))
-            case _:
-                self.writer.org.store.purge(self.entity.name, self._own(row))
-        return self._own(row), False
-
-    def _own(self, row: list[str]) -> str:
-        if not self.id_in(row):
-            raise SalesforceError("MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
-        return self.writer.id_of(self.entity, self.id_in(row))
-
-    def _body(self, row: list[str]) -> dict[str, Any]:
-        """Values by field; an empty cell says nothing, #N/A empties the field."""
-        body: dict[str, Any] = {}
-        for (name, info), text in zip(self.fields, row, strict=True):
-            if text == "" or name == "Id" or info is None:
-                continue
-            value = None if text == "#N/A" else text
-            if "." in name:
-                parent, _, key = name.partition(".")
-                relationship, _, kind = parent.partition(":")
-                body[relationship] = {key: value, **({"type": kind} if kind else {})}
-            else:
-                body[name] = value
-        return body
-
-
 def _in_bulk(error: SalesforceError) -> SalesforceError:
     """What refuses a whole call of JSON is the matter of one row in CSV."""
     if error.code != "JSON_PARSER_ERROR":
         return error
     return SalesforceError("INVALID_TYPE_ON_FIELD_IN_RECORD", error.message, error.fields)
-
-
-def _parsed(job: Job) -> tuple[list[str], Iterator[list[str]]]:
-    """Header and rows of an upload. Raises `SalesforceError` when it is no CSV of the job's style."""
-    try:
-        text = job.data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SalesforceError("INVALIDBATCH", "InvalidBatch : the data is not UTF-8") from error
-    first = text.partition("\n")[0]
-    if first.endswith("\r") is not (job.line_end == "\r\n"):
-        raise SalesforceError(
-            "CLIENTINPUTERROR",
-            f"ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is {job.settings['lineEnding']}",
-        )
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=job.delimiter)
-    header = next(rows, [])
-    if not header:
-        raise SalesforceError("INVALIDBATCH", "InvalidBatch : the data has no header")
-    return header, (row for row in rows if row)
 
 
 def _locator(place: int) -> str:
