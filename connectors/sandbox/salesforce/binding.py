@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.sandbox.reading import Read
-from connectors.sandbox.salesforce import soql
+from connectors.sandbox.salesforce import tree
 from connectors.sandbox.salesforce.errors import SalesforceError
 from connectors.sandbox.salesforce.ids import canonical
 from connectors.sandbox.salesforce.metadata import Entity, Info
@@ -29,9 +29,9 @@ from connectors.sandbox.where import (
 )
 
 _ALLOWED = {
-    "boolean": {soql.Kind.BOOLEAN}, "int": {soql.Kind.NUMBER}, "double": {soql.Kind.NUMBER},
-    "currency": {soql.Kind.NUMBER}, "percent": {soql.Kind.NUMBER},
-    "date": {soql.Kind.DATE, soql.Kind.RELATIVE}, "datetime": {soql.Kind.INSTANT, soql.Kind.RELATIVE},
+    "boolean": {tree.Kind.BOOLEAN}, "int": {tree.Kind.NUMBER}, "double": {tree.Kind.NUMBER},
+    "currency": {tree.Kind.NUMBER}, "percent": {tree.Kind.NUMBER},
+    "date": {tree.Kind.DATE, tree.Kind.RELATIVE}, "datetime": {tree.Kind.INSTANT, tree.Kind.RELATIVE},
 }  # fmt: skip
 """Which literals a field takes; every other type takes text."""
 
@@ -54,7 +54,7 @@ class Child:
 
     name: str
     via: str
-    query: soql.Query
+    query: tree.Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,15 @@ class Bound:
     children: tuple[Child, ...]
     read: Read
     count: bool
-    aggregates: tuple[soql.Aggregate, ...] = ()
+    aggregates: tuple[tree.Aggregate, ...] = ()
 
 
-def bind(org: Org, query: soql.Query, *, deleted_too: bool = False) -> Bound:
+def bind(org: Org, query: tree.Query, *, deleted_too: bool = False) -> Bound:
     """Look every name up; raises `SalesforceError` with INVALID_TYPE or INVALID_FIELD."""
     entity = org.entity(query.object)
     binder = _Binder(org, entity)
-    children = tuple(binder.child(item) for item in query.fields if isinstance(item, soql.Query))
-    aggregates = tuple(item for item in query.fields if isinstance(item, soql.Aggregate))
+    children = tuple(binder.child(item) for item in query.fields if isinstance(item, tree.Query))
+    aggregates = tuple(item for item in query.fields if isinstance(item, tree.Aggregate))
     fields = tuple(
         found
         for item in query.fields
@@ -154,7 +154,7 @@ class _Binder:
             )
         return found.path
 
-    def child(self, query: soql.Query) -> Child:
+    def child(self, query: tree.Query) -> Child:
         """A child query, found by the plural of an object or by a custom relationship's name."""
         wanted = query.object.casefold()
         for entity in self.org.entities.values():
@@ -169,19 +169,19 @@ class _Binder:
             "INVALID_TYPE", f"Didn't understand relationship '{query.object}' in FROM part of query call."
         )
 
-    def where(self, term: soql.Term) -> Where:
+    def where(self, term: tree.Term) -> Where:
         """A condition."""
         match term:
-            case soql.All(terms):
+            case tree.All(terms):
                 return Every(tuple(self.where(item) for item in terms))
-            case soql.AnyOf(terms):
+            case tree.AnyOf(terms):
                 return Some(tuple(self.where(item) for item in terms))
-            case soql.Negated(inner):
+            case tree.Negated(inner):
                 return Not(self.where(inner))
-            case soql.Test():
+            case tree.Test():
                 return self.test(term)
 
-    def test(self, test: soql.Test) -> Where:
+    def test(self, test: tree.Test) -> Where:
         """A comparison; `!=` and NOT IN hold for empty fields too, and an empty checkbox is false."""
         found = self.resolve(test.field)
         if found.info.type in {"address", "base64"} or (
@@ -203,12 +203,12 @@ class _Binder:
             case _:
                 return self._compare(found, test.operator, test.literals[0])
 
-    def _in(self, found: Selected, test: soql.Test) -> Where:
-        null = any(item.kind is soql.Kind.NULL for item in test.literals)
-        values = tuple(self._value(found, item) for item in test.literals if item.kind is not soql.Kind.NULL)
+    def _in(self, found: Selected, test: tree.Test) -> Where:
+        null = any(item.kind is tree.Kind.NULL for item in test.literals)
+        values = tuple(self._value(found, item) for item in test.literals if item.kind is not tree.Kind.NULL)
         return Some((In(found.path, values), Null(found.path))) if null else In(found.path, values)
 
-    def _includes(self, found: Selected, literal: soql.Literal) -> Where:
+    def _includes(self, found: Selected, literal: tree.Literal) -> Where:
         parts = [part.replace("%", r"\%").replace("_", r"\_") for part in literal.text.split(";")]
         return Every(
             tuple(
@@ -219,12 +219,12 @@ class _Binder:
             )
         )
 
-    def _compare(self, found: Selected, sign: str, literal: soql.Literal) -> Where:
-        if literal.kind is soql.Kind.NULL:
+    def _compare(self, found: Selected, sign: str, literal: tree.Literal) -> Where:
+        if literal.kind is tree.Kind.NULL:
             if sign not in {"=", "!="}:
                 raise SalesforceError("MALFORMED_QUERY", f"null cannot be compared by '{sign}'")
             return Null(found.path) if sign == "=" else Not(Null(found.path))
-        if literal.kind is soql.Kind.RELATIVE:
+        if literal.kind is tree.Kind.RELATIVE:
             return self._relative(found, sign, literal)
         value = self._value(found, literal)
         if sign == "!=":
@@ -236,17 +236,17 @@ class _Binder:
         empty_too = value == "" or (found.info.type == "boolean" and value == "false")
         return Some((same, Null(found.path))) if empty_too else same
 
-    def _text(self, found: Selected, literal: soql.Literal) -> str:
-        if literal.kind is not soql.Kind.TEXT or found.info.type in _ALLOWED:
+    def _text(self, found: Selected, literal: tree.Literal) -> str:
+        if literal.kind is not tree.Kind.TEXT or found.info.type in _ALLOWED:
             raise SalesforceError(
                 "INVALID_FIELD", f"invalid operator on {found.info.name} field", (found.info.name,)
             )
         return literal.text
 
-    def _value(self, found: Selected, literal: soql.Literal) -> object:
-        kinds = _ALLOWED.get(found.info.type, {soql.Kind.TEXT})
+    def _value(self, found: Selected, literal: tree.Literal) -> object:
+        kinds = _ALLOWED.get(found.info.type, {tree.Kind.TEXT})
         if literal.kind not in kinds:
-            quoted = " and should not be enclosed in quotes" if literal.kind is soql.Kind.TEXT else ""
+            quoted = " and should not be enclosed in quotes" if literal.kind is tree.Kind.TEXT else ""
             raise SalesforceError(
                 "INVALID_FIELD",
                 f"value of filter criterion for field '{found.info.name}' must be of type {found.info.type}{quoted}",
@@ -261,7 +261,7 @@ class _Binder:
             return record
         return literal.text
 
-    def _relative(self, found: Selected, sign: str, literal: soql.Literal) -> Where:
+    def _relative(self, found: Selected, sign: str, literal: tree.Literal) -> Where:
         """A range of days: before it, in it, after it."""
         if found.info.type not in {"date", "datetime"}:
             self._value(found, literal)
