@@ -16,9 +16,9 @@ from migrator.core.retry import PATIENT
 MARGIN, LARGEST_MARGIN = 0.02, 0.25
 """How much longer than the system says a window is taken to be (a share, and at most so many seconds): requests do not
 all travel equally fast, so two that leave a window apart may arrive closer."""
-BURST = 10
-"""One in so many calls of a window may go out at once; the others are spread, so that nobody waits for a whole window,
-and two commands one right after the other stay near the limit together."""
+BURST = 4
+"""One in so many calls of a window may go out at once, which catches up after a stall; the others are spread, so that
+nobody waits for a whole window, and two commands one right after the other stay near the limit together."""
 LONG = 5.0
 """Seconds of waiting after which a process makes sure that nobody took its work over."""
 _TICK = 1e-5

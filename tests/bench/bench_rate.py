@@ -53,7 +53,7 @@ class Case:
 
 
 CASES = (
-    Case("100 calls / 2 s", (Rate(100, 2.0),), 3100, 0.03, 4, 4),
+    Case("100 calls / 2 s", (Rate(100, 2.0),), 3100, 0.03, 8, 8),
     Case("100 calls / 20 s per path", (Rate(100, 20.0, "*"),), 420, 0.05, 4, 4),
     Case("100 / 2 s and 600 / 20 s", (Rate(100, 2.0), Rate(600, 20.0, "*")), 2000, 0.1, 8, 8),
     Case("12 at once published, 5 taken", (), 2500, 0.1, 12, 5),
