@@ -40,7 +40,6 @@ class Job:
     path: str
     state: str
     error: str
-    processed: int
 
 
 @dataclass
@@ -166,10 +165,7 @@ def read_csv(response: requests.Response, limit: int) -> pa.Table:
 def _job(path: str, raw: Any) -> Job:
     if not isinstance(raw, Mapping) or not isinstance(raw.get("state"), str):
         raise unexpected("Bulk API job", "the state of a job")
-    processed = raw.get("numberRecordsProcessed")
-    return Job(
-        path, raw["state"], str(raw.get("errorMessage") or ""), processed if isinstance(processed, int) else 0
-    )
+    return Job(path, raw["state"], str(raw.get("errorMessage") or ""))
 
 
 def _id(made: Any) -> str:

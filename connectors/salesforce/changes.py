@@ -1,15 +1,15 @@
 """What changed in an object since a watermark: by its time stamp with an overlap, and by the log of deletions.
 
 A stamp is set before its transaction commits, so a change can become visible up to `late_seconds` after its stamp: every
-read goes back so far. The watermark is the organisation's own time at the start of the read, never ours. Deletions come
-from two places, soft ones from the recycle bin (queryAll), all of them from the delete log (getDeleted), which keeps 15
+read goes back so far. The watermark is the organisation's own time at the start of the read, never ours, and no later than
+the delete log says it is complete (its `latestDateCovered` minds transactions that still run). Deletions come from two places, soft ones from the recycle bin (queryAll), all of them from the delete log (getDeleted), which keeps 15
 days, counts in whole minutes and says how far it is complete; a record that is back (undeleted) is not among them.
 Vendor's "Data Replication", "getDeleted()" and "SystemModstamp".
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,30 +29,20 @@ from migrator.core.schema import FieldSchema
 LOG_DAYS = 15
 """How long the delete log and the recycle bin reach back."""
 _MINUTE = timedelta(minutes=1)
+_WATERMARK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _HINT = "only a full comparison finds what changed: read the object anew"
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """Since when changes are wanted: of records, and of the delete log, which may be complete for less."""
-
-    rows: datetime
-    deleted: datetime
-
-    def text(self) -> str:
-        """As it is kept between two reads."""
-        return json.dumps(
-            {"rows": soql.instant_literal(self.rows), "deleted": soql.instant_literal(self.deleted)}
-        )
+def watermark_text(at: datetime) -> str:
+    """A watermark as it is kept between two reads: an instant of the organisation's clock."""
+    return soql.instant_literal(at)
 
 
-def parse_watermark(text: str) -> Watermark:
-    """The inverse of `Watermark.text`; raises `WatermarkExpired` for what we did not write."""
-    try:
-        raw = json.loads(text)
-        return Watermark(_instant(raw["rows"]), _instant(raw["deleted"]))
-    except (FatalError, ValueError, KeyError, TypeError) as error:
-        raise WatermarkExpired(f"{text[:60]!r} is no watermark of Salesforce", hint=_HINT) from error
+def parse_watermark(text: str) -> datetime:
+    """The inverse of `watermark_text`; raises `WatermarkExpired` for what we did not write."""
+    if not _WATERMARK.fullmatch(text):
+        raise WatermarkExpired(f"{text[:60]!r} is no watermark of Salesforce", hint=_HINT)
+    return _instant(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +54,23 @@ class Changes:
     fields: Sequence[FieldSchema]
     """What is asked for of every record; Id and the stamp are among them."""
 
-    def since(self, watermark: Watermark, page_rows: int) -> Iterator[ChangePage]:
+    def since(self, watermark: datetime, page_rows: int) -> Iterator[ChangePage]:
         """Records changed, then keys deleted, then where to go on; raises `WatermarkExpired` beyond the log's memory."""
         now = self.client.now()
         late = timedelta(seconds=self.client.settings.late_seconds)
-        if now - watermark.deleted > timedelta(days=LOG_DAYS) - late - _MINUTE:
+        if now - watermark > timedelta(days=LOG_DAYS) - late - _MINUTE:
             raise WatermarkExpired(
                 f"{self.found.name}: Salesforce remembers deletions for {LOG_DAYS} days,"
-                f" the last read was {(now - watermark.deleted).days} days ago",
+                f" the last read was {(now - watermark).days} days ago",
                 hint=_HINT,
             )
         gone: dict[str, None] = {}
-        for page in self._changed(watermark.rows - late):
+        for page in self._changed(watermark - late):
             living = [item for item in page if item.get("IsDeleted") is not True]
             gone.update(dict.fromkeys(str(item["Id"]) for item in page if item.get("IsDeleted") is True))
             for start in range(0, len(living), page_rows):
                 yield ChangePage(from_records(living[start : start + page_rows], self.fields))
-        logged, covered = self._logged(watermark.deleted - late, now)
+        logged, covered = self._logged(watermark - late, now)
         gone.update(dict.fromkeys(self._still_gone([item for item in logged if item not in gone])))
         keys = list(gone)
         for start in range(page_rows, len(keys), page_rows):
@@ -90,7 +80,7 @@ class Changes:
         yield ChangePage(
             from_records([], self.fields),
             pa.array(keys[:page_rows], pa.string()),
-            Watermark(now, min(now, covered)).text(),
+            watermark_text(min(now, covered)),
         )
 
     def _changed(self, since: datetime) -> Iterator[Records]:

@@ -66,8 +66,6 @@ class Described:
     record_types: Mapping[str, str]
     """Developer name → id."""
     createable: bool
-    updateable: bool
-    deletable: bool
     replicateable: bool
     """getDeleted answers for it."""
 
@@ -104,8 +102,6 @@ def described(raw: Any) -> Described:
         rights,
         record_types,
         createable=found.flag("createable"),
-        updateable=found.flag("updateable"),
-        deletable=found.flag("deletable"),
         replicateable=found.flag("replicateable"),
     )
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from connectors.salesforce import binaries
 from connectors.salesforce.bulk import Jobs
 from connectors.salesforce.catalog import LIMITS, Catalog, identify
-from connectors.salesforce.changes import Changes, Watermark, parse_watermark
+from connectors.salesforce.changes import Changes, parse_watermark, watermark_text
 from connectors.salesforce.client import Client
 from connectors.salesforce.described import Described
 from connectors.salesforce.reading import BY_PARENT, Reading, readable
@@ -97,8 +97,7 @@ class SalesforceSource:
     def watermark(self, object_name: str) -> str:
         """The organisation's own time, now."""
         self._catalog.object(object_name)
-        now = self._client.now()
-        return Watermark(now, now).text()
+        return watermark_text(self._client.now())
 
     def changes(self, object_name: str, *, since: str, page_rows: int = 50_000) -> Iterator[ChangePage]:
         """What changed since; raises `WatermarkExpired` when that is longer ago than Salesforce remembers deletions."""

@@ -454,7 +454,9 @@ def test_results_of_a_job_that_do_not_add_up_are_not_believed(
             target.upsert("Account", ROWS, key="Legacy__c")
 
 
-@pytest.mark.parametrize("watermark", ["", "2026", "{}", '{"rows": 1, "deleted": null}', "[]"])
+@pytest.mark.parametrize(
+    "watermark", ["", "2026", "2026-01-01", "{}", "2026-01-01T00:00:00.000Z' OR Id != '"]
+)
 def test_a_watermark_nobody_wrote_is_expired(watermark: str) -> None:
     with raw_server(org(lambda _, __: said({}))) as server, pytest.raises(WatermarkExpired):
         list(SalesforceSource(settings(server.address)).changes("Account", since=watermark))
