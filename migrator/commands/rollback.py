@@ -21,6 +21,7 @@ from migrator.load.lanes import Lanes
 from migrator.load.rollback import Rollback
 from migrator.load.rollback import rollback as roll_back
 from migrator.load.send import Sender
+from migrator.load.undo import changed
 from migrator.staging.engine import Session
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind
@@ -69,9 +70,12 @@ def _counts(
         answers = workspace.store.current(Kind.ANSWERS, name)
         if answers is None or answers.detail["object"] not in names:
             continue
+        history = workspace.store.need(Kind.HISTORY, name, made_by="load")
+        told, before = relation(session, answers), relation(session, history)
         rows = session.fetch(
-            f"SELECT run, count(*) AS n FROM {relation(session, answers)}"
-            " WHERE outcome IN ('created', 'updated') GROUP BY run"
+            f"SELECT run, count(*) AS n FROM (SELECT run FROM {told} WHERE outcome IN ('created', 'updated')"
+            f" UNION ALL SELECT a.run FROM {told} AS a JOIN {before} AS h ON h.__id = a.__id"
+            f" WHERE a.outcome = 'unchanged' AND {changed(history)}) GROUP BY run"
         )
         for row in rows.to_pylist():
             counted = counts.setdefault(row["run"], Counter())

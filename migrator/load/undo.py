@@ -147,13 +147,23 @@ def _wrote(session: Session, chapters: Sequence[Chapter], run: str, shape: pa.Sc
     if not chapters:
         empty = relation(session, None, pa.schema([*shape, pa.field("known", columns.KNOWN_ROW)]))
         return f"SELECT {_ID}, {_KEY}, true AS made, was, wrote, known FROM {empty}"
-    changed = "true" if every else "(NOT h.existed OR a.outcome = 'updated')"
     return " UNION ALL ".join(
         f"SELECT h.{_ID}, h.{_KEY}, NOT h.existed AS made, h.was, h.wrote, a.known FROM {relation(session, history)} AS h"
         f" JOIN {relation(session, answers)} AS a ON a.{_ID} = h.{_ID}"
-        f" WHERE a.run = {literal(run)} AND a.outcome <> 'refused' AND {changed}"
+        f" WHERE a.run = {literal(run)} AND a.outcome <> 'refused' AND {'true' if every else changed(history)}"
         for history, answers in chapters
     )
+
+
+def changed(history: Dataset) -> str:
+    """SQL over HISTORY `h` and its ANSWERS `a`: whether the run changed the record.
+
+    A record that we made, or changed, and whose answer was lost is answered as unchanged when it is sent again: that it was
+    not there, or was otherwise, is known from before the first time.
+    """
+    fields = [quote(field.name) for field in history.schema().field("wrote").type]
+    differs = " OR ".join(f"h.was.{name} IS DISTINCT FROM h.wrote.{name}" for name in fields)
+    return f"(NOT h.existed OR a.outcome = 'updated' OR {differs})"
 
 
 def _todo(crosswalk: str, run: str, rows: str, links: str) -> str:

@@ -31,7 +31,11 @@ from tests.e2e.demo_project import ROOT
 from tests.e2e.kill_nursery import die_at, fork, import_all
 from tests.faults.crash_project import CrashProject, Stage, make_ready, play, write_project
 
-ELSEWHERE = {"sql.staged": "PostgreSQL's own, killed at in tests/e2e/test_kill.py"}
+ELSEWHERE = {
+    "sql.staged": "PostgreSQL's own: tests/e2e/test_kill.py",
+    "ledger.upgrading": "for ledgers of an older version: tests/unit/test_ledger_upgrade.py",
+    "ledger.upgraded": "the same",
+}
 """Boundaries in the source that this project cannot meet, and who does."""
 WRITES = ("intents.", "load.", "sql.", "outcomes.", "links.", "history.", "answers.", "crosswalk.", "doubts.")
 """Boundaries after which the way back is tried too: that all that was ever loaded can be told from what was there."""

@@ -17,7 +17,9 @@ from migrator.load.plan import Groups
 from migrator.load.rollback import Rollback, rollback
 from migrator.load.send import Sender
 from migrator.staging.store import Kind
+from migrator.testing.faults import FaultyTarget
 from migrator.testing.memory import MemoryTarget
+from migrator.testing.troubles import Fault, Trouble, first_attempt
 from tests.load_world import Rows, World, mapped_object, put, world
 
 ACCOUNT = mapped_object("account", "key name", links=[Link("parent", ("account",), deferred=True)])
@@ -57,7 +59,7 @@ def take_back(
         )
 
 
-def records(target: MemoryTarget, name: str) -> dict[str, dict[str, Any]]:
+def records(target: Target, name: str) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for page in target.read(name) for row in page.to_pylist()}
 
 
@@ -211,3 +213,13 @@ def test_nothing_half_begun_stays_behind(here: World) -> None:
     ]
     assert begun == []
     assert not list(here.store.root.rglob("todo.parquet"))
+
+
+def test_a_change_whose_answer_was_lost_is_taken_back_too(here: World) -> None:
+    target = FaultyTarget(MemoryTarget(), first_attempt(Fault(Trouble.TIMEOUT_AFTER)))
+    load(here, target)
+    before = records(target.inside, "T account")
+    run = load(here, target, Rows({**ROWS.values, "1": {"name": "A2", "parent": "account/s:2"}}))
+    assert records(target.inside, "T account")["k1"]["name"] == "A2"
+    assert counts(take_back(here, target, run)) == {"account": {"restored": 1}}
+    assert records(target.inside, "T account") == before
