@@ -28,13 +28,9 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 import yaml
 
-<<<<<<< HEAD
-from tests.bench.main_job import make_project, run_step
-=======
 from connectors.sql.settings import parse
 from connectors.sql.target import SqlTarget
-from tests.bench.main_job import _project, _run
->>>>>>> 2488769 (The load beside the bulk path: the same rows from Parquet, and how much of it is writing alone)
+from tests.bench.main_job import make_project, run_step
 from tests.postgres import running_server
 
 BATCH = 10_000
