@@ -119,5 +119,19 @@ def _first(client: Client, query: str) -> Mapping[str, Any]:
 
 
 def _user(client: Client) -> str:
-    """The name of the user who asks, where the organisation tells it."""
-    return getattr(client.settings.credentials, "username", "")
+    """The name of the user who asks, as far as it is known."""
+    if not client.user:
+        return getattr(client.settings.credentials, "username", "")
+    found = _first(client, f"SELECT Id,Username FROM User WHERE Id = {soql.text_literal(client.user)}")
+    return str(found.get("Username") or client.user)
+
+
+def used_up(client: Client) -> list[str]:
+    """What of the organisation's limits is at its end, of those without which no record can be written."""
+    raw = client.rest("limits", "limits")
+    told = raw if isinstance(raw, Mapping) else {}
+    return [
+        f"{name} of the organisation is used up ({told[name].get('Max')}): make room, or buy more"
+        for name in ("DataStorageMB", "FileStorageMB")
+        if isinstance(told.get(name), Mapping) and told[name].get("Remaining") == 0
+    ]

@@ -45,6 +45,11 @@ class Client:
         known = self._connected[0].instance_url if self._connected else ""
         return known or self.settings.instance_url or self.settings.login_url
 
+    @property
+    def user(self) -> str:
+        """The id of the user who is logged in; '' before the first call, and where the log-in did not tell it."""
+        return self._connected[0].user if self._connected else ""
+
     def pace(self, gate: Gate) -> None:
         """From now on every request asks this gate first."""
         self._session.gate = gate

@@ -36,6 +36,8 @@ class Token:
 
     access: str = field(repr=False)
     instance_url: str
+    user: str = ""
+    """The id of the user who is logged in, where the log-in told it."""
 
 
 def log_in(settings: SalesforceSettings, session: GuardedSession) -> Token:
@@ -93,7 +95,8 @@ def _oauth(settings: SalesforceSettings, session: GuardedSession, form: Mapping[
         raise FatalError(f"Salesforce does not let us in: {found.code}: {found.message[:200]}", hint=_HINT)
     if not isinstance(said, dict) or not isinstance(said.get("access_token"), str):
         raise FatalError("logging in to Salesforce: the answer holds no access token", hint=_HINT)
-    return Token(said["access_token"], _instance(settings, said.get("instance_url")))
+    user = str(said.get("id") or "").rpartition("/")[2]  # https://login.salesforce.com/id/ORGANISATION/USER
+    return Token(said["access_token"], _instance(settings, said.get("instance_url")), user)
 
 
 def _soap(settings: SalesforceSettings, session: GuardedSession, user: AsUser) -> Token:

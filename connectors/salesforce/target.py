@@ -11,7 +11,7 @@ import pyarrow as pa
 from connectors.salesforce import payload
 from connectors.salesforce.binaries import with_digests
 from connectors.salesforce.bulk import Jobs
-from connectors.salesforce.catalog import LIMITS, Catalog, identify
+from connectors.salesforce.catalog import LIMITS, Catalog, identify, used_up
 from connectors.salesforce.cells import from_records, typed_rows
 from connectors.salesforce.client import Client
 from connectors.salesforce.described import AUDIT, Described
@@ -86,7 +86,7 @@ class SalesforceTarget:
     def prepare(self, schemas: Sequence[ObjectSchema]) -> None:
         """Check that everything fits; raises `SafetyStop` with every difference. Nothing is made there."""
         self._refuse_when_read_only("load")
-        found: list[str] = []
+        found = used_up(self._client)
         for schema in schemas:
             if schema.name in self._catalog.names():
                 found += differences(schema, self._catalog.object(schema.name))

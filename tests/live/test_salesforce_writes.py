@@ -140,6 +140,13 @@ def test_without_the_permission_audit_fields_stop_before_the_first_row() -> None
             org.target().prepare([wanted])
 
 
+def test_full_storage_stops_before_the_first_row(org: World) -> None:
+    full = '{"DataStorageMB": {"Max": 5, "Remaining": 0}, "DailyApiRequests": {"Max": 9, "Remaining": 8}}'
+    org.box.moods.schedule = Schedule((Fault(Do.ANSWER, "GET", "*/limits", body=full),))
+    with pytest.raises(SafetyStop, match="DataStorageMB"):
+        org.target().prepare([])
+
+
 def test_keys_that_differ_in_letter_case_never_share_a_record(org: World) -> None:
     """The field compares without case, as Salesforce's do unless they say otherwise."""
     target = org.target()
@@ -234,6 +241,7 @@ def test_each_way_to_log_in(names: tuple[str, ...], org: World) -> None:
     found = org.source().identify()
     assert (found.product, found.production) == ("Salesforce", False)
     assert "Sandbox Ltd" in found.organisation
+    assert found.user == "admin@sandbox.example"
     org.settings |= dict.fromkeys(names[-1:], "wrong")
     with pytest.raises(FatalError, match="does not let us in") as caught:
         org.source().identify()
