@@ -55,7 +55,11 @@ def write_file(service: Service, table: Table, reference: str, name: str, conten
     begun = service.ask(
         "PATCH",
         f"{table.set_name}({found})/{column}?x-ms-file-name={encoded(name)}",
-        headers={"x-ms-transfer-mode": "chunked"},
+        headers={
+            "x-ms-transfer-mode": "chunked",
+            "If-Match": "*",
+            "If-None-Match": "",
+        },  # replace what is there
         content=b"",
     )
     link = begun.headers.get("location")

@@ -182,8 +182,9 @@ def _kind(item: Mapping[str, Any]) -> str:
 
 
 def _is_data(item: Mapping[str, Any]) -> bool:
-    """Not a shadow of another column, and of a kind that we read."""
-    return not item.get("AttributeOf") and _kind(item) in _TYPES and item.get("IsValidForRead") is not False
+    """Not a shadow of another column, of a kind that we read, and known to OData (owneridtype, for one, is not)."""
+    shown = item.get("IsValidForRead") is not False and item.get("IsValidODataAttribute") is not False
+    return shown and not item.get("AttributeOf") and _kind(item) in _TYPES
 
 
 def _attribute(

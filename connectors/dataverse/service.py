@@ -88,7 +88,7 @@ class Service:
         content: bytes | None = None,
     ) -> Answer:
         """The answer, whatever its status; see `Client.request` for what is raised."""
-        said = {**_ALWAYS, **(headers or {})}
+        said = {name: value for name, value in {**_ALWAYS, **(headers or {})}.items() if value}
         if prefer:
             said["Prefer"] = ",".join(prefer)
         answer = self.client.request(method, path, headers=said, document=document, content=content)

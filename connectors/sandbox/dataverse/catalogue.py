@@ -90,6 +90,9 @@ def attributes(schema: ObjectSchema) -> list[dict[str, Any]]:
         if named in {"Lookup", "Owner", "Customer"}:
             shadow = FieldSchema(f"{field.name}name", FieldType.STRING, read_only=True)
             found.append({**_attribute(schema, shadow, "String"), "AttributeOf": field.name})
+        if named in {"Owner", "Customer"}:
+            kind_of = FieldSchema(f"{field.name}type", FieldType.STRING, read_only=True)
+            found.append({**_attribute(schema, kind_of, "EntityName"), "IsValidODataAttribute": False})
     return found
 
 
