@@ -20,8 +20,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from migrator.core.clock import SystemClock
 from migrator.core.progress import Event, Quiet
 from migrator.load.load import load
@@ -38,13 +36,6 @@ CONTACT = mapped_object("contact", "key f1 f2 f3 f4 f5")
 GROUPS = ((CONTACT,),)
 SETTINGS = EngineSettings(memory_limit="500MB", threads=2)
 GROWTH, MEMORY = 1.3, 1.2
-
-
-class Full(Sink):
-    """A sink that holds something, so that what is there is asked for before an update."""
-
-    def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:  # noqa: ARG002 (the contract)
-        return pa.table({name: pa.array([], pa.string()) for name in columns})
 
 
 class Stopwatch(Quiet):
@@ -92,7 +83,7 @@ def measure(rows: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="migrator-bench-") as folder:
         root = Path(folder)
         ledger = open_ledger(f"sqlite:///{root / 'ledger.db'}", SystemClock())
-        store, sink = Store(root / "staging", ledger), Full()
+        store, sink = Store(root / "staging", ledger), Sink()
         with ledger.lease() as fence:
             for number, name in enumerate(("create", "update", "nothing")):
                 put(store, rows, min(number, 1))

@@ -67,6 +67,9 @@ class Sink:
     ) -> Iterator[pa.Table]:
         yield pa.table({"key": ["something"]})
 
+    def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:  # noqa: ARG002 (the contract)
+        return pa.table({name: pa.array([], pa.string()) for name in columns})
+
     def close(self) -> None:
         """Nothing to release."""
 
