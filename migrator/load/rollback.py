@@ -208,6 +208,8 @@ class _Work:
         if undone is None:
             todo = make_todo(self._store, self._session, obj, self._run)
             if todo is None:
+                # one that was killed between the crosswalk and this very line has left what it was about to do
+                self._store.discard_unfinished(Kind.UNDOING, undone_name(obj, self._run))
                 return ObjectRollback(obj.name)
             undone = self._carry_out(todo)
         boundary("rollback.done")
