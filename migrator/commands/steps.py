@@ -31,6 +31,7 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Event, Progress, Quiet
+from migrator.core.retry import PATIENT, call
 from migrator.core.schema import index_schemas
 from migrator.dedupe.run import dedupe as dedupe_object
 from migrator.extract.extract import extract_object
@@ -203,7 +204,7 @@ def extract_system(
 ) -> list[StepLine]:
     """Stage the named objects of one open source; what the source has now is merged into its saved schema."""
     project = workspace.project
-    described = index_schemas(source.describe())
+    described = index_schemas(call(source.describe, policy=PATIENT, clock=workspace.ledger.clock))
     for name in names:
         if name not in described:
             hint = did_you_mean(name, described, noun="objects")

@@ -62,3 +62,26 @@ def call(
             again(error, wait)
             clock.sleep(wait)
     return attempt()
+
+
+def resume(
+    attempt: Callable[[], Answer],
+    done: Callable[[], int],
+    *,
+    policy: RetryPolicy,
+    clock: Clock,
+    chance: Callable[[], float] = _chance,
+    again: Callable[[RetryableError, float], None] = nobody,
+) -> Answer:
+    """As `call`, for work that goes on where it broke off: whenever `done` has grown, patience begins anew."""
+    failures, before = 0, done()
+    while True:
+        try:
+            return attempt()
+        except RetryableError as error:
+            failures, before = (1 if done() > before else failures + 1), done()
+            if failures >= policy.attempts or (error.retry_after or 0.0) > policy.patience:
+                raise
+            wait = policy.wait(failures, error.retry_after, chance())
+            again(error, wait)
+            clock.sleep(wait)

@@ -18,6 +18,7 @@ from migrator.core.connector import FileSource, Reject, Source
 from migrator.core.errors import SafetyStop
 from migrator.core.fingerprint import fingerprint
 from migrator.core.progress import Progress
+from migrator.core.retry import PATIENT, RetryPolicy, call, resume
 from migrator.core.schema import FieldType, ObjectSchema, schemas_to_json
 from migrator.extract.fold import Folded, fold
 from migrator.extract.gather import (
@@ -79,12 +80,14 @@ def extract_object(
     files: Path,
     progress: Progress,
     page_rows: int = 50_000,
+    policy: RetryPolicy = PATIENT,
 ) -> Dataset:
     """Read one object into STAGED and REJECTS 'system/object', unless what is staged is what the source still holds.
 
     `files` is the folder for binary members. An interrupted extract goes on after its last committed part. A source
     that cannot tell whether it changed is always read again; its dataset is then named by its content, so that later
-    steps rest when nothing changed. Raises `SafetyStop` when the source changes while it is read.
+    steps rest when nothing changed. Raises `SafetyStop` when the source changes while it is read, and `RetryableError`
+    when it stays out of reach: what was read until then is kept.
     """
     check_names(schema)
     name = f"{system}/{schema.name}"
@@ -93,12 +96,16 @@ def extract_object(
         "extract", VERSION, known, _shape(schema), source.facts.copies_overlap, source.facts.recency_fields
     )
     task = _Task(store, source, schema, name, known, stamp)
-    progress.start("extract", name, source.count(schema.name))
+    clock = store.ledger.clock
+    progress.start("extract", name, call(lambda: source.count(schema.name), policy=policy, clock=clock))
     if known and all(store.is_current(kind, name, stamp) for kind in (Kind.STAGED, Kind.REJECTS)):
         progress.done("extract", name, "unchanged")
         return store.need(Kind.STAGED, name, made_by="extract")
-    attempt = _begin(task)
-    _read(task, attempt, MemberFolder(files), progress, page_rows)
+    progress.advance("extract", name, _rows_read(task))
+    folder = MemberFolder(files)
+    attempt = resume(
+        lambda: _read(task, folder, progress, page_rows), lambda: _rows_read(task), policy=policy, clock=clock
+    )
     if known and source.fingerprint(schema.name) != known:
         raise SafetyStop(
             f"{name}: the source changed while it was read", hint="run again when nobody changes it"
@@ -143,12 +150,18 @@ def _goes_on(part: Part) -> bool:
     return part.cursor is not None or bool(part.detail["last"])
 
 
-def _read(task: _Task, attempt: _Attempt, folder: MemberFolder, progress: Progress, page_rows: int) -> None:
+def _rows_read(task: _Task) -> int:
+    """Rows committed so far by an extract that is not finished."""
+    begun = task.store.unfinished(Kind.STAGED, task.name)
+    return sum(part.rows for part in begun.parts) if begun else 0
+
+
+def _read(task: _Task, folder: MemberFolder, progress: Progress, page_rows: int) -> _Attempt:
     """Read all that is not committed yet, part by part; rejects first, then the rows that vouch for them."""
+    attempt = _begin(task)
     staged, source, schema = attempt.staged, task.source, task.schema
-    progress.advance("extract", task.name, staged.rows)
     if staged.parts and staged.parts[-1].detail["last"]:
-        return
+        return attempt
     cursor = staged.parts[-1].cursor if staged.parts else None
     members = _members(source, schema, folder)
     for bundle in gather(source.read(schema.name, cursor=cursor, page_rows=page_rows), schema):
@@ -168,6 +181,7 @@ def _read(task: _Task, attempt: _Attempt, folder: MemberFolder, progress: Progre
             },
         )
         progress.advance("extract", task.name, rows.num_rows)
+    return attempt
 
 
 def _members(source: Source, schema: ObjectSchema, folder: MemberFolder) -> Members | None:

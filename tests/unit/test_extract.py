@@ -17,6 +17,7 @@ from migrator.core.clock import FixedClock
 from migrator.core.connector import Page, Reject, SourceFacts
 from migrator.core.errors import FatalError, RetryableError, SafetyStop
 from migrator.core.progress import Quiet
+from migrator.core.retry import PATIENT, RetryPolicy
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.extract import gather
 from migrator.extract.extract import extract_object
@@ -25,6 +26,7 @@ from migrator.staging.ledger import open_ledger
 from migrator.staging.store import Dataset, Kind, Store
 from migrator.testing.memory import MemoryObject, MemorySource
 
+ONCE = RetryPolicy(attempts=1)
 OVERLAP = SourceFacts(copies_overlap=True, recency_fields=("Stamp", "Older Stamp"))
 REJECT = Reject("f.csv:3", "file.ragged", "3 columns instead of 2", 'a,"b\nc",\udcff')
 
@@ -48,10 +50,10 @@ class Desk:
     def session(self) -> DuckSession:
         return open_engine(EngineSettings(threads=1), self.folder)
 
-    def extract(self, given: Any, page_rows: int = 2) -> Dataset:
+    def extract(self, given: Any, page_rows: int = 2, policy: RetryPolicy = ONCE) -> Dataset:
         return extract_object(
             self.store, self.session, given, "old", given.describe()[0],
-            files=self.folder / "files", progress=Quiet(), page_rows=page_rows,
+            files=self.folder / "files", progress=Quiet(), page_rows=page_rows, policy=policy,
         )  # fmt: skip
 
     def rows(self, kind: Kind = Kind.STAGED) -> list[dict[str, Any]]:
@@ -329,3 +331,45 @@ def test_a_missing_member_is_a_warning_and_an_empty_field(desk: Desk) -> None:
     (warning,) = dataset.detail["warnings"]
     assert warning.startswith("Body: 2 files that records name are not in the export")
     assert "gone" in warning
+
+
+class Shaky(MemorySource):
+    """Breaks off after a few pages of every read."""
+
+    reads = 0
+
+    def read(self, object_name: str, *, cursor: str | None = None, page_rows: int = 50_000) -> Iterator[Page]:
+        self.reads += 1
+        for number, page in enumerate(super().read(object_name, cursor=cursor, page_rows=page_rows)):
+            if number == 4:
+                raise RetryableError("503", retry_after=7.0)
+            yield page
+
+
+def test_a_source_that_breaks_off_is_read_on_from_its_last_part(desk: Desk, clock: FixedClock) -> None:
+    rows = {"Id": [f"A{number:02d}" for number in range(40)], "Name": [str(number) for number in range(40)]}
+    shaky = Shaky([MemoryObject(schema(*rows), pa.table(rows))])
+    began = clock.now()
+    done = desk.extract(shaky, policy=PATIENT)
+    assert done.rows == 40
+    assert [row["Id"] for row in desk.rows()] == rows["Id"]
+    assert shaky.reads > PATIENT.attempts, "patience begins anew whenever rows came"
+    assert clock.now() - began >= timedelta(seconds=7 * (shaky.reads - 1)), (
+        "the system's own hint is waited for"
+    )
+
+
+def test_a_source_that_stays_away_ends_the_extract_with_its_work_saved(desk: Desk) -> None:
+    class Away(MemorySource):
+        reads = 0
+
+        def read(self, *_: object, **__: object) -> Iterator[Page]:
+            self.reads += 1
+            raise RetryableError("503")
+            yield
+
+    rows = {"Id": ["A1"], "Name": ["x"]}
+    away = Away([MemoryObject(schema(*rows), pa.table(rows))])
+    with pytest.raises(RetryableError):
+        desk.extract(away, policy=PATIENT)
+    assert away.reads == 6
