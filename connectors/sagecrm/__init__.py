@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connectors.named_settings import hold
 from migrator.core.connector import Connector, Source
-from migrator.core.document import did_you_mean
-from migrator.core.errors import Location, Problem, raise_errors
 
 SETTINGS: Mapping[str, str] = {
     "url": "the web services' address: https://HOST/INSTALL/eware.dll/webservices/SOAP",
@@ -24,18 +23,7 @@ def open_source(settings: Mapping[str, Any]) -> Source:
     """A source over one installation; logs on at the first call and off at `close`."""
     from connectors.sagecrm.source import SageSource
 
-    place = Location("migration.yaml")
-    needed = [name for name in ("url", "user", "password") if not settings.get(name)]
-    unknown = [name for name in settings if name not in SETTINGS]
-    raise_errors(
-        [Problem(place, f"sagecrm needs the setting {name}", SETTINGS[name]) for name in needed]
-        + [
-            Problem(
-                place, f"sagecrm: unknown setting {name!r}", did_you_mean(name, SETTINGS, noun="settings")
-            )
-            for name in unknown
-        ]
-    )
+    hold("sagecrm", settings, SETTINGS, ("url", "user", "password"))
     return SageSource(settings)
 
 
