@@ -169,12 +169,24 @@ def test_any_identifier_and_text_stands_in_sql(tmp_path_factory: pytest.TempPath
 
 
 def test_a_signal_in_the_middle_of_a_query_stops_it_and_is_no_bug(session: DuckSession) -> None:
-    before = signal.signal(signal.SIGUSR1, lambda *_: sys.exit(143))
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
+    over = threading.Event()
+
+    def end(*_: object) -> None:
+        if not over.is_set():
+            sys.exit(143)
+
+    def signals() -> None:
+        # again and again: the engine does not hear one that comes before the query runs
+        while not over.wait(0.3):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    sending = threading.Thread(target=signals)
+    sending.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             session.fetch("SELECT count(*) FROM range(10000000000000) AS r(i) WHERE hash(i) = 5")
     finally:
-        timer.join()
+        over.set()
+        sending.join()
         signal.signal(signal.SIGUSR1, before)
