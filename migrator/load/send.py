@@ -71,17 +71,16 @@ class Sender:
     lanes: Lanes = field(default_factory=Lanes)
     """How many calls may be in flight at once."""
     chance: Callable[[], float] = _chance
+    again: Callable[[RetryableError, float], None] = nobody
+    """Is told of every call that is tried again."""
     _way: Way = field(init=False)
 
     def __post_init__(self) -> None:
         way = Way(
             self.target, self.policy, self.ledger.clock, self.chance, self.lanes, Health(),
-            Permission(self.ledger, self.fence).ask,
+            Permission(self.ledger, self.fence).ask, self.again,
         )  # fmt: skip
         object.__setattr__(self, "_way", way)
-
-    again: Callable[[RetryableError, float], None] = nobody
-    """Is told of every call that is tried again."""
 
     def upsert(self, obj: MappedObject, rows: pa.Table) -> pa.Table:
         """Send rows of OUTBOUND; returns rows of `columns.CROSSWALK`, one for each row sent.

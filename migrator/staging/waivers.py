@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -95,8 +95,14 @@ def decide(
     """Put a decision on record; `chosen` is SQL for the marks it is about, by object."""
     made = new_id()
     rows = sum(_enter(store, session, name, marks, made) for name, marks in chosen.items())
+    earlier = max((item.at for item in decisions(store.ledger)), default=None)
+    at = store.ledger.clock.now()
+    if (
+        earlier is not None and earlier >= at
+    ):  # a clock may stand still or go back; what is decided last stands
+        at = earlier + timedelta(microseconds=1)
     decision = Decision(
-        made, store.ledger.clock.now(), verdict.value, storable(who), storable(reason), dict(filters), rows, store.ledger.run
+        made, at, verdict.value, storable(who), storable(reason), dict(filters), rows, store.ledger.run
     )  # fmt: skip
     with store.ledger.begin() as connection:
         store.ledger.check_fence(connection)
