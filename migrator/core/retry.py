@@ -14,6 +14,11 @@ Answer = TypeVar("Answer")
 _chance = random.SystemRandom().random
 
 
+def _nothing() -> int:
+    """How far work is that cannot be gone on with: each attempt is the whole of it."""
+    return 0
+
+
 def nobody(_error: RetryableError, _wait: float) -> None:
     """Who listens when nobody does."""
 
@@ -52,16 +57,7 @@ def call(
 
     Only for what may be done twice: `attempt` must be idempotent, for a lost answer looks like a failure.
     """
-    for failures in range(1, policy.attempts):
-        try:
-            return attempt()
-        except RetryableError as error:
-            if (error.retry_after or 0.0) > policy.patience:
-                raise
-            wait = policy.wait(failures, error.retry_after, chance())
-            again(error, wait)
-            clock.sleep(wait)
-    return attempt()
+    return resume(attempt, _nothing, policy=policy, clock=clock, chance=chance, again=again)
 
 
 def resume(
@@ -79,7 +75,8 @@ def resume(
         try:
             return attempt()
         except RetryableError as error:
-            failures, before = (1 if done() > before else failures + 1), done()
+            now = done()
+            failures, before = (1 if now > before else failures + 1), now
             if failures >= policy.attempts or (error.retry_after or 0.0) > policy.patience:
                 raise
             wait = policy.wait(failures, error.retry_after, chance())
