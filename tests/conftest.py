@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from tests.postgres import ServerNotPossible, TestServer, running_server
 # these machines are noisy: how long an example took says nothing of the code
 settings.register_profile("noisy", deadline=None, print_blob=True)
 settings.load_profile("noisy")
+
+# A suite started in the background is born deaf to Ctrl-C, and its children with it: tests that stop a command need it heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

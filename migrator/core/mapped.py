@@ -68,6 +68,24 @@ class MatchKey:
     fields: tuple[tuple[str, Normaliser], ...]
 
 
+class Same(Enum):
+    """What a person decided about two records."""
+
+    SAME = "same"
+    NOT_SAME = "not_same"
+    UNSURE = "unsure"
+    """Looked at and left open: neither joins nor parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A person's word about two records (`__id`s); it stands above every rule and every score."""
+
+    one: str
+    other: str
+    verdict: Same
+
+
 @dataclass(frozen=True, slots=True)
 class DedupeRules:
     """How duplicates of an object are found and what survives."""

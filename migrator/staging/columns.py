@@ -82,6 +82,25 @@ CLUSTERS = pa.schema(
 `cluster` is stable over reruns; `rule` names what joined the member; `evidence` is the value that matched (personal: mask it).
 """
 
+PAIRS = pa.schema(
+    [
+        pa.field("one", pa.string(), nullable=False),
+        pa.field("other", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("evidence", pa.string()),
+        pa.field("weight", pa.float64()),
+        pa.field("probability", pa.float64()),
+        pa.field("band", pa.string(), nullable=False),
+        pa.field("parts", pa.string()),
+    ]
+)
+"""Pairs of records that may be one; `one` < `other`, at most one row a pair and rule.
+
+`rule` names an exact key, or is 'model'; `weight` is in bits (log2 of the odds), null for exact agreement; `band` is
+'automatic' or 'review'; `parts` is JSON, what each field gave: `[{"field", "level", "bits"}, …]`, the prior first under
+the field ''. `evidence` and the values themselves are personal: mask them.
+"""
+
 REJECTS = pa.schema(
     [
         pa.field(PLACE, pa.string(), nullable=False),

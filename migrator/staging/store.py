@@ -43,6 +43,8 @@ class Kind(Enum):
     """Name of the mapping: every source row with its target fields, issues and exclusions."""
     CLUSTERS = "clusters"
     """Name of the mapping: members of duplicate clusters."""
+    PAIRS = "pairs"
+    """Name of the mapping: pairs of records that may be one, with reasons, automatic or for a person to decide."""
     GOLDEN = "golden"
     """Name of the mapping: surviving rows of clusters after survivorship, same columns as MAPPED."""
     PLAN = "plan"
