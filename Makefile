@@ -39,7 +39,7 @@ mappings: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadscope tests/e2e/test_shipped_mappings.py
 
 test-long: setup chromium
-	$(BIN)/pytest -n $(JOBS) -o faulthandler_timeout=3600
+	$(BIN)/pytest -n $(JOBS) --timeout 3600
 
 # The same mappings on Spark: needs Java 17. The suite is counted: a process that dies silently is not a success.
 test-spark: setup
@@ -58,7 +58,7 @@ test-crash: setup
 
 # Targets that misbehave in every way at every stage, and loads killed in one process.
 test-faults: setup
-	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow -o faulthandler_timeout=3600 tests/faults
+	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow tests/faults
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import errno
-import json
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
 from migrator import __version__
 from migrator.cli import show, show_quarantine
+from migrator.cli.context import (
+    Json,
+    Objects,
+    Production,
+    Unmask,
+    answer,
+    common,
+    errors,
+    named_production,
+    opened_project,
+    stderr,
+    stdout,
+)
+from migrator.cli.dedupe import dedupe_app
 from migrator.cli.progress import LogFormat, json_log, watched
 from migrator.cli.sandbox import sandbox_app
 from migrator.core.clock import SystemClock
 from migrator.core.dialect import Dialect
 from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
-from migrator.core.eventlines import EventLines
 from migrator.core.quarantine import State
 
 if TYPE_CHECKING:
-    from migrator.commands.project import Project
     from migrator.commands.quarantine import Wanted
 
 
@@ -56,42 +65,15 @@ signoff_app = typer.Typer(
     cls=SignOffGroup, help="Sign a report, or check the signatures on it.", no_args_is_help=True
 )
 app.add_typer(map_app, name="map")
+app.add_typer(dedupe_app, name="dedupe")
 app.add_typer(signoff_app, name="signoff")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sandbox_app, name="sandbox")
 
 
-@dataclass
-class _Before:
-    """What the options before the command say."""
-
-    folder: Path = Path()
-    log: EventLines | None = None
-    """Where what happens goes as JSON."""
-
-
-_before = _Before()
-# a pipe has no width of its own: 80 columns would fold every table
-_stdout = Console(width=None if sys.stdout.isatty() else 160)
-_stderr = Console(stderr=True)
-"""Progress and notes, which --quiet silences."""
-_errors = Console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Language = Annotated[
     str,
     typer.Option("--lang", envvar="MIGRATOR_LANG", help="Language of the report: en, zh_CN, zh_TW or ms."),
-]
-Objects = Annotated[
-    list[str] | None, typer.Option("--object", "-o", help="Only this one; repeatable. Default: all.")
-]
-Production = Annotated[
-    str,
-    typer.Option(
-        "--production",
-        metavar="SYSTEM",
-        help="Write to this system though it is production; must be its name.",
-    ),
 ]
 
 
@@ -113,14 +95,14 @@ def options(
     ] = LogFormat.TEXT,
 ) -> None:
     """Options that stand before the command."""
-    _before.folder, _before.log = project, json_log() if log_format is LogFormat.JSON else None
-    _stderr.quiet = quiet
+    common.folder, common.log = project, json_log() if log_format is LogFormat.JSON else None
+    stderr.quiet = quiet
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    _stdout.print(__version__, highlight=False)
+    stdout.print(__version__, highlight=False)
 
 
 def _list_shipped(wanted: bool) -> None:
@@ -128,7 +110,7 @@ def _list_shipped(wanted: bool) -> None:
         return
     from migrator.commands.shipped import templates
 
-    show.templates(templates(), _stdout)
+    show.templates(templates(), stdout)
     raise typer.Exit
 
 
@@ -169,11 +151,11 @@ def init(
         return
     from migrator.commands.init import init as call
 
-    with watched(_stderr, _before.log) as progress:
+    with watched(stderr, common.log) as progress:
         report = call(
             folder, source, target or "sqlite:///new.db", settings=settings or (), progress=progress
         )
-    _answer(as_json, report.to_json, lambda: show.init(report, _stdout))
+    answer(as_json, report.to_json, lambda: show.init(report, stdout))
 
 
 def _init_from_template(
@@ -182,7 +164,7 @@ def _init_from_template(
     from migrator.commands.shipped import init_from_template as call
 
     report = call(folder, name, sources, target=target, settings=settings)
-    _answer(as_json, report.to_json, lambda: show.from_template(report, _stdout))
+    answer(as_json, report.to_json, lambda: show.from_template(report, stdout))
 
 
 @app.command()
@@ -193,8 +175,8 @@ def check(
     """Check the project's files against both schemas; tells every problem at once, with its place."""
     from migrator.commands.check import check as call
 
-    report = call(_project(), strict=strict)
-    _answer(as_json, report.to_json, lambda: show.check(report, _stdout))
+    report = call(opened_project(), strict=strict)
+    answer(as_json, report.to_json, lambda: show.check(report, stdout))
 
 
 @app.command()
@@ -202,11 +184,11 @@ def profile(objects: Objects = None, as_json: Json = False) -> None:
     """Show fill rates, lengths, types and (masked) top values of what is staged."""
     from migrator.commands.inspect import profile as call
 
-    reports = call(_project(), objects or ())
-    _answer(
+    reports = call(opened_project(), objects or ())
+    answer(
         as_json,
         lambda: {"objects": [item.to_json() for item in reports]},
-        lambda: show.profile(reports, _stdout),
+        lambda: show.profile(reports, stdout),
     )
 
 
@@ -215,10 +197,10 @@ def extract(objects: Objects = None, as_json: Json = False) -> None:
     """Read the source objects that mappings use into staging (object: 'system/object')."""
     from migrator.commands import steps
 
-    with watched(_stderr, _before.log) as progress:
-        lines = steps.extract(_project(), objects or (), progress)
-    _answer(
-        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.extracted(lines, _stdout)
+    with watched(stderr, common.log) as progress:
+        lines = steps.extract(opened_project(), objects or (), progress)
+    answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.extracted(lines, stdout)
     )
 
 
@@ -229,11 +211,9 @@ def map_records(context: typer.Context, objects: Objects = None, as_json: Json =
         return
     from migrator.commands import steps
 
-    with watched(_stderr, _before.log) as progress:
-        lines = steps.map_records(_project(), objects or (), progress)
-    _answer(
-        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.mapped(lines, _stdout)
-    )
+    with watched(stderr, common.log) as progress:
+        lines = steps.map_records(opened_project(), objects or (), progress)
+    answer(as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.mapped(lines, stdout))
 
 
 @map_app.command("show-sql")
@@ -246,7 +226,7 @@ def show_sql(
     """Print the one query that a mapping is compiled to."""
     from migrator.commands import steps
 
-    sys.stdout.write(steps.show_sql(_project(), name, dialect).rstrip() + "\n")
+    sys.stdout.write(steps.show_sql(opened_project(), name, dialect).rstrip() + "\n")
 
 
 @map_app.command("test")
@@ -259,8 +239,8 @@ def map_test(
     """Run the tests that stand in the mappings: rows in, rows out."""
     from migrator.commands.trial import run_tests as call
 
-    report = call(_project(), mappings or ())
-    _answer(as_json, report.to_json, lambda: show.trial(report, _stdout))
+    report = call(opened_project(), mappings or ())
+    answer(as_json, report.to_json, lambda: show.trial(report, stdout))
     report.raise_unless_they_hold()
 
 
@@ -285,8 +265,8 @@ def map_suggest(
     from migrator.cli.show_suggest import suggested
     from migrator.commands.suggest import suggest_mappings as call
 
-    report = call(_project(), source=source, target=target, threshold=least, write=write)
-    _answer(as_json, report.to_json, lambda: suggested(report, _stdout))
+    report = call(opened_project(), source=source, target=target, threshold=least, write=write)
+    answer(as_json, report.to_json, lambda: suggested(report, stdout))
 
 
 @map_app.command("to-xlsx")
@@ -297,8 +277,8 @@ def map_to_xlsx(
     """Write all mappings into one workbook: a sheet for each, to read, discuss and edit."""
     from migrator.commands.workbook import to_xlsx as call
 
-    report = call(_project(), out)
-    _answer(as_json, report.to_json, lambda: show.exported(report, _stdout))
+    report = call(opened_project(), out)
+    answer(as_json, report.to_json, lambda: show.exported(report, stdout))
 
 
 @map_app.command("from-xlsx")
@@ -310,20 +290,8 @@ def map_from_xlsx(
     """Bring the changes of a workbook into the YAML, and show them; what did not change stays as it is written."""
     from migrator.commands.workbook import from_xlsx as call
 
-    report = call(_project(), file, dry_run=dry_run)
-    _answer(as_json, report.to_json, lambda: show.imported(report, _stdout))
-
-
-@app.command()
-def dedupe(objects: Objects = None, as_json: Json = False) -> None:
-    """Find duplicates among mapped records, and what survives."""
-    from migrator.commands import steps
-
-    with watched(_stderr, _before.log) as progress:
-        lines = steps.dedupe(_project(), objects or (), progress)
-    _answer(
-        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.deduped(lines, _stdout)
-    )
+    report = call(opened_project(), file, dry_run=dry_run)
+    answer(as_json, report.to_json, lambda: show.imported(report, stdout))
 
 
 @app.command()
@@ -356,8 +324,8 @@ def plan(
     from migrator.commands.planning import Look
     from migrator.commands.planning import plan as call
 
-    found = call(_project(), Look(objects or (), show_records, record, unmask, compare_target), out)
-    _answer(as_json, found.to_json, lambda: planned(found, objects or (), _stdout))
+    found = call(opened_project(), Look(objects or (), show_records, record, unmask, compare_target), out)
+    answer(as_json, found.to_json, lambda: planned(found, objects or (), stdout))
 
 
 @app.command()
@@ -372,15 +340,15 @@ def load(
     """Plan what changed and write it to the target in batches; safe to kill, safe to repeat."""
     from migrator.commands import steps
 
-    project = _project()
-    named = _named(project, production, as_json=as_json)
-    with watched(_stderr, _before.log) as progress:
+    project = opened_project()
+    named = named_production(project, production, as_json=as_json)
+    with watched(stderr, common.log) as progress:
         report = (
             steps.load_planned(project, plan_file, progress, named)
             if plan_file
             else steps.load(project, progress, production=named)
         )
-    _answer(as_json, report.to_json, lambda: show.load(report, _stdout))
+    answer(as_json, report.to_json, lambda: show.load(report, stdout))
 
 
 @app.command()
@@ -400,20 +368,20 @@ def rollback(
     """Delete what a run created and restore what it changed; what people edited since is left alone and listed."""
     from migrator.commands import rollback as commands
 
-    project = _project()
+    project = opened_project()
     if not run:
         runs = commands.written_runs(project)
         document = {"runs": [item.to_json() for item in runs]}
-        _answer(as_json, lambda: document, lambda: show.written_runs(runs, _stdout))
+        answer(as_json, lambda: document, lambda: show.written_runs(runs, stdout))
         return
     confirmed = yes or dry_run or (sys.stdin.isatty() and typer.confirm(f"take back run {run}?"))
-    named = production if dry_run or not confirmed else _named(project, production, as_json=as_json)
-    with watched(_stderr, _before.log) as progress:
+    named = production if dry_run or not confirmed else named_production(project, production, as_json=as_json)
+    with watched(stderr, common.log) as progress:
         found = commands.rollback(
             project, run, objects or (),
             dry_run=dry_run, confirmed=confirmed, progress=progress, production=named,
         )  # fmt: skip
-    _answer(as_json, found.to_json, lambda: show.rollback(found, _stdout))
+    answer(as_json, found.to_json, lambda: show.rollback(found, stdout))
     commands.raise_unless_whole(found)
 
 
@@ -448,12 +416,12 @@ def validate(
         return
     from migrator.commands.validate import validate as call
 
-    with watched(_stderr, _before.log) as progress:
+    with watched(stderr, common.log) as progress:
         report = call(
-            _project(), progress=progress, language=lang, show_pii=show_pii, seed=seed, objects=objects or (),
+            opened_project(), progress=progress, language=lang, show_pii=show_pii, seed=seed, objects=objects or (),
             sample=sample, since=since.replace(tzinfo=UTC) if since else None, target_only=target,
         )  # fmt: skip
-    _answer(as_json, report.to_json, lambda: show.validation(report, _stdout))
+    answer(as_json, report.to_json, lambda: show.validation(report, stdout))
     if not report.holds:
         raise DataError("the migration does not hold yet", hint=f"read {report.html}")
 
@@ -461,8 +429,8 @@ def validate(
 def _validate_before(objects: Sequence[str], *, show_pii: bool, as_json: bool) -> None:
     from migrator.commands.validate import validate_before as call
 
-    found = call(_project(), objects, show_pii=show_pii)
-    _answer(as_json, found.to_json, lambda: show.rehearsed(found, _stdout))
+    found = call(opened_project(), objects, show_pii=show_pii)
+    answer(as_json, found.to_json, lambda: show.rehearsed(found, stdout))
     if not found.holds:
         raise DataError("what was mapped breaks rules", hint=f"read {found.failing}")
 
@@ -482,8 +450,8 @@ def report(
     from migrator.commands.report import report as call
 
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
-    drawn = call(_project(), run, language=lang, formats=wanted)
-    _answer(as_json, drawn.to_json, lambda: show.drawn(drawn, _stdout))
+    drawn = call(opened_project(), run, language=lang, formats=wanted)
+    answer(as_json, drawn.to_json, lambda: show.drawn(drawn, stdout))
 
 
 @signoff_app.command("sign")
@@ -499,8 +467,8 @@ def signoff_sign(
     """Sign a report: `migrator signoff RUN --role … --name … --decision …` does the same."""
     from migrator.commands.report import sign as call
 
-    found = call(_project(), run, role=role, name=name, decision=decision, comment=comment)
-    _answer(as_json, found.to_json, lambda: show.signoff(found, _stdout))
+    found = call(opened_project(), run, role=role, name=name, decision=decision, comment=comment)
+    answer(as_json, found.to_json, lambda: show.signoff(found, stdout))
 
 
 @signoff_app.command("verify")
@@ -513,8 +481,8 @@ def signoff_verify(
     """Check that a report and the signatures on it are as they were signed."""
     from migrator.commands.report import verify as call
 
-    found = call(_project(), run)
-    _answer(as_json, found.to_json, lambda: show.signoff(found, _stdout))
+    found = call(opened_project(), run)
+    answer(as_json, found.to_json, lambda: show.signoff(found, stdout))
     found.raise_unless_it_holds()
 
 
@@ -530,11 +498,11 @@ def run(
     """Do everything: extract, map, dedupe, plan, load and validate; what is already done is not done again."""
     from migrator.commands.run import run as call
 
-    project = _project()
-    named = _named(project, production, as_json=as_json)
-    with watched(_stderr, _before.log) as progress:
+    project = opened_project()
+    named = named_production(project, production, as_json=as_json)
+    with watched(stderr, common.log) as progress:
         report = call(project, progress=progress, with_validation=not skip_validate, production=named)
-    _answer(as_json, report.to_json, lambda: show.run(report, _stdout))
+    answer(as_json, report.to_json, lambda: show.run(report, stdout))
     report.raise_unless_it_holds(strict=strict)
 
 
@@ -543,8 +511,8 @@ def status(as_json: Json = False) -> None:
     """Show per object what became of every record, and whether the equation closes."""
     from migrator.commands.inspect import status as call
 
-    found = call(_project())
-    _answer(as_json, found.to_json, lambda: show.accounting(found, _stdout))
+    found = call(opened_project())
+    answer(as_json, found.to_json, lambda: show.accounting(found, stdout))
 
 
 @app.command()
@@ -558,8 +526,8 @@ def explain(
     """Tell the life of one record: source row, each field's way, cluster, survivor, batch, target id."""
     from migrator.commands.inspect import explain as call
 
-    found = call(_project(), reference, unmask=unmask)
-    _answer(as_json, found.to_json, lambda: show.life(found, _stdout))
+    found = call(opened_project(), reference, unmask=unmask)
+    answer(as_json, found.to_json, lambda: show.life(found, stdout))
 
 
 Rules = Annotated[list[str] | None, typer.Option("--rule", help="Only this rule; repeatable.")]
@@ -574,7 +542,6 @@ Since = Annotated[
     datetime | None, typer.Option("--since", help="Only what was first found since then (UTC).")
 ]
 InRun = Annotated[str, typer.Option("--run", help="Only what this run found first, or tried last.")]
-Unmask = Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")]
 Noted = Annotated[
     bool, typer.Option("--warnings", help="What was noted about records that move all the same, instead.")
 ]
@@ -623,8 +590,8 @@ def quarantine_list(
         objects=objects, rule=rule, field=field, record=record, system=system, since=since, run=run, state=state,
         warnings=warnings, unmask=unmask,
     )  # fmt: skip
-    found = call(_project(), wanted, limit=limit)
-    _answer(as_json, found.to_json, lambda: show.quarantine(found, _stdout))
+    found = call(opened_project(), wanted, limit=limit)
+    answer(as_json, found.to_json, lambda: show.quarantine(found, stdout))
 
 
 @quarantine_app.command("show")
@@ -638,8 +605,8 @@ def quarantine_show(
     """Show everything that is held against one record, and what was noted about it."""
     from migrator.commands.quarantine import entries_of
 
-    found = entries_of(_project(), reference, unmask=unmask)
-    _answer(as_json, found.to_json, lambda: show.entries(found, _stdout))
+    found = entries_of(opened_project(), reference, unmask=unmask)
+    answer(as_json, found.to_json, lambda: show.entries(found, stdout))
 
 
 @quarantine_app.command("export")
@@ -665,8 +632,8 @@ def quarantine_export(
         objects=objects, rule=rule, field=field, record=record, system=system, since=since, run=run, state=state,
         warnings=warnings, unmask=unmask,
     )  # fmt: skip
-    done = export(_project(), path, wanted)
-    _answer(as_json, done.to_json, lambda: _stdout.print(f"{done.rows:,} rows in {escape(str(done.path))}"))
+    done = export(opened_project(), path, wanted)
+    answer(as_json, done.to_json, lambda: stdout.print(f"{done.rows:,} rows in {escape(str(done.path))}"))
 
 
 @quarantine_app.command("waive")
@@ -692,8 +659,8 @@ def quarantine_waive(
         objects=objects, rule=rule, field=field, record=record, system=system, since=since, run=run
     )
     verdict = Verdict.WITHDRAWN if withdraw else Verdict.WAIVED
-    done = call(_project(), wanted, who=who, reason=reason, verdict=verdict)
-    _answer(as_json, done.to_json, lambda: show_quarantine.decided(done, _stdout))
+    done = call(opened_project(), wanted, who=who, reason=reason, verdict=verdict)
+    answer(as_json, done.to_json, lambda: show_quarantine.decided(done, stdout))
 
 
 @quarantine_app.command("decisions")
@@ -701,9 +668,9 @@ def quarantine_decisions(as_json: Json = False) -> None:
     """List who decided what about quarantined records, when and why."""
     from migrator.commands.waive import list_decisions
 
-    found = list_decisions(_project())
+    found = list_decisions(opened_project())
     document = {"decisions": [item.to_json() for item in found]}
-    _answer(as_json, lambda: document, lambda: show_quarantine.decisions(found, _stdout))
+    answer(as_json, lambda: document, lambda: show_quarantine.decisions(found, stdout))
 
 
 @quarantine_app.command("retry")
@@ -726,8 +693,8 @@ def quarantine_retry(
     """Map again and send again what was refused (mapping, values or target were mended): just that, and what waits for it."""
     from migrator.commands.retry import retry as call
 
-    project = _project()
-    named = "" if dry_run else _named(project, production, as_json=as_json)
+    project = opened_project()
+    named = "" if dry_run else named_production(project, production, as_json=as_json)
     wanted = _wanted(
         objects=objects,
         rule=rule,
@@ -738,9 +705,9 @@ def quarantine_retry(
         run=run,
         state=state,
     )
-    with watched(_stderr, _before.log) as progress:
+    with watched(stderr, common.log) as progress:
         report = call(project, wanted, progress=progress, production=named, dry_run=dry_run)
-    _answer(as_json, report.to_json, lambda: show_quarantine.retried(report, _stdout))
+    answer(as_json, report.to_json, lambda: show_quarantine.retried(report, stdout))
 
 
 @app.command()
@@ -764,9 +731,9 @@ def demo(
         return
     from migrator.commands.demo import demo as call
 
-    with watched(_stderr, _before.log) as progress:
+    with watched(stderr, common.log) as progress:
         report = call(folder, scale=scale or 20_000, seed=seed, progress=progress)
-    _answer(as_json, report.to_json, lambda: show.demo(report, _stdout))
+    answer(as_json, report.to_json, lambda: show.demo(report, stdout))
     report.run.raise_unless_it_holds(strict=False)
 
 
@@ -774,41 +741,10 @@ def _demo_live(folder: Path, scale: int, seed: int, *, as_json: bool) -> None:
     from migrator.cli import show_live
     from migrator.commands.demo_live import demo_live as call
 
-    with watched(_stderr, _before.log) as progress:
+    with watched(stderr, common.log) as progress:
         report = call(folder, scale=scale, seed=seed, progress=progress)
-    _answer(as_json, report.to_json, lambda: show_live.demo_live(report, _stdout))
+    answer(as_json, report.to_json, lambda: show_live.demo_live(report, stdout))
     report.run.raise_unless_it_holds(strict=False)
-
-
-def _project() -> Project:
-    # with the engine and the ledger behind it: a second that --help need not wait for
-    from migrator.commands.project import load_project
-
-    return load_project(_before.folder)
-
-
-def _named(project: Project, production: str, *, as_json: bool) -> str:
-    """The production system that a person names: on the command line, or typed when a terminal is there to ask."""
-    if production or as_json or not sys.stdin.isatty():
-        return production
-    from migrator.commands.production import why_production, written_systems
-
-    for system in written_systems(project):
-        why = why_production(project, system)
-        if why:
-            _errors.print(f"[bold yellow]{system} is production[/] ({escape(why)})", soft_wrap=True)
-            return str(
-                typer.prompt(f"type {system} to write to it", default="", show_default=False, err=True)
-            )
-    return ""
-
-
-def _answer(as_json: bool, document: Callable[[], Any], table: Callable[[], None]) -> None:
-    """Data on standard output: one JSON document for machines, or tables for people."""
-    if as_json:
-        sys.stdout.write(json.dumps(document(), ensure_ascii=False, indent=2, default=str) + "\n")
-    else:
-        table()
 
 
 _DISK = {
@@ -843,22 +779,22 @@ def _ended(ended: SystemExit) -> int:
         return 0  # its reader (head, less) has seen enough
     code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     if code in {130, 143}:
-        _errors.print("stopped; run the same command again to go on", style="yellow")
+        errors.print("stopped; run the same command again to go on", style="yellow")
     return code
 
 
 def _tell(error: MigratorError) -> None:
-    if _before.log is not None:
+    if common.log is not None:
         kind = {"error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-        _before.log.say("error", "error", "", "", {"counts": {}, **kind})
+        common.log.say("error", "error", "", "", {"counts": {}, **kind})
         return
     if isinstance(error, ProjectError):
         for problem in error.problems:
-            _errors.print(
+            errors.print(
                 f"[red]{problem.severity.value}[/] {escape(str(problem))}", highlight=False, soft_wrap=True
             )
         return
-    _errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
 def _unexpected(error: Exception) -> int:
@@ -883,11 +819,11 @@ def _places(error: BaseException) -> Iterator[str]:
 def _crash(error: Exception) -> int:
     """A bug: the traceback (code places and kinds of errors, no words: they may hold data) goes to a file."""
     text = "".join(_places(error))
-    folder = _before.folder / ".migrator"
+    folder = common.folder / ".migrator"
     path = (folder if folder.is_dir() else Path()) / f"crash-{SystemClock().now():%Y%m%dT%H%M%S}.txt"
     try:
         path.write_text(f"migrator {__version__}\n{text}", encoding="utf-8")
-        _errors.print(f"[red]bug[/] {escape(repr(error))}\n    please report it with {path}", soft_wrap=True)
+        errors.print(f"[red]bug[/] {escape(repr(error))}\n    please report it with {path}", soft_wrap=True)
     except OSError:
-        _errors.print(f"[red]bug[/] {escape(text)}", soft_wrap=True)
+        errors.print(f"[red]bug[/] {escape(text)}", soft_wrap=True)
     return 70

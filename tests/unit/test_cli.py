@@ -66,7 +66,7 @@ def test_quiet_hides_no_error(tmp_path: Path) -> None:
 
 def test_a_bug_ends_with_70_and_a_crash_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main._before, "folder", tmp_path)
+    monkeypatch.setattr(main.common, "folder", tmp_path)
     answer = ended_by(KeyError("surprise"), monkeypatch)
     assert answer.code == 70
     (crash,) = tmp_path.glob("crash-*.txt")
@@ -80,7 +80,7 @@ def test_a_bug_ends_with_70_and_a_crash_file(tmp_path: Path, monkeypatch: pytest
 def test_a_crash_file_names_places_and_kinds_and_no_value_of_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main._before, "folder", tmp_path)
+    monkeypatch.setattr(main.common, "folder", tmp_path)
     monkeypatch.chdir(tmp_path)
     value = "".join(["Ada", " ", "Löwe"])  # the file shows lines of code: the value may not stand in one
     bug = RuntimeError(value)
@@ -97,7 +97,7 @@ def test_the_crash_file_of_a_project_lies_in_its_workspace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".migrator").mkdir()
-    monkeypatch.setattr(main._before, "folder", tmp_path)
+    monkeypatch.setattr(main.common, "folder", tmp_path)
     assert ended_by(KeyError("surprise"), monkeypatch).code == 70
     assert len(list((tmp_path / ".migrator").glob("crash-*.txt"))) == 1
 

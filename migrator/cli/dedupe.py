@@ -1,0 +1,27 @@
+"""The commands `migrator dedupe …`: arguments in, one call, one print; the bare call runs the step."""
+
+from __future__ import annotations
+
+import typer
+
+from migrator.cli import show
+from migrator.cli.context import Json, Objects, answer, common, opened_project, stderr, stdout
+from migrator.cli.progress import watched
+
+dedupe_app = typer.Typer(
+    help="Find duplicates among mapped records, and what survives.", invoke_without_command=True
+)
+
+
+@dedupe_app.callback()
+def dedupe(context: typer.Context, objects: Objects = None, as_json: Json = False) -> None:
+    """Find duplicates among mapped records, and what survives."""
+    if context.invoked_subcommand is not None:
+        return
+    from migrator.commands import steps
+
+    with watched(stderr, common.log) as progress:
+        lines = steps.dedupe(opened_project(), objects or (), progress)
+    answer(
+        as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.deduped(lines, stdout)
+    )
