@@ -109,6 +109,13 @@ def people(
     return People(first, last, email, chosen(without_phone, None, phone), place, title, culture)
 
 
+def chinese_names(chance: Chance, numbers: np.ndarray, column: str) -> tuple[pa.Array, pa.Array]:
+    """First and last name of each person, were it Chinese, in 'simplified', 'traditional' or 'pinyin' ('xiaoming', 'Wang')."""
+    ask = chance.of("person")
+    last = ask.one_of("surname", numbers, words("chinese_names", column, part="surname"))
+    return _given(ask, numbers, column), last
+
+
 def _culture(ask: Chance, numbers: np.ndarray) -> np.ndarray:
     return np.searchsorted(_SHARES, ask.share("culture", numbers), side="right")
 
