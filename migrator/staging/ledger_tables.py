@@ -116,3 +116,24 @@ budgets = sa.Table(
     sa.Column("requests", sa.BigInteger, nullable=False),
 )
 """Requests made to a system in the hour that begins at `hour`: what its daily budget is counted from."""
+
+match_decisions = sa.Table(
+    "migrator_match_decision",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("mapping", sa.Text, nullable=False),
+    sa.Column("one", sa.Text, nullable=False),
+    sa.Column("other", sa.Text, nullable=False),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("way", sa.String(16), nullable=False),
+    sa.Column("weight", sa.Float),
+    sa.Column("run", sa.String(32), nullable=False),
+)
+"""What people said of pairs of records, `one` < `other`: nothing is ever changed or deleted, the last word on a pair stands.
+
+`verdict` is 'same', 'not_same', 'unsure' or 'withdrawn'; `way` says where it was decided; `weight` is what the model
+gave the pair then, in bits, null when no model did.
+"""
