@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from migrator.core.mapped import Judgement, Same
 
@@ -73,3 +74,30 @@ def _reached(neighbours: Mapping[str, list[str]], first: str) -> dict[str, str]:
                 before[there] = here
                 waiting.append(there)
     return before
+
+
+def against(said: Iterable[Judgement], word: Judgement) -> tuple[Judgement, ...]:
+    """Judgements of `said` that together contradict `word` (which may be among them); () when they do not."""
+    others = [item for item in said if (item.one, item.other) != (word.one, word.other)]
+    match word.verdict:
+        case Same.NOT_SAME:
+            return _links(chain(others, word.one, word.other))
+        case Same.SAME:
+            return _parted(others, word)
+        case Same.UNSURE:
+            return ()
+
+
+def _parted(others: Iterable[Judgement], word: Judgement) -> tuple[Judgement, ...]:
+    """The way from one record over a 'not the same' to the other record."""
+    known = list(others)
+    here, there = (_reached(_neighbours(known), record) for record in (word.one, word.other))
+    for item in known:
+        for a, b in ((item.one, item.other), (item.other, item.one)):
+            if item.verdict is Same.NOT_SAME and a in here and b in there:
+                return (*_links(chain(known, word.one, a)), item, *_links(chain(known, b, word.other)))
+    return ()
+
+
+def _links(row: tuple[str, ...]) -> tuple[Judgement, ...]:
+    return tuple(Judgement(min(pair), max(pair), Same.SAME) for pair in pairwise(row))

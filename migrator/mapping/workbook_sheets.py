@@ -142,8 +142,11 @@ def title_for(name: str, taken: set[str]) -> str:
     return chosen
 
 
-def read_sheets(path: Path) -> list[Sheet]:
-    """All sheets of a workbook, texts only.
+MADE_BY = "migrator map to-xlsx"
+
+
+def read_sheets(path: Path, made_by: str = MADE_BY) -> list[Sheet]:
+    """All sheets of a workbook, texts only; `made_by` is the command that writes such a workbook.
 
     Raises `ProjectError`: no workbook, too large, links to other files, macros, or a cell that is a formula or a number
     that a text could have been changed into.
@@ -151,7 +154,7 @@ def read_sheets(path: Path) -> list[Sheet]:
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
-    _check_archive(path)
+    _check_archive(path, made_by)
     try:
         book = load_workbook(path, read_only=True, keep_links=False)
         try:
@@ -159,32 +162,35 @@ def read_sheets(path: Path) -> list[Sheet]:
         finally:
             book.close()
     except (*_BROKEN, InvalidFileException) as error:
-        raise ProjectError.at(str(path), f"this workbook cannot be read: {error}", _ANEW) from error
+        raise ProjectError.at(str(path), f"this workbook cannot be read: {error}", _anew(made_by)) from error
 
 
-_ANEW = "save it as .xlsx again, or make a new one: migrator map to-xlsx"
+def _anew(made_by: str) -> str:
+    return f"save it as .xlsx again, or make a new one: {made_by}"
+
+
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, ParseError, OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError,
 )  # fmt: skip
 """What openpyxl raises on a damaged file, which it does not check."""
 
 
-def _check_archive(path: Path) -> None:
+def _check_archive(path: Path, made_by: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(archive, str(path))
+            _check_members(archive, str(path), _anew(made_by))
     except FileNotFoundError as error:
-        raise ProjectError.at(str(path), "no such file", "make one with: migrator map to-xlsx") from error
+        raise ProjectError.at(str(path), "no such file", f"make one with: {made_by}") from error
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
         # RuntimeError: a member that is encrypted, or packed in a way that is not known
-        raise ProjectError.at(str(path), f"this is no workbook: {error}", _ANEW) from error
+        raise ProjectError.at(str(path), f"this is no workbook: {error}", _anew(made_by)) from error
 
 
-def _check_members(archive: zipfile.ZipFile, path: str) -> None:
+def _check_members(archive: zipfile.ZipFile, path: str, anew: str) -> None:
     members = archive.infolist()
     size = sum(item.file_size for item in members)
     if len(members) > MAX_MEMBERS or size > MAX_BYTES:
-        words = f"{len(members):,} parts of {size:,} bytes: more than a workbook of mappings holds"
+        words = f"{len(members):,} parts of {size:,} bytes: more than such a workbook holds"
         raise ProjectError.at(path, words, f"at most {MAX_MEMBERS:,} and {MAX_BYTES:,}")
     foreign = [item.filename for item in members if item.filename.lower().startswith(_FOREIGN)]
     if foreign:
@@ -194,7 +200,7 @@ def _check_members(archive: zipfile.ZipFile, path: str) -> None:
         # in a cell it would stand as &lt;!DOCTYPE; without the zeros UTF-16 looks like ASCII
         if b"<!DOCTYPE" in archive.read(item).replace(b"\0", b""):
             words = f"{item.filename} declares a document type, which no workbook needs"
-            raise ProjectError.at(path, words, _ANEW)
+            raise ProjectError.at(path, words, anew)
 
 
 def _read(page: Any, file: str) -> Sheet:

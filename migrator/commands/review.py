@@ -1,0 +1,222 @@
+"""Deciding pairs by hand: what waits for a person's word, taking it, taking it back; the terminal, the page and files stand on this.
+
+Whoever reviews sees personal values as they are: two records cannot be told apart by masked ones. Listings mask them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any
+
+from migrator.commands.binding import selected
+from migrator.commands.inspect import looking
+from migrator.commands.project import Project, open_workspace
+from migrator.commands.steps import flat
+from migrator.core.errors import FatalError, ProjectError
+from migrator.core.mapped import Judgement, MappedObject, Same
+from migrator.core.mask import mask
+from migrator.dedupe.judged import against
+from migrator.dedupe.queue import Asked, Pair, find_pairs
+from migrator.staging import match_decisions as decided
+from migrator.staging.ledger import Ledger
+from migrator.staging.match_decisions import MatchDecision, Way
+from migrator.staging.store import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """Who decides, and where."""
+
+    who: str
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The pairs asked for, and how many more there are."""
+
+    pairs: tuple[Pair, ...]
+    waiting: Mapping[str, int]
+    """Mapping → pairs that nobody decided, those in `pairs` included."""
+    gone: Mapping[str, int]
+    """Mapping → pairs of records that were mapped away since; `migrator dedupe` looks again."""
+    objects: Mapping[str, MappedObject]
+
+    def to_json(self, *, unmask: bool) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "waiting": dict(self.waiting),
+            "gone": dict(self.gone),
+            "pairs": [_shown(pair, self.objects[pair.mapping], unmask=unmask) for pair in self.pairs],
+        }
+
+
+def _shown(pair: Pair, mapped: MappedObject, *, unmask: bool) -> dict[str, Any]:
+    def value(name: str, text: str | None) -> str | None:
+        return mask(text) if text and name in mapped.pii and not unmask else text
+
+    return {
+        "object": pair.mapping,
+        "one": pair.one,
+        "other": pair.other,
+        "weight": pair.weight,
+        "probability": pair.probability,
+        "band": pair.band,
+        "rules": list(pair.rules),
+        "parts": [{"field": step.field, "level": step.level, "bits": step.bits} for step in pair.steps],
+        "fields": [
+            {
+                "field": item.field,
+                "one": value(item.field, item.one),
+                "other": value(item.field, item.other),
+                "difference": item.difference.value,
+            }
+            for item in pair.fields
+        ],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Undo:
+    number: int
+    before: MatchDecision | None
+
+
+class Review:
+    """One sitting of one reviewer over some pairs; every word is in the ledger as soon as it is said.
+
+    May be called from several threads. Another reviewer's word on a pair is seen when the pair is looked at.
+    """
+
+    def __init__(self, ledger: Ledger, waiting: Waiting, reviewer: Reviewer) -> None:
+        self.found = waiting
+        self.reviewer = reviewer
+        self._ledger = ledger
+        self._done: list[_Undo] = []
+        self._lock = RLock()
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """What this sitting is about."""
+        return self.found.pairs
+
+    def said(self, number: int) -> MatchDecision | None:
+        """The last word on a pair, whoever said it; None when there is none."""
+        return self._standing(self.pairs[number].mapping).get(_key(self.pairs[number]))
+
+    def decide(self, number: int, verdict: Same, why: str = "") -> tuple[Judgement, ...]:
+        """Put a word on record; returns other judgements that contradict it, () when none does. It stands all the same."""
+        pair = self.pairs[number]
+        with self._lock:
+            before = self.said(number)
+            self._record(pair, verdict, why)
+            self._done.append(_Undo(number, before))
+        return self.conflict(number)
+
+    def undo(self) -> int | None:
+        """Take this sitting's last word back, by saying again what stood before; the pair's number, None when there is none."""
+        with self._lock:
+            if not self._done:
+                return None
+            last = self._done.pop()
+            before = last.before
+            self._record(
+                self.pairs[last.number], before.verdict if before else None, before.why if before else ""
+            )
+            return last.number
+
+    def conflict(self, number: int) -> tuple[Judgement, ...]:
+        """Other judgements that contradict the last word on a pair; () when none does, or there is no word."""
+        pair, said = self.pairs[number], self.said(number)
+        if said is None or said.verdict is None:
+            return ()
+        known = decided.judgements(self._ledger, pair.mapping)
+        return against(known, Judgement(pair.one, pair.other, said.verdict))
+
+    def counts(self) -> dict[Same | None, int]:
+        """How many of the pairs have each verdict; None: no word yet."""
+        standing = {name: self._standing(name) for name in self.found.waiting}
+        words = [standing[pair.mapping].get(_key(pair)) for pair in self.pairs]
+        verdicts = [word.verdict if word else None for word in words]
+        return {verdict: verdicts.count(verdict) for verdict in (*Same, None)}
+
+    def next_open(self, after: int) -> int | None:
+        """The first pair behind `after` without a word, else the first of all; None when every pair has one."""
+        standing = {name: self._standing(name) for name in self.found.waiting}
+        undecided = [
+            number for number, pair in enumerate(self.pairs) if _key(pair) not in standing[pair.mapping]
+        ]
+        return next((number for number in undecided if number > after), undecided[0] if undecided else None)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether this sitting has a word to take back."""
+        return bool(self._done)
+
+    def _standing(self, mapping: str) -> dict[tuple[str, str, str], MatchDecision]:
+        return decided.standing(decided.decisions(self._ledger, mapping))
+
+    def _record(self, pair: Pair, verdict: Same | None, why: str) -> None:
+        word = MatchDecision(
+            pair.mapping,
+            pair.one,
+            pair.other,
+            verdict,
+            self.reviewer.who,
+            why,
+            self.reviewer.way,
+            pair.weight,
+        )
+        decided.record(self._ledger, [word])
+
+
+def _key(pair: Pair) -> tuple[str, str, str]:
+    return pair.mapping, pair.one, pair.other
+
+
+def someone(who: str) -> str:
+    """Who decides: as given, else the environment's user; raises `ProjectError` when nobody is named."""
+    named = who.strip() or next(
+        (os.environ[name] for name in ("LOGNAME", "USER", "USERNAME") if os.environ.get(name)), ""
+    )
+    if not named:
+        raise ProjectError.at("--who", "nobody is named", "a decision is worth as much as the name under it")
+    return named
+
+
+def waiting_pairs(project: Project, objects: Sequence[str], asked: Asked) -> Waiting:
+    """The pairs of these mappings (of all for ()) that wait for a person's word, at most `asked.limit` in all.
+
+    Raises `FatalError` when none of them has pairs, because `dedupe` has not run.
+    """
+    with looking(project) as (workspace, session, bound):
+        known = flat(selected(bound, objects))
+        scored = [item for item in known if workspace.store.current(Kind.PAIRS, item.name) is not None]
+        if not scored or (objects and len(scored) < len(known)):
+            without = next(item.name for item in known if item not in scored)
+            raise FatalError(f"there are no pairs of {without!r} yet", hint="run: migrator dedupe")
+        queues = {
+            item.name: find_pairs(
+                workspace.store, session, item, asked, decided.judgements(workspace.ledger, item.name)
+            )
+            for item in scored
+        }
+    pairs = tuple(pair for queue in queues.values() for pair in queue.pairs)[: asked.limit]
+    return Waiting(
+        pairs,
+        {name: queue.waiting for name, queue in queues.items()},
+        {name: queue.gone for name, queue in queues.items() if queue.gone},
+        {item.name: item for item in scored},
+    )
+
+
+@contextmanager
+def reviewing(project: Project, objects: Sequence[str], asked: Asked, reviewer: Reviewer) -> Iterator[Review]:
+    """A sitting over the pairs asked for; only the ledger stays open."""
+    waiting = waiting_pairs(project, objects, asked)
+    with open_workspace(project) as workspace:
+        yield Review(workspace.ledger, waiting, reviewer)
