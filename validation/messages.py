@@ -71,11 +71,11 @@ class Catalogue:
 
 
 @cache
-def catalogue(language: str) -> Catalogue:
-    """The catalogue of a language in `LANGUAGES`; the .po file itself is read, so that nothing has to be compiled."""
+def catalogue(language: str, package: str = "validation.catalogue") -> Catalogue:
+    """The catalogue in `package` of a language in `LANGUAGES`; the .po file is read, so that nothing has to be compiled."""
     from babel.messages.pofile import read_po
 
-    text = resources.files("validation.catalogue").joinpath(f"{language}.po").read_text(encoding="utf-8")
+    text = resources.files(package).joinpath(f"{language}.po").read_text(encoding="utf-8")
     found = read_po(StringIO(text), locale=language, abort_invalid=True)
     texts: dict[str, str | tuple[str, ...]] = {}
     for message in found:

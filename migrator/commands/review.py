@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import RLock
 from typing import Any
 
 from migrator.commands.binding import selected
@@ -89,7 +88,7 @@ class _Undo:
 class Review:
     """One sitting of one reviewer over some pairs; every word is in the ledger as soon as it is said.
 
-    May be called from several threads. Another reviewer's word on a pair is seen when the pair is looked at.
+    Another reviewer's word on a pair is seen when the pair is looked at.
     """
 
     def __init__(self, ledger: Ledger, waiting: Waiting, reviewer: Reviewer) -> None:
@@ -97,7 +96,6 @@ class Review:
         self.reviewer = reviewer
         self._ledger = ledger
         self._done: list[_Undo] = []
-        self._lock = RLock()
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -111,23 +109,21 @@ class Review:
     def decide(self, number: int, verdict: Same, why: str = "") -> tuple[Judgement, ...]:
         """Put a word on record; returns other judgements that contradict it, () when none does. It stands all the same."""
         pair = self.pairs[number]
-        with self._lock:
-            before = self.said(number)
-            self._record(pair, verdict, why)
-            self._done.append(_Undo(number, before))
+        before = self.said(number)
+        self._record(pair, verdict, why)
+        self._done.append(_Undo(number, before))
         return self.conflict(number)
 
     def undo(self) -> int | None:
         """Take this sitting's last word back, by saying again what stood before; the pair's number, None when there is none."""
-        with self._lock:
-            if not self._done:
-                return None
-            last = self._done.pop()
-            before = last.before
-            self._record(
-                self.pairs[last.number], before.verdict if before else None, before.why if before else ""
-            )
-            return last.number
+        if not self._done:
+            return None
+        last = self._done.pop()
+        before = last.before
+        self._record(
+            self.pairs[last.number], before.verdict if before else None, before.why if before else ""
+        )
+        return last.number
 
     def conflict(self, number: int) -> tuple[Judgement, ...]:
         """Other judgements that contradict the last word on a pair; () when none does, or there is no word."""

@@ -24,8 +24,11 @@ PLACES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Bands:
-    """Match weights, in bits, from which a pair is shown to a person, and from which it is merged without asking."""
+class WeightBands:
+    """Match weights, in bits, from which a pair is shown to a person, and from which it is merged without asking.
+
+    The weight of a probability p is log2(p / (1 - p)).
+    """
 
     review: float
     automatic: float
@@ -39,7 +42,7 @@ class Decided:
     same: bool
 
 
-def retune(said: Sequence[Decided], bands: Bands) -> Bands:
+def retune(said: Sequence[Decided], bands: WeightBands) -> WeightBands:
     """The bands that keep their odds after these decisions; without any, `bands` as they are.
 
     The order of decisions does not matter, and a 'same' that becomes a 'not the same' lowers neither band. A wrong merge
@@ -55,7 +58,7 @@ def retune(said: Sequence[Decided], bands: Bands) -> Bands:
     if review > bands.review:
         review = max(bands.review, min(review, known_same))
     automatic = round(automatic, PLACES)
-    return Bands(min(round(review, PLACES), automatic), automatic)
+    return WeightBands(min(round(review, PLACES), automatic), automatic)
 
 
 def shift(said: Sequence[Decided]) -> float:

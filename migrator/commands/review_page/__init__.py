@@ -1,0 +1,1 @@
+"""The page on which pairs are decided: served to this machine only, usable by keyboard, in the report's languages."""

@@ -1,0 +1,1 @@
+"""Texts of the review page, one .po file a language."""
