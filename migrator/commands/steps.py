@@ -39,12 +39,16 @@ from migrator.load.load import LoadReport
 from migrator.load.load import load as load_objects
 from migrator.load.plan import Groups, Plan, Retry
 from migrator.load.plan import plan as plan_objects
+from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
+from migrator.mapping.compile_survival import survival_hooks
 from migrator.mapping.dialects.carry import for_spark
+from migrator.mapping.hook_run import register_hooks
 from migrator.mapping.run import map_object
 from migrator.mapping.sql import readable
 from migrator.staging.accounting import Accounting, account
 from migrator.staging.held import remember
+from migrator.staging.merged import remember_merged
 from migrator.staging.store import Dataset, Kind
 
 QUIET = Quiet()
@@ -110,7 +114,8 @@ def show_sql(project: Project, name: str, dialect: Dialect = Dialect.DUCKDB) -> 
 def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
     """Find duplicates among mapped records, and what survives."""
     with work_on(project, "dedupe", progress) as workspace:
-        return _dedupe(workspace, selected(bind_project(workspace), objects), workspace.progress)
+        bound = bind_project(workspace)
+        return dedupe_in(workspace, bound, selected(bound, objects))
 
 
 def load(project: Project, progress: Progress = QUIET, production: str = "") -> LoadReport:
@@ -166,9 +171,9 @@ def prepare(workspace: Workspace, production: str | None) -> Groups:
             permit(project, system, production)
         _extract(workspace, (), workspace.progress, sources)
     _map(workspace, (), workspace.progress)
-    groups = bind_project(workspace).groups
-    _dedupe(workspace, groups, workspace.progress)
-    return groups
+    bound = bind_project(workspace)
+    dedupe_in(workspace, bound, bound.groups)
+    return bound.groups
 
 
 def _open_sources(project: Project, opened: ExitStack, objects: Sequence[str] = ()) -> dict[str, Source]:
@@ -241,11 +246,15 @@ def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> li
     return lines
 
 
-def _dedupe(workspace: Workspace, groups: Groups, progress: Progress) -> list[StepLine]:
+def dedupe_in(workspace: Workspace, bound: Bound, groups: Groups) -> list[StepLine]:
+    """`dedupe` in a workspace that is open for work."""
     lines = []
+    hooks = {item.name: survival_hooks(item) for item in bound.mappings}
     with closing(workspace.session()) as session:
         for item in flat(groups):
-            found = dedupe_object(workspace.store, session, item, progress=progress)
+            register_hooks(session, hooks[item.name])
+            found = dedupe_object(workspace.store, session, item, progress=workspace.progress)
+            remember_merged(workspace.store, session, item)
             lines.append(_line("dedupe", found.clusters))
     return lines
 

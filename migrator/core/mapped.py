@@ -43,9 +43,40 @@ class Survivorship(Enum):
 
     MOST_RECENT = "most_recent"
     MOST_TRUSTED = "most_trusted"
+    MOST_COMPLETE = "most_complete"
+    """Of the member with the most filled fields."""
+    MOST_FREQUENT = "most_frequent"
+    """The value that most members have; of equally frequent ones the most trusted."""
     LONGEST = "longest"
     FIRST = "first"
     """The survivor's own value."""
+    UNION = "union"
+    """Every value that a member has, once, the most trusted first."""
+    CUSTOM = "custom"
+    """What an expression or a function of the project makes of the members' values."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the value is made of several members' values instead of chosen among them."""
+        return self in (Survivorship.UNION, Survivorship.CUSTOM)
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """How a field's value is made of the values of all members; exactly one of `sql` and `function` says it."""
+
+    written: str
+    """As the mapping says it."""
+    sql: str = ""
+    """An aggregate over the members, fields by their names; `__trusted` is a member's place, most trusted first."""
+    function: str = ""
+    """A function of the engine. It takes the survivor's `__id`, then for each of `using` the members' values as a list,
+    most trusted first."""
+    using: tuple[str, ...] = ()
+    gives: str = "VARCHAR"
+    """The engine's type of the field."""
+    digest: str = ""
+    """Of the file that a function stands in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +123,13 @@ class DedupeRules:
 
     keys: tuple[MatchKey, ...]
     survivorship: Mapping[str, Survivorship] = field(default_factory=dict)
-    """Field → rule; fields not named follow `default`."""
+    """Field or group → rule; what is not named follows `default`."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
+    """Name → fields that all come from one member (an address)."""
+    separators: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """Field of a union → what stands between its values; '' when they are a JSON list."""
+    customs: Mapping[str, Custom] = field(default_factory=dict, kw_only=True)
+    """Field → how its value is made."""
     default: Survivorship = Survivorship.MOST_RECENT
     recency: str = ""
     """Target field that says which row is newer; '' when there is none."""
@@ -187,6 +224,8 @@ class MappedObject:
     """Fields whose own value is set only after the record was created with another."""
     amounts: tuple[Amount, ...] = ()
     """Money, where the mapping says its currency and the target can know it too."""
+    unique: tuple[str, ...] = ()
+    """Target fields of which no two records may have the same value, the external key aside."""
     file: str = ""
     """Where the mapping is written, for whoever has to change it."""
 

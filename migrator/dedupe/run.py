@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -12,20 +12,19 @@ from migrator.core.errors import Location, Problem, raise_errors
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import DedupeRules, MappedObject
 from migrator.core.progress import Progress
+from migrator.dedupe.choices import donors_schema
 from migrator.dedupe.cluster import Clusters, make_clusters
 from migrator.dedupe.edges import RuleTally, add_exact_edges, create_edges
+from migrator.dedupe.golden import write_golden
 from migrator.dedupe.keys import KEYS_FILE, SharedValues, make_keys
-from migrator.dedupe.survive import RANKED, Contest, clusters_query, golden_query, rank_members
+from migrator.dedupe.survive import Contest, clusters_query, know_the_target, rank_members
 from migrator.dedupe.wordlists import wordlists_fingerprint
 from migrator.staging import columns
 from migrator.staging.engine import Session, quote
 from migrator.staging.store import Building, Dataset, Kind, Store
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise it when the same rows and rules would give other clusters or other survivors."""
-
-CELLS_A_PAGE = 4_000_000
-"""Values of surviving rows worked out at once: clusters times fields."""
 
 STEP = "dedupe"
 _GOOD = "dedupe_good"
@@ -46,7 +45,7 @@ class Deduped:
 
 
 def dedupe(store: Store, session: Session, mapped: MappedObject, *, progress: Progress) -> Deduped:
-    """Find duplicates among the good rows of MAPPED and write CLUSTERS and GOLDEN; idle when both are current.
+    """Find duplicates among the good rows of MAPPED and write CLUSTERS, GOLDEN and DONORS; idle when they are current.
 
     Bad and excluded rows take no part. Raises `ProjectError` when the rules name a field that the mapping does not
     write or a region that is no country, `FatalError` when the mapping has not run or the disk is full.
@@ -59,11 +58,15 @@ def dedupe(store: Store, session: Session, mapped: MappedObject, *, progress: Pr
     progress.start(STEP, mapped.name, rows.rows)
     golden = store.build(Kind.GOLDEN, mapped.name, made_of)
     clusters = store.build(Kind.CLUSTERS, mapped.name, made_of)
+    donors = store.build(Kind.DONORS, mapped.name, made_of)
     if mapped.dedupe is not None and mapped.dedupe.keys:
-        detail = _find(session, Contest(mapped, mapped.dedupe, rows.schema()), rows, clusters, golden)
+        know_the_target(session, store, mapped.name)
+        contest = Contest(mapped, mapped.dedupe, rows.schema())
+        detail = _find(session, contest, rows, clusters, (golden, donors))
     else:
-        detail = _nothing(rows, clusters, golden)
-    # a crash between the two leaves only one of them current, and then both are made again
+        detail = _nothing(rows, clusters, (golden, donors))
+    # a crash between them leaves only some of them current, and then all are made again
+    donors.complete({"disputed": detail["disputed"]})
     survivors = golden.complete({"clusters": detail["clusters"]})
     made = Deduped(clusters.complete(detail), survivors, fresh=True)
     progress.advance(STEP, mapped.name, rows.rows)
@@ -83,8 +86,9 @@ def good_rows(session: Session, rows: Dataset) -> str:
 
 def _current(store: Store, name: str, made_of: str) -> Deduped | None:
     clusters, golden = store.current(Kind.CLUSTERS, name), store.current(Kind.GOLDEN, name)
-    both = all(store.is_current(kind, name, made_of) for kind in (Kind.CLUSTERS, Kind.GOLDEN))
-    return Deduped(clusters, golden, fresh=False) if clusters and golden and both else None
+    made = (Kind.CLUSTERS, Kind.GOLDEN, Kind.DONORS)
+    whole = all(store.is_current(kind, name, made_of) for kind in made)
+    return Deduped(clusters, golden, fresh=False) if clusters and golden and whole else None
 
 
 def _fingerprint(mapped: MappedObject, rows: Dataset) -> str:
@@ -93,16 +97,18 @@ def _fingerprint(mapped: MappedObject, rows: Dataset) -> str:
     return fingerprint(rows.id, rows.fingerprint, rules, mapped.key, CODE_VERSION, lists)
 
 
-def _nothing(rows: Dataset, clusters: Building, golden: Building) -> dict[str, Any]:
+def _nothing(rows: Dataset, clusters: Building, survived: tuple[Building, Building]) -> dict[str, Any]:
+    golden, donors = survived
     golden.add_table(rows.schema().empty_table())
+    donors.add_table(donors_schema(()).empty_table())
     clusters.add_table(columns.CLUSTERS.empty_table())
-    return _detail(Clusters(0, 0, 0, 0, ()), (), ())
+    return _detail(Clusters(0, 0, 0, 0, ()), (), (), {})
 
 
 def _find(
-    session: Session, contest: Contest, rows: Dataset, clusters: Building, golden: Building
+    session: Session, contest: Contest, rows: Dataset, clusters: Building, survived: tuple[Building, Building]
 ) -> dict[str, Any]:
-    rules, scratch = contest.rules, golden.folder
+    rules, scratch = contest.rules, survived[0].folder
     _check_fields(contest.mapped, rules)
     scratch.mkdir(parents=True, exist_ok=True)
     try:
@@ -114,26 +120,10 @@ def _find(
         found = make_clusters(session, rules.max_cluster)
         rank_members(session, good, contest)
         clusters.add(lambda path: session.write(clusters_query(), path))
-        _write_golden(session, contest, found.clusters, golden)
-        return _detail(found, tallies, keys.shared)
+        disputed = write_golden(session, good, contest, found.clusters, survived)
+        return _detail(found, tallies, keys.shared, disputed)
     finally:
         drop_scratch(session)
-
-
-def _write_golden(session: Session, contest: Contest, clusters: int, golden: Building) -> None:
-    """Golden rows page by page of clusters, so that memory is bounded by the page however many there are."""
-    page = max(1, CELLS_A_PAGE // len(contest.schema))
-    joined = f"SELECT m.*, r.__cluster, r.__own, r.__recent FROM {_GOOD} m JOIN {RANKED} r USING ({quote(columns.ID)})"
-    scratch = golden.folder / "members.parquet"
-    if clusters > page:
-        session.write(f"{joined} ORDER BY __cluster", scratch)
-        session.view("dedupe_wide", [scratch])
-        joined = "SELECT * FROM dedupe_wide"
-    for first in range(1, max(clusters, 1) + 1, page):
-        source = f"(SELECT * FROM ({joined}) WHERE __cluster BETWEEN {first:d} AND {first + page - 1:d})"
-        query = golden_query(source, contest)
-        golden.add(partial(session.write, query))
-    scratch.unlink(missing_ok=True)
 
 
 def drop_scratch(session: Session) -> None:
@@ -149,8 +139,10 @@ def drop_scratch(session: Session) -> None:
 def _check_fields(mapped: MappedObject, rules: DedupeRules) -> None:
     """Refuse rules that name no field of the mapping; the mapping's own check says it earlier, with the line."""
     known = mapped.schema.field_names
-    named = {field for key in rules.keys for field, _ in key.fields} | set(rules.survivorship)
-    named |= {rules.recency} - {""}
+    named = {field for key in rules.keys for field, _ in key.fields} | set(rules.survivorship) - set(
+        rules.groups
+    )
+    named |= {field for fields in rules.groups.values() for field in fields} | {rules.recency} - {""}
     raise_errors(
         Problem(Location(mapped.name), f"dedupe: no field {name!r}", did_you_mean(name, known, noun="fields"))
         for name in sorted(named - set(known))
@@ -158,7 +150,10 @@ def _check_fields(mapped: MappedObject, rules: DedupeRules) -> None:
 
 
 def _detail(
-    found: Clusters, tallies: tuple[RuleTally, ...], shared: tuple[SharedValues, ...]
+    found: Clusters,
+    tallies: tuple[RuleTally, ...],
+    shared: tuple[SharedValues, ...],
+    disputed: Mapping[str, int],
 ) -> dict[str, Any]:
     """What the ledger keeps: counts by rule, and everything that was left apart on purpose."""
     values = [
@@ -172,6 +167,7 @@ def _detail(
         "members": found.members,
         "merged": found.members - found.clusters,
         "by_rule": {tally.rule: _tally(tally) for tally in tallies},
+        "disputed": dict(disputed),
         "too_large": clusters,
         "too_large_clusters": found.too_large,
         "too_large_rows": found.too_large_rows,

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.core.mapped import DedupeRules, MappedObject, Survivorship
-from migrator.dedupe.cluster import MEMBERS
 from migrator.dedupe.run import drop_scratch, good_rows
-from migrator.dedupe.survive import RANKED, Contest, donor, rank_members
+from migrator.dedupe.survive import Contest
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal
+from migrator.staging.provenance import donated
 from migrator.staging.store import Kind, Store
+
+SEVERAL = "several members"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class MemberStory:
 
 @dataclass(frozen=True, slots=True)
 class FieldStory:
-    """Where one surviving value comes from; `donor` is '' when no member has a value."""
+    """Where one surviving value comes from; `donor` is '' when no member has a value, `SEVERAL` when it is made of more."""
 
     field: str
     rule: Survivorship
@@ -73,40 +75,29 @@ def explain_cluster(
         first["cluster"],
         first["survivor"],
         tuple(_member(row) for row in members),
-        provenance(session, store, mapped, [row[columns.ID] for row in members]),
+        tuple(_fields(session, store, mapped, first["survivor"], [row[columns.ID] for row in members])),
     )
 
 
-def provenance(
-    session: Session, store: Store, mapped: MappedObject, members: Sequence[str]
-) -> tuple[FieldStory, ...]:
-    """Who gives each field of the cluster with these member ids, worked out anew from MAPPED and the rules."""
+def _fields(
+    session: Session, store: Store, mapped: MappedObject, survivor: str, members: Sequence[str]
+) -> Iterator[FieldStory]:
+    """Who gave each field, as it was decided then, beside what each member has."""
+    donors = session.fetch(
+        f"SELECT * FROM ({donated(session, store, mapped)}) WHERE survivor = ?", [survivor]
+    ).to_pylist()
+    given = {row["field"]: SEVERAL if row["several"] else row["donor"] for row in donors}
     rows = store.need(Kind.MAPPED, mapped.name, made_by="map")
-    rules = mapped.dedupe or DedupeRules(())
-    try:
-        listed = ", ".join(literal(member) for member in members)
-        contest, good = Contest(mapped, rules, rows.schema()), good_rows(session, rows)
-        session.execute(
-            f"CREATE OR REPLACE TEMP TABLE dedupe_cluster AS SELECT * FROM {good} WHERE __id IN ({listed})"
-        )
-        session.execute(
-            f"CREATE OR REPLACE TEMP TABLE {MEMBERS} AS "
-            "SELECT __id, 1 AS __cluster, min(__id) OVER () AS __name FROM dedupe_cluster"
-        )
-        rank_members(session, "dedupe_cluster", contest)
-        return tuple(_fields(session, contest))
-    finally:
-        drop_scratch(session)
-
-
-def _fields(session: Session, contest: Contest) -> Iterator[FieldStory]:
-    names = contest.mapped.schema.field_names
-    donors = ", ".join(f"{donor(name, contest)} AS d{place}" for place, name in enumerate(names))
-    given = session.fetch(f"SELECT {donors} FROM dedupe_cluster JOIN {RANKED} USING (__id)").to_pylist()[0]
-    held = session.fetch("SELECT * FROM dedupe_cluster ORDER BY __id").to_pylist()
-    for place, name in enumerate(names):
+    contest = Contest(mapped, mapped.dedupe or DedupeRules(()), rows.schema())
+    listed = ", ".join(literal(member) for member in members)
+    held = session.fetch(
+        f"SELECT * FROM {good_rows(session, rows)} WHERE __id IN ({listed}) ORDER BY __id"
+    ).to_pylist()
+    drop_scratch(session)
+    for name in mapped.schema.field_names:
         values = {row[columns.ID]: row[name] for row in held}
-        yield FieldStory(name, contest.rule_of(name), given[f"d{place}"] or "", values)
+        donor = survivor if name == mapped.key else given.get(name, "")
+        yield FieldStory(name, contest.rule_of(name), donor, values)
 
 
 def _member(row: Mapping[str, Any]) -> MemberStory:

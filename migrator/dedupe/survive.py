@@ -1,12 +1,13 @@
-"""Which member of a cluster survives, and which member gives each of its fields: one total order for every choice.
+"""Which member of a cluster survives, and in which orders its members may give their values: never by the order of rows.
 
-The survivor comes first by trust, then recency, then filled fields, then the smallest id, so it never depends on the
-order of rows. Every field goes by its rule to the first member in that rule's order that has a value; a member without
-one never wins. The external key and the columns that name the record are always the survivor's own.
+The survivor comes first by trust, then recency, then filled fields, then the smallest id; but a member that is in the
+target already goes before all others, so that a rerun with newer rows makes no second record there. The external key and
+the columns that name the record are always the survivor's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,6 +17,16 @@ from migrator.dedupe.cluster import MEMBERS
 from migrator.dedupe.edges import EDGES
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
+from migrator.staging.store import Kind, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Fields that survive together by one rule: a group, or a single field."""
+
+    name: str
+    fields: tuple[str, ...]
+    rule: Survivorship
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +38,66 @@ class Contest:
     schema: pa.Schema
 
     def rule_of(self, field: str) -> Survivorship:
-        """The rule that chooses the value of a field."""
+        """The rule that chooses the value of a field, its group's if it has one."""
         if field == self.mapped.key:
             return Survivorship.FIRST
-        return self.rules.survivorship.get(field, self.rules.default)
+        group = next((name for name, fields in self.rules.groups.items() if field in fields), field)
+        return self.rules.survivorship.get(group, self.rules.default)
+
+    def units(self) -> Iterator[Unit]:
+        """Every field but the key, once, in groups where they are grouped."""
+        grouped = {field for fields in self.rules.groups.values() for field in fields}
+        for name, fields in self.rules.groups.items():
+            yield Unit(name, fields, self.rule_of(fields[0]))
+        for name in self.mapped.schema.field_names:
+            if name not in grouped and name != self.mapped.key:
+                yield Unit(name, (name,), self.rule_of(name))
 
 
 RANKED = "dedupe_ranked"
-"""`__id`, `__cluster`, `__name`, and the member's place in its cluster: `__own` by trust first, `__recent` by recency first."""
+"""`__id`, `__cluster`, `__name`, and the member's place in its cluster from 1: `__own` (the survivor first), `__trusted`,
+`__recent` and `__complete` (most filled fields first)."""
+KNOWN = "dedupe_known"
+"""`__id`, `__standing`: records that are in the target, 2 for those that survived there before, else 1."""
+
+_ORDERS = {
+    "__trusted": "__trust, __recency DESC NULLS LAST, __filled DESC",
+    "__recent": "__recency DESC NULLS LAST, __trust, __filled DESC",
+    "__complete": "__filled DESC, __trust, __recency DESC NULLS LAST",
+    "__own": "__standing DESC NULLS LAST, __trust, __recency DESC NULLS LAST, __filled DESC",
+}
+
+
+def know_the_target(session: Session, store: Store, name: str) -> None:
+    """Make `KNOWN` of what the last dedupe and the loads since have left."""
+    for view, kind, schema in (
+        ("dedupe_crosswalk", Kind.CROSSWALK, columns.CROSSWALK),
+        ("dedupe_before", Kind.CLUSTERS, columns.CLUSTERS),
+    ):
+        found = store.current(kind, name)
+        session.view(view, found.files if found else (), schema)
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW {KNOWN} AS SELECT x.__id, CASE WHEN c.__id IS NULL THEN 1 ELSE 2 END AS __standing "
+        f"FROM dedupe_crosswalk x LEFT JOIN (SELECT __id FROM dedupe_before WHERE __id = survivor) c ON c.__id = x.__id "
+        "WHERE x.target_id IS NOT NULL"
+    )
 
 
 def rank_members(session: Session, source: str, contest: Contest) -> None:
-    """Make `RANKED` of the members and the relation `source` of mapped rows."""
-    recency = _value(contest.rules.recency, contest.schema) if contest.rules.recency else "NULL"
-    filled = (
-        " + ".join(
-            f"({_value(item.name, contest.schema)} IS NOT NULL)::INTEGER" for item in contest.mapped.fields
-        )
-        or "0"
+    """Make `RANKED` of the members, the relation `source` of mapped rows and, if there is one, `KNOWN`."""
+    recency = filled(contest.rules.recency, contest.schema) if contest.rules.recency else "NULL"
+    fullness = " + ".join(
+        f"({filled(item.name, contest.schema)} IS NOT NULL)::INTEGER" for item in contest.mapped.fields
+    )
+    ranks = ", ".join(
+        f"row_number() OVER (PARTITION BY __cluster ORDER BY {order}, __id) AS {name}"
+        for name, order in _ORDERS.items()
     )
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {RANKED} AS SELECT __id, __cluster, __name, "
-        f"row_number() OVER ({_within('__trust, __recency DESC NULLS LAST')}) AS __own, "
-        f"row_number() OVER ({_within('__recency DESC NULLS LAST, __trust')}) AS __recent "
-        f"FROM (SELECT __id, __cluster, __name, {_trust(contest.rules)} AS __trust, {recency} AS __recency, {filled} AS __filled "
-        f"FROM {source} JOIN {MEMBERS} USING (__id))"
+        f"CREATE OR REPLACE TEMP TABLE {RANKED} AS SELECT __id, __cluster, __name, {ranks} "
+        f"FROM (SELECT __id, __cluster, __name, {_trust(contest.rules)} AS __trust, {recency} AS __recency, "
+        f"{fullness or '0'} AS __filled, __standing "
+        f"FROM {source} JOIN {MEMBERS} USING (__id) LEFT JOIN {KNOWN} USING (__id))"
     )
 
 
@@ -68,49 +114,7 @@ def clusters_query() -> str:
     )
 
 
-def golden_query(source: str, contest: Contest) -> str:
-    """One row per cluster in the columns of MAPPED, from relation `source` of rows with their ranks."""
-    fields = {item.name for item in contest.mapped.fields} - {contest.mapped.key}
-    listed = ", ".join(
-        f"{_survived(name, contest) if name in fields else _own(name)} AS {quote(name)}"
-        for name in contest.schema.names
-    )
-    return f"SELECT {listed} FROM {source} GROUP BY __cluster"
-
-
-def donor(field: str, contest: Contest) -> str:
-    """SQL aggregate over the ranked rows of a cluster: the id of the member that gives `field`; null when none has a value."""
-    if field == contest.mapped.key:
-        return "arg_min(__id, __own)"
-    return (
-        f"arg_min(__id, {_order(field, contest)}) FILTER (WHERE {_value(field, contest.schema)} IS NOT NULL)"
-    )
-
-
-def _survived(field: str, contest: Contest) -> str:
-    best = f"arg_min({quote(field)}, {_order(field, contest)}) FILTER (WHERE {_value(field, contest.schema)} IS NOT NULL)"
-    return f"coalesce({best}, {_own(field)})"
-
-
-def _own(column: str) -> str:
-    return f"first({quote(column)}) FILTER (WHERE __own = 1)"
-
-
-def _order(field: str, contest: Contest) -> str:
-    match contest.rule_of(field):
-        case Survivorship.MOST_RECENT:
-            return "__recent"
-        case Survivorship.LONGEST:
-            return f"(__own - (length(CAST({quote(field)} AS VARCHAR)) << 32))"
-        case Survivorship.MOST_TRUSTED | Survivorship.FIRST:
-            return "__own"
-
-
-def _within(order: str) -> str:
-    return f"PARTITION BY __cluster ORDER BY {order}, __filled DESC, __id"
-
-
-def _value(field: str, schema: pa.Schema) -> str:
+def filled(field: str, schema: pa.Schema) -> str:
     """SQL of a field, null also for a text of spaces: blank is not a value that may win."""
     kind = schema.field(field).type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):

@@ -13,6 +13,7 @@ from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.bind_currency import amounts
 from migrator.mapping.bind_field import BoundInput, bind_field, decide_kind, settle
 from migrator.mapping.bind_first import firsts
+from migrator.mapping.bind_survival import Survival, bind_survival
 from migrator.mapping.bound import (
     Bound,
     BoundField,
@@ -124,6 +125,7 @@ def _draft(scope: Scope, mapping: ObjectMapping, target: ObjectSchema | None) ->
         for position, view in enumerate(views)
     )
     rule = mapping.rule.target
+    survival = bind_survival(scope, mapping, fields)
     mapped = MappedObject(
         name=mapping.name,
         target_system=rule.system,
@@ -132,14 +134,27 @@ def _draft(scope: Scope, mapping: ObjectMapping, target: ObjectSchema | None) ->
         schema=ObjectSchema(rule.object, rule.key, fields, label=target.label if target else ""),
         sources=tuple(view.mapped for view in views),
         links=_links(mapping, columns),
-        dedupe=_dedupe(scope, mapping, fields),
+        dedupe=_dedupe(scope, mapping, fields, survival),
         fingerprint=_fingerprint(mapping, columns),
         labels=_labels(mapping, names),
         firsts=firsts(scope, mapping, columns),
         amounts=amounts(columns),
         file=mapping.document.file,
+        unique=_unique(columns, rule.key, target),
     )
-    return BoundMapping(mapped, sources, mapping.at("mapping"))
+    return BoundMapping(mapped, sources, mapping.at("mapping"), survival=tuple(survival.hooks))
+
+
+def _unique(
+    columns: Sequence[tuple[FieldSchema, list[BoundField]]], key: str, target: ObjectSchema | None
+) -> tuple[str, ...]:
+    """Fields whose value the target, or the mapping, wants once only."""
+    found = []
+    for schema, _ in columns:
+        there = target.field(schema.name) if target else None
+        if schema.name != key and (schema.unique or (there is not None and there.unique)):
+            found.append(schema.name)
+    return tuple(found)
 
 
 def _rules(
@@ -252,7 +267,9 @@ def _links(
     return tuple(links)
 
 
-def _dedupe(scope: Scope, mapping: ObjectMapping, fields: Sequence[FieldSchema]) -> DedupeRules | None:
+def _dedupe(
+    scope: Scope, mapping: ObjectMapping, fields: Sequence[FieldSchema], survival: Survival
+) -> DedupeRules | None:
     rule = mapping.rule.dedupe
     if rule is None:
         return None
@@ -260,9 +277,6 @@ def _dedupe(scope: Scope, mapping: ObjectMapping, fields: Sequence[FieldSchema])
     for key, parts in rule.keys.items():
         for name in parts:
             _known_field(scope, mapping, name, names, ("dedupe", "keys", key, name))
-    for name in rule.survivorship:
-        if name != "default":
-            _known_field(scope, mapping, name, names, ("dedupe", "survivorship", name))
     if rule.recency:
         _check_recency(scope, mapping, rule.recency, fields)
     sources = [item.name for item in mapping.sources]
@@ -272,12 +286,11 @@ def _dedupe(scope: Scope, mapping: ObjectMapping, fields: Sequence[FieldSchema])
             scope.error(
                 place, f"{name!r} is no source of this mapping", did_you_mean(name, sources, noun="sources")
             )
-    survivorship = dict(rule.survivorship)
-    default = survivorship.pop("default", DedupeRules(()).default)
     return DedupeRules(
         keys=tuple(MatchKey(name, tuple(parts.items())) for name, parts in rule.keys.items()),
-        survivorship=survivorship, default=default, recency=rule.recency, trust=rule.trust, region=rule.region,
-        max_cluster=rule.max_cluster,
+        survivorship=survival.survivorship, default=survival.default, groups=survival.groups,
+        separators=survival.separators, customs=survival.customs, recency=rule.recency, trust=rule.trust,
+        region=rule.region, max_cluster=rule.max_cluster,
     )  # fmt: skip
 
 

@@ -262,6 +262,8 @@ class BoundMapping:
     place: Location
     siblings: tuple[tuple[str, tuple[BoundSource, ...]], ...] = ()
     """Sources of other mappings whose filters a shared lookup must respect, by mapping."""
+    survival: tuple[tuple[str, Hook], ...] = ()
+    """Target field → the function that makes its value of those of merged records."""
 
     @property
     def name(self) -> str:

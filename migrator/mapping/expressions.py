@@ -31,10 +31,15 @@ def needs_typing(column: Column) -> bool:
     return column.stored in (Stored.TEXT, Stored.OTHER) and column.kind.type not in TEXTUAL
 
 
-def parse_formula(text: str, columns: Mapping[str, Column], at: At) -> Formula:
-    """The formula in `text`; raises `ProjectError` with every problem: syntax, what is not allowed, unknown columns."""
+def parse_formula(
+    text: str, columns: Mapping[str, Column], at: At, also: frozenset[type[exp.Expr]] = frozenset()
+) -> Formula:
+    """The formula in `text`; raises `ProjectError` with every problem: syntax, what is not allowed, unknown columns.
+
+    `also`: nodes that are allowed here besides those of every expression.
+    """
     tree = _parse(text, at)
-    problems = [*_forbidden(tree, at), *_unknown_columns(tree, columns, at)]
+    problems = [*_forbidden(tree, at, ALLOWED | also), *_unknown_columns(tree, columns, at)]
     if problems:
         raise ProjectError(sorted(problems, key=lambda problem: problem.location))
     found = list(tree.find_all(exp.Column))
@@ -96,14 +101,18 @@ def _quoting_hint(text: str) -> str:
     )
 
 
-def _forbidden(tree: exp.Expr, at: At) -> list[Problem]:
+def _forbidden(tree: exp.Expr, at: At, allowed: frozenset[type[exp.Expr]]) -> list[Problem]:
     problems = []
-    for node in tree.walk(prune=_is_refused):
+
+    def is_refused(node: exp.Expr) -> bool:
+        return type(node) not in allowed
+
+    for node in tree.walk(prune=is_refused):
         if isinstance(node, exp.Cast) and node.to.this not in CAST_TYPES:
             problems.append(
                 Problem(_place(node, at), f"a cast to {node.to.sql('duckdb')} is not allowed", _cast_hint())
             )
-        elif _is_refused(node):
+        elif is_refused(node):
             problems.append(
                 Problem(_place(node, at), f"{_describe(node)} is not allowed in an expression", _hint(node))
             )
@@ -114,10 +123,6 @@ def _forbidden(tree: exp.Expr, at: At) -> list[Problem]:
                 )
             )
     return problems
-
-
-def _is_refused(node: exp.Expr) -> bool:
-    return type(node) not in ALLOWED
 
 
 def _describe(node: exp.Expr) -> str:

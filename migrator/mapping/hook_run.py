@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from migrator.core.errors import Location, ProjectError
 from migrator.core.mask import mask
@@ -149,11 +150,17 @@ def _line(trace: TracebackType | None, hook: Hook) -> int:
 
 def _masked(told: str, columns: Sequence[pa.ChunkedArray]) -> str:
     """What a hook says, with the batch's values masked wherever they occur in it."""
-    values = {str(value) for column in columns for value in column.unique().to_pylist() if value is not None}
+    values = {
+        str(value) for column in columns for value in _flat(column).unique().to_pylist() if value is not None
+    }
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= _SHORTEST and value in told:
             told = told.replace(value, mask(value))
     return told
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    return pc.list_flatten(column) if pa.types.is_list(column.type) else column
 
 
 def _series(column: pa.ChunkedArray, name: str) -> pd.Series[Any]:

@@ -20,20 +20,27 @@ def bind_hook(scope: Scope, mapping: ObjectMapping, view: SourceView, item: Fiel
     """The hook that a field names, with the columns it reads; problems go to the scope, and nothing is imported."""
     name, place = item.rule.python or "", mapping.at(*item.path("python"))
     operands = tuple(_columns(scope, mapping, view, item))
-    if not scope.hooks:
-        scope.error(place, f"this project has hooks switched off, and {name} is one", _OFF)
-        return Constant(None)
-    if not item.rule.using:
+    if scope.hooks and not item.rule.using:
         hint = "name the columns it takes, in order: using: [Industry, Employees]"
         scope.error(place, f"nothing says what {name} takes", hint)
         return Constant(None)
-    if len(operands) < len(item.rule.using):
+    if scope.hooks and len(operands) < len(item.rule.using):
         return Constant(None)
+    return find_hook(scope, mapping, name, place, operands) or Constant(None)
+
+
+def find_hook(
+    scope: Scope, mapping: ObjectMapping, name: str, place: Location, operands: tuple[Column, ...]
+) -> Hook | None:
+    """The function that is named at `place` and takes these columns; None with a problem in the scope."""
+    if not scope.hooks:
+        scope.error(place, f"this project has hooks switched off, and {name} is one", _OFF)
+        return None
     try:
         return _found(name, mapping, place, operands)
     except ProjectError as error:
         scope.problems.extend(error.problems)
-        return Constant(None)
+        return None
 
 
 def _columns(scope: Scope, mapping: ObjectMapping, view: SourceView, item: FieldInput) -> Iterator[Column]:

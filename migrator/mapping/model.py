@@ -20,21 +20,21 @@ from pydantic import (
 )
 
 from migrator.core.document import did_you_mean
-from migrator.core.mapped import Normaliser, Survivorship
+from migrator.core.mapped import Normaliser
 from migrator.core.schema import FieldType
 from migrator.mapping.dates import check_format
+from migrator.mapping.hook_name import hook_name
 from migrator.mapping.issues import RULES
 from migrator.mapping.kinds import parse_kind
 from migrator.mapping.labels import Label
 from migrator.mapping.model_base import SCALAR, Name, Strict, problem
 from migrator.mapping.model_by import LookupRule, ValueMap
 from migrator.mapping.model_rows import ExplodeRule, JoinRule
+from migrator.mapping.model_survival import Survival
 from migrator.mapping.money import Money
 from migrator.mapping.standins import StandIn
 from migrator.mapping.transforms import VERBS
 from migrator.mapping.warnings import WARNINGS
-
-_HOOK = re.compile(r"hooks(?:\.[A-Za-z][A-Za-z0-9_]*)+")
 
 
 class Policy(Enum):
@@ -86,14 +86,6 @@ def _format(value: str) -> str:
         check_format(value)
     except ValueError as error:
         raise problem(str(error), "for example '%d.%m.%Y' or '%m/%d/%Y %I:%M %p'") from error
-    return value
-
-
-def _hook(value: str) -> str:
-    if not _HOOK.fullmatch(value):
-        raise problem(
-            f"{value!r} is not a hook", "hooks.FUNCTION in hooks.py, or hooks.FILE.FUNCTION in hooks/FILE.py"
-        )
     return value
 
 
@@ -194,7 +186,7 @@ class FieldRule(Strict):
         Field(description="The record's own id in this migration, 'SOURCE:KEY'; the usual external key."),
     ] = False
     python: Annotated[
-        Annotated[str, AfterValidator(_hook)] | None,
+        Annotated[str, AfterValidator(hook_name)] | None,
         Field(
             description="A pandas function of the project: hooks.segment is segment in hooks.py; needs hooks: true."
         ),
@@ -360,7 +352,11 @@ class DedupeRule(Strict):
         ),
     ]
     survivorship: Annotated[
-        dict[str, Survivorship], Field(description="Field → rule; `default` for fields not named.")
+        dict[str, Survival], Field(description="Field or group → rule; `default` for what is not named.")
+    ] = Field(default_factory=dict)
+    groups: Annotated[
+        dict[str, Annotated[tuple[str, ...], Field(min_length=2)]],
+        Field(description="Name → fields that all come from one record, for example an address."),
     ] = Field(default_factory=dict)
     recency: Annotated[
         str, Field(description="Target field (date or datetime) that says which row is newer.")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from migrator.core.document import Document, TreePath, did_you_mean
 from migrator.core.errors import Location, Problem, ProjectError, raise_errors
-from migrator.core.mapped import Normaliser, Survivorship
+from migrator.core.mapped import Normaliser
 from migrator.mapping.kept import Kept, check_kept, kept_fields, kept_rule
 from migrator.mapping.model import (
     Acceptance,
@@ -229,7 +229,7 @@ def _problem(item: Any, path: TreePath, document: Document) -> Problem:
             message, hint = f"{last} is missing", _MISSING_HINTS.get(last, "")
             place = document.locate(path[:-1])
         case "enum":
-            words = [word.value for word in (Survivorship if "survivorship" in path else Normaliser)]
+            words = [word.value for word in Normaliser]
             message, hint = f"{given!r} is not allowed here", did_you_mean(str(given), words, noun="words")
         case "too_short":
             message, hint = f"{last} is empty", _MISSING_HINTS.get(last, "")

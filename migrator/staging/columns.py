@@ -82,6 +82,19 @@ CLUSTERS = pa.schema(
 `cluster` is stable over reruns; `rule` names what joined the member; `evidence` is the value that matched (personal: mask it).
 """
 
+MEMBERS = "__members"
+"""LIST of VARCHAR, in DONORS: the cluster's records, the survivor first."""
+DISPUTED = "__disputed"
+"""LIST of VARCHAR, in DONORS: the fields of which a member's value was given up for another."""
+
+MERGED = pa.schema(
+    [
+        pa.field(ID, pa.string(), nullable=False),
+        pa.field("survivor", pa.string(), nullable=False),
+    ]
+)
+"""Every record that stands in the target through another one, also long after it is gone from the source."""
+
 PAIRS = pa.schema(
     [
         pa.field("one", pa.string(), nullable=False),

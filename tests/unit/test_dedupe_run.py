@@ -11,6 +11,7 @@ from migrator.core.errors import FatalError, ProjectError
 from migrator.core.mapped import DedupeRules, MatchKey, Normaliser
 from migrator.core.progress import Quiet
 from migrator.core.schema import FieldSchema, FieldType
+from migrator.dedupe import golden as golden_step
 from migrator.dedupe import run as step
 from migrator.staging import columns
 from migrator.staging.store import Kind
@@ -174,7 +175,7 @@ def test_golden_rows_are_the_same_whatever_the_page(tmp_path: Path, monkeypatch:
     mapped = contacts(DedupeRules((BY_EMAIL,), trust=("erp",)))
     with open_project(tmp_path) as project:
         whole = project.run(mapped, rows)
-        monkeypatch.setattr(step, "CELLS_A_PAGE", 4 * 16)
+        monkeypatch.setattr(golden_step, "CELLS_A_PAGE", 4 * 16)
         (tmp_path / "2").mkdir()
         with open_project(tmp_path / "2") as other:
             paged = other.run(mapped, rows)

@@ -25,6 +25,7 @@ from migrator.mapping.model import (
     SourceRule,
     SyncRule,
 )
+from migrator.mapping.model_survival import SurvivalRule
 from migrator.mapping.money import Currency
 from migrator.mapping.standins import Inactive
 from migrator.mapping.transforms import VERBS
@@ -49,6 +50,7 @@ def table_under(heading: str) -> dict[str, str]:
         ("Keys of a currency", Currency),
         ("Keys of an inactive", Inactive),
         ("Keys of dedupe", DedupeRule),
+        ("Keys of a survivorship", SurvivalRule),
         ("Keys of a review", Review),
         ("Keys of a test", MappingTest),
         ("Keys of an acceptance", Acceptance),
