@@ -1,19 +1,33 @@
-"""Edges joined to clusters: connected components by alternating stars, in a few passes over the edges only.
+"""Edges joined to clusters under guards: decisions first, then exact agreement, then scores by average linkage.
 
-The algorithm is 'large star, small star' of Kiveris et al., Connected Components in MapReduce and Beyond (2014). Both
-steps keep what is connected connected and only ever replace an end of an edge by a smaller vertex, so they come to an
-end; it takes about log² of the longest chain, not its length. The result is a set of stars whatever the order of rows.
+Components of automatic edges are found in the engine. Where nothing can go wrong in one (most are pairs) it is a cluster;
+only the others go to the linkage, in batches. Neither the order of rows nor batches nor threads change the outcome.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from migrator.dedupe.edges import EDGES
-from migrator.staging.engine import Session
+import pyarrow as pa
+
+from migrator.core.mapped import Judgement
+from migrator.dedupe.components import find_components
+from migrator.dedupe.constraints import settle
+from migrator.dedupe.edges import AUTOMATIC, EDGES
+from migrator.dedupe.guards import PARTED, Given, find_doubtful, part_doubtful
+from migrator.dedupe.linkage import GUARD, Guard
+from migrator.dedupe.naming import Renamed, name_clusters
+from migrator.staging.engine import Session, literal
 
 MEMBERS = "dedupe_members"
-"""Table of the members of clusters: `__id`, `__cluster` (a number from 1), `__name` (the smallest id in it)."""
+"""Table of the members of clusters: `__id`, `__cluster` (a number from 1), `__name` (stable: see `naming`)."""
+
+REASONS = "dedupe_reasons"
+"""View of the edges that hold inside clusters: `one`, `other`, `rule`, `place`, `evidence`; decisions come first."""
+
+DECISION = "decision"
+"""The `rule` of members that a person joined."""
 
 _SHOWN = 20
 
@@ -29,90 +43,130 @@ class LargeCluster:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """How many clusters and members there are, and what was too large to be one (the largest of them listed)."""
+    """How many clusters and members there are, what was too large to be one (the largest listed), what guards did."""
 
     clusters: int
     members: int
     too_large: int
     too_large_rows: int
     largest: tuple[LargeCluster, ...]
+    doubtful: int = 0
+    """Components that went through the linkage."""
+    kept_apart: int = 0
+    """Automatic pairs that a decision, a contradiction or the mean of all pairs kept in different clusters."""
+    renamed: Renamed = field(default_factory=Renamed)
+    """What became of the clusters of the run before."""
 
 
-def make_clusters(session: Session, most: int) -> Clusters:
-    """Fill `MEMBERS` from the table of edges; clusters of more than `most` rows are told, not made."""
+def make_clusters(
+    session: Session,
+    most: int,
+    judgements: Sequence[Judgement] = (),
+    vetoes: str | None = None,
+    before: str | None = None,
+    *,
+    claims: str | None = None,
+    rows: str | None = None,
+    guard: Guard = GUARD,
+) -> Clusters:
+    """Fill `MEMBERS` and `REASONS` from the table of edges; clusters of more than `most` rows are told, not made.
+
+    Relations, by name: `vetoes` (one, other) pairs that contradict each other; `claims` (`__id`, kind, value) such as tax
+    ids, of which a cluster may have one value a kind; `before` the CLUSTERS of the last run; `rows` (`__id`) the
+    records that take part, without which decisions about records that are gone are taken for real ones.
+
+    What people joined stays joined and what they parted stays parted, whatever the rest says.
+    Raises `ProjectError` when decisions contradict each other.
+    """
+    _write_decisions(session, judgements, rows)
     session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_vertices AS SELECT __id, row_number() OVER () AS n FROM "
-        f"(SELECT one AS __id FROM {EDGES} UNION SELECT other FROM {EDGES})"
+        f"CREATE OR REPLACE TEMP VIEW dedupe_joining AS SELECT one, other FROM {EDGES} WHERE {AUTOMATIC} "
+        "UNION ALL SELECT one, other FROM dedupe_bonds"
+    )
+    find_components(session, "dedupe_joining")
+    given = Given(most, guard, vetoes, claims)
+    doubtful = find_doubtful(session, given)
+    kept_apart = part_doubtful(session, given, doubtful)
+    _gather(session, most)
+    renamed = name_clusters(session, before, rows)
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {MEMBERS} AS SELECT __id, number AS __cluster, name AS __name "
+        "FROM dedupe_found JOIN (SELECT *, row_number() OVER (ORDER BY name) AS number FROM dedupe_names) USING (cluster)"
+    )
+    _view_reasons(session)
+    return _report(session, doubtful, kept_apart, renamed)
+
+
+def _write_decisions(session: Session, judgements: Sequence[Judgement], rows: str | None) -> None:
+    """Tables `dedupe_bonds` (one, other: a member and the first of its group) and `dedupe_apart` (one, other: firsts)."""
+    settled = settle(judgements)
+    session.table("dedupe_grouped", _pairs(settled.groups.items()))
+    session.table("dedupe_settled", _pairs(settled.apart))
+    here = f"WHERE one IN (SELECT __id FROM {rows})" if rows else ""
+    session.execute(
+        "CREATE OR REPLACE TEMP TABLE dedupe_firsts AS "
+        f"SELECT other AS name, min(one) AS first FROM dedupe_grouped {here} GROUP BY other"
     )
     session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_links AS SELECT DISTINCT greatest(x.n, y.n) AS a, least(x.n, y.n) AS b "
-        f"FROM {EDGES} e JOIN dedupe_vertices x ON e.one = x.__id JOIN dedupe_vertices y ON e.other = y.__id "
-        "WHERE x.n <> y.n"
-    )
-    while not _are_stars(session):
-        _large_star(session)
-        _small_star(session)
-    _name_clusters(session)
-    report = _part_large(session, most)
-    for table in ("dedupe_vertices", "dedupe_links", "dedupe_components", "dedupe_sizes"):
-        session.execute(f"DROP TABLE {table}")
-    return report
-
-
-def _are_stars(session: Session) -> bool:
-    """Whether every vertex but the centres has one edge, to a centre: nothing is left to move."""
-    moving = session.fetch(
-        "SELECT (SELECT count(*) - count(DISTINCT a) FROM dedupe_links) "
-        "+ (SELECT count(*) FROM dedupe_links WHERE b IN (SELECT a FROM dedupe_links)) AS moving"
-    )
-    return bool(moving.column("moving")[0].as_py() == 0)
-
-
-def _large_star(session: Session) -> None:
-    """Every vertex hands its larger neighbours to the smallest vertex it knows."""
-    session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_links AS "
-        "WITH around AS (SELECT a AS u, b AS v FROM dedupe_links UNION ALL SELECT b, a FROM dedupe_links), "
-        "lowest AS (SELECT u, least(u, min(v)) AS m FROM around GROUP BY u) "
-        "SELECT DISTINCT v AS a, m AS b FROM around JOIN lowest USING (u) WHERE v > u"
-    )
-
-
-def _small_star(session: Session) -> None:
-    """Every vertex and its smaller neighbours go to the smallest of them."""
-    session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_links AS "
-        "WITH lowest AS (SELECT a, min(b) AS m FROM dedupe_links GROUP BY a) "
-        "SELECT b AS a, m AS b FROM dedupe_links JOIN lowest USING (a) WHERE b <> m UNION SELECT a, m FROM lowest"
-    )
-
-
-def _name_clusters(session: Session) -> None:
-    session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_components AS "
-        "SELECT __id, coalesce(l.b, v.n) AS cluster FROM dedupe_vertices v LEFT JOIN dedupe_links l ON v.n = l.a"
+        "CREATE OR REPLACE TEMP TABLE dedupe_bonds AS SELECT one, first AS other "
+        f"FROM (SELECT * FROM dedupe_grouped {here}) JOIN dedupe_firsts ON other = name WHERE one <> first"
     )
     session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_sizes AS "
-        "SELECT cluster, min(__id) AS name, count(*) AS n FROM dedupe_components GROUP BY cluster"
+        "CREATE OR REPLACE TEMP TABLE dedupe_apart AS "
+        "SELECT coalesce(x.first, one) AS one, coalesce(y.first, other) AS other FROM dedupe_settled "
+        "LEFT JOIN dedupe_firsts x ON one = x.name LEFT JOIN dedupe_firsts y ON other = y.name"
     )
 
 
-def _part_large(session: Session, most: int) -> Clusters:
+def _pairs(rows: Iterable[tuple[str, str]]) -> pa.Table:
+    listed = list(rows)
+    columns = {"one": [one for one, _ in listed], "other": [other for _, other in listed]}
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def _gather(session: Session, most: int) -> None:
+    """`dedupe_found`: members with the number of their cluster; `dedupe_large`: those of what is too large to be one."""
+    easy = (
+        "SELECT __id, component AS cluster FROM dedupe_components JOIN dedupe_sizes USING (component) "
+        "WHERE component NOT IN (SELECT component FROM dedupe_doubtful) AND size"
+    )
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {MEMBERS} AS SELECT __id, number AS __cluster, name AS __name FROM dedupe_components "
-        f"JOIN (SELECT *, row_number() OVER () AS number FROM dedupe_sizes WHERE n <= {most:d}) USING (cluster)"
+        f"CREATE OR REPLACE TEMP TABLE dedupe_found AS {easy} BETWEEN 2 AND {most:d} "
+        f"UNION ALL SELECT __id, cluster FROM {PARTED} WHERE size > 1"
     )
-    fits, large = f"FILTER (WHERE n <= {most:d})", f"FILTER (WHERE n > {most:d})"
-    counts = session.fetch(
-        f"SELECT count(*) {fits} AS clusters, coalesce(sum(n) {fits}, 0)::BIGINT AS members, "
-        f"count(*) {large} AS too_large, coalesce(sum(n) {large}, 0)::BIGINT AS too_large_rows FROM dedupe_sizes"
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_large AS {easy} > {most:d} "
+        f"UNION ALL SELECT __id, large FROM {PARTED} WHERE large IS NOT NULL"
+    )
+
+
+def _view_reasons(session: Session) -> None:
+    """Edges as they are where a component is one cluster, new ones where it was parted: an edge's end may be elsewhere now."""
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW {REASONS} AS "
+        f"SELECT one, other, {literal(DECISION)} AS rule, -1 AS place, NULL::VARCHAR AS evidence FROM dedupe_bonds "
+        f"UNION ALL SELECT one, other, rule, place, evidence FROM {EDGES} e WHERE {AUTOMATIC} "
+        f"AND NOT EXISTS (SELECT 1 FROM {PARTED} p WHERE p.__id = e.one) "
+        "UNION ALL SELECT one, other, rule, place, evidence FROM dedupe_held"
+    )
+
+
+def _report(session: Session, doubtful: int, kept_apart: int, renamed: Renamed) -> Clusters:
+    made = session.fetch(
+        "SELECT count(*) AS members, count(DISTINCT cluster) AS clusters FROM dedupe_found"
+    ).to_pylist()[0]
+    large = session.fetch(
+        "SELECT count(*) AS too_large_rows, count(DISTINCT cluster) AS too_large FROM dedupe_large"
     ).to_pylist()[0]
     largest = session.fetch(
-        f"WITH large AS (SELECT * FROM dedupe_sizes WHERE n > {most:d} ORDER BY n DESC, name LIMIT {_SHOWN:d}), "
-        "rules AS (SELECT cluster, e.rule, e.place, count(*) AS edges FROM large JOIN dedupe_components c USING (cluster) "
-        f"JOIN {EDGES} e ON e.one = c.__id GROUP BY ALL) "
+        "WITH large AS (SELECT cluster, min(__id) AS name, count(*) AS n FROM dedupe_large GROUP BY cluster "
+        f"ORDER BY n DESC, name LIMIT {_SHOWN:d}), "
+        "rules AS (SELECT cluster, e.rule, e.place, count(*) AS edges FROM large JOIN dedupe_large c USING (cluster) "
+        f"JOIN {EDGES} e ON e.one = c.__id WHERE {AUTOMATIC} GROUP BY ALL) "
         'SELECT arg_max(rule, (edges, -place)) AS rule, any_value(n) AS "rows", name AS example '
         'FROM large JOIN rules USING (cluster) GROUP BY name ORDER BY "rows" DESC, name'
     ).to_pylist()
-    return Clusters(largest=tuple(LargeCluster(**row) for row in largest), **counts)
+    return Clusters(
+        **made, **large, largest=tuple(LargeCluster(**row) for row in largest),
+        doubtful=doubtful, kept_apart=kept_apart, renamed=renamed,
+    )  # fmt: skip

@@ -1,7 +1,9 @@
 """Edges say which two records agree and why; clustering asks no more, so every kind of evidence joins here as more edges.
 
 The table of edges: `one`, `other` (ids), `rule` (its name), `place` (order of the rule: the first explains a member),
-`evidence` (the value that matched), `weight` (null for exact agreement; a match weight for scored pairs).
+`evidence` (the value that matched), `weight` (null for exact agreement; a match weight in bits for scored pairs),
+`probability` (null for exact agreement), `band` ('automatic' joins, 'review' only counts where others join), `parts` (JSON:
+what each field gave, or null).
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from migrator.dedupe.keys import KeyRelation
 from migrator.staging.engine import Session, literal
 
 EDGES = "dedupe_edges"
+
+AUTOMATIC = "band = 'automatic'"
+"""Which edges join without a person."""
+
 _SHOWN = 20
 _JOINER = " · "
 
@@ -44,7 +50,8 @@ def create_edges(session: Session) -> None:
     """Begin with no edges."""
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {EDGES} "
-        "(one VARCHAR, other VARCHAR, rule VARCHAR, place INTEGER, evidence VARCHAR, weight DOUBLE)"
+        "(one VARCHAR, other VARCHAR, rule VARCHAR, place INTEGER, evidence VARCHAR, weight DOUBLE, "
+        "probability DOUBLE, band VARCHAR, parts VARCHAR)"
     )
 
 
@@ -66,7 +73,7 @@ def _add_rule(session: Session, keys: KeyRelation, key: MatchKey, place: int, mo
     same = " AND ".join(f"k.{column} = v.{column}" for column in columns)
     evidence = f" || {literal(_JOINER)} || ".join(f"v.{column}" for column in columns)
     session.execute(
-        f"INSERT INTO {EDGES} SELECT k.__id, v.hub, {literal(key.name)}, {place:d}, {evidence}, NULL "
+        f"INSERT INTO {EDGES} SELECT k.__id, v.hub, {literal(key.name)}, {place:d}, {evidence}, NULL, NULL, 'automatic', NULL "
         f"FROM {keys.name} k JOIN (SELECT * FROM dedupe_values WHERE n <= {most:d}) v ON {same} WHERE k.__id <> v.hub"
     )
     tally = _tally(session, key.name, columns, most)

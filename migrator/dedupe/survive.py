@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from migrator.core.mapped import DedupeRules, MappedObject, Survivorship
-from migrator.dedupe.cluster import MEMBERS
-from migrator.dedupe.edges import EDGES
+from migrator.dedupe.cluster import MEMBERS, REASONS
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.store import Kind, Store
@@ -105,8 +104,8 @@ def clusters_query() -> str:
     """Members with their survivor and why they are in; columns and order of `columns.CLUSTERS`."""
     return (
         f"WITH survivors AS (SELECT __cluster, __id AS survivor FROM {RANKED} WHERE __own = 1), "
-        f"said AS (SELECT one AS __id, rule, place, evidence FROM {EDGES} "
-        f"UNION ALL SELECT other, rule, place, evidence FROM {EDGES}), "
+        f"said AS (SELECT one AS __id, rule, place, evidence FROM {REASONS} "
+        f"UNION ALL SELECT other, rule, place, evidence FROM {REASONS}), "
         "why AS (SELECT __id, arg_min({'rule': rule, 'evidence': evidence}, (place, evidence)) AS said "
         "FROM said GROUP BY __id) "
         "SELECT r.__id, s.survivor, r.__name AS cluster, w.said.rule AS rule, w.said.evidence AS evidence "

@@ -21,7 +21,9 @@ def clusters(folder: Path, pairs: list[Pair], most: int = 1_000_000) -> tuple[se
     create_edges(session)
     rows = {"one": [a for a, _ in pairs], "other": [b for _, b in pairs], "rule": ["r"] * len(pairs)}
     session.table("given", pa.table({name: pa.array(column, pa.string()) for name, column in rows.items()}))
-    session.execute(f"INSERT INTO {EDGES} SELECT one, other, rule, 0, 'x', NULL FROM given")
+    session.execute(
+        f"INSERT INTO {EDGES} SELECT one, other, rule, 0, 'x', NULL, NULL, 'automatic', NULL FROM given"
+    )
     report = make_clusters(session, most)
     found: dict[int, set[str]] = {}
     for row in session.fetch(f"SELECT * FROM {MEMBERS}").to_pylist():
