@@ -25,8 +25,9 @@ from migrator.load.choice import EVERYTHING, choose
 from migrator.load.intents import Intents
 from migrator.load.lanes import Lanes
 from migrator.load.links import changed_links, has_second_pass, links_fingerprint, nothing_left
-from migrator.load.outbound import cut_batches, make_outbound, read_batches
+from migrator.load.outbound import cut_batches, make_outbound, read_batches, rows_left
 from migrator.load.plan import Groups, is_stale, plan
+from migrator.load.release import released
 from migrator.load.send import Sender
 from migrator.load.settle import settle
 from migrator.staging.action import SENT
@@ -231,6 +232,7 @@ class _Loading:
 
     def _send_rows(self, obj: MappedObject, planned: Dataset) -> None:
         if any(planned.detail["counts"].get(action.value) for action in SENT):
+            self._release(obj, planned)
             outbound = make_outbound(self._store, self._session, obj, planned, self._choice)
             self._waiting[obj.name] = outbound.detail["left"] - outbound.rows
             if outbound.rows:
@@ -244,6 +246,26 @@ class _Loading:
                 self._send("load", obj, batches, intents, building=building, counted=self._outcomes[obj.name])
         # A killed load may have left one, with nothing of it to be sent any more.
         self._store.discard(Kind.OUTBOUND, obj.name)
+
+    def _release(self, obj: MappedObject, planned: Dataset) -> None:
+        """Unique values that pass from one record to another are given up before the rows that take them are sent."""
+        sent = rows_left(self._store, self._session, obj, planned, self._choice)
+        asked = released(self._store, self._session, obj, planned, sent)
+        if not asked:
+            return
+        building = self._store.build(Kind.OUTCOMES, obj.name, planned.id)
+        file = building.folder / "released.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = self._session.write(asked, file)
+        if not rows:
+            self._store.discard_unfinished(Kind.OUTCOMES, obj.name)
+            return
+        self._progress.start("load", obj.name, rows)
+        batches = cut_batches(file, self._sender.target.facts.batch_rows)
+        intents = Intents(
+            self._store, self._sender, obj, Kind.OUTCOMES, plan=planned.id, target_is_empty=False
+        )
+        self._send("load", obj, batches, intents, building=building, counted=self._outcomes[obj.name])
 
     def _send_links(self, obj: MappedObject, planned: Dataset) -> None:
         if not has_second_pass(obj):

@@ -37,11 +37,18 @@ def make_outbound(
     found = store.current(Kind.OUTBOUND, obj.name)
     if found is not None and store.is_current(Kind.OUTBOUND, obj.name, made_of):
         return found
-    left = choice.narrowed(obj, _left(store, session, obj, planned))
+    left = rows_left(store, session, obj, planned, choice)
     building = store.build(Kind.OUTBOUND, obj.name, made_of)
     building.add(lambda path: session.write(_resolved(store, session, obj, held, left), path))
     counted = session.fetch(f"SELECT count(*) AS n FROM ({left})").column("n")[0].as_py()
     return building.complete({"left": counted})
+
+
+def rows_left(
+    store: Store, session: Session, obj: MappedObject, planned: Dataset, choice: Choice = EVERYTHING
+) -> str:
+    """SQL for the planned rows that are chosen and have no outcome newer than the plan."""
+    return choice.narrowed(obj, _left(store, session, obj, planned))
 
 
 def parents(store: Store, session: Session, link: Link) -> str:

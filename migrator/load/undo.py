@@ -123,7 +123,7 @@ def _chapters(store: Store, obj: MappedObject, kind: Kind, run: str) -> list[Cha
         answers, history = store.current(Kind.ANSWERS, name), store.current(Kind.HISTORY, name)
         if name.startswith(prefix) and answers and history and run in answers.detail["runs"]:
             found.append((history, answers))
-    return found
+    return sorted(found, key=lambda chapter: str(chapter[1].created_at))
 
 
 def _fields(chapters: Sequence[Chapter]) -> tuple[str, ...]:
@@ -147,11 +147,19 @@ def _wrote(session: Session, chapters: Sequence[Chapter], run: str, shape: pa.Sc
     if not chapters:
         empty = relation(session, None, pa.schema([*shape, pa.field("known", columns.KNOWN_ROW)]))
         return f"SELECT {_ID}, {_KEY}, true AS made, was, wrote, known FROM {empty}"
-    return " UNION ALL ".join(
-        f"SELECT h.{_ID}, h.{_KEY}, NOT h.existed AS made, h.was, h.wrote, a.known FROM {relation(session, history)} AS h"
-        f" JOIN {relation(session, answers)} AS a ON a.{_ID} = h.{_ID}"
+    written = [
+        f"SELECT h.{_ID}, h.{_KEY}, NOT h.existed AS made, h.was, h.wrote, a.known, {place:d} AS chapter"
+        f" FROM {relation(session, history)} AS h JOIN {relation(session, answers)} AS a ON a.{_ID} = h.{_ID}"
         f" WHERE a.run = {literal(run)} AND a.outcome <> 'refused' AND {'true' if every else changed(history)}"
-        for history, answers in chapters
+        for place, (history, answers) in enumerate(chapters)
+    ]
+    if len(written) == 1:
+        return written[0]
+    # a record that was written twice is what it was before the first time, and as the last time left it
+    return (
+        f"SELECT {_ID}, {_KEY}, first.made AS made, first.was AS was, wrote, first.known AS known FROM ("
+        f"SELECT {_ID}, {_KEY}, arg_min({{'made': made, 'was': was, 'known': known}}, chapter) AS first,"
+        f" arg_max(wrote, chapter) AS wrote FROM ({' UNION ALL '.join(written)}) GROUP BY {_ID}, {_KEY})"
     )
 
 
