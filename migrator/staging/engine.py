@@ -22,6 +22,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from migrator.core.clock import new_id
 from migrator.core.errors import FatalError, MigratorError, ProjectError
 from migrator.staging.process import is_alive, machine
+from migrator.staging.queries import Queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class DuckSession:
         self, connection: duckdb.DuckDBPyConnection, on_close: Callable[[], None] | None = None
     ) -> None:
         self._connection = connection
+        self._queries = Queries(connection.interrupt)
         self._on_close = on_close
         self._raised: list[MigratorError] = []
         """What functions of the running query raised; the engine passes on only the words."""
@@ -157,32 +159,32 @@ class DuckSession:
     def execute(self, sql: str) -> None:
         """See `Session.execute`."""
         with _translated(self._raised):
-            self._connection.execute(sql).fetchall()
+            self._queries.run(lambda: self._connection.execute(sql).fetchall())
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """See `Session.fetch`."""
+        values = list(parameters) or None
         with _translated(self._raised):
-            relation = (
-                self._connection.sql(sql, params=list(parameters))
-                if parameters
-                else self._connection.sql(sql)
-            )
-            return cast("pa.Table", relation.to_arrow_table())
+            answer = self._queries.run(lambda: self._connection.sql(sql, params=values).to_arrow_table())
+            return cast("pa.Table", answer)
 
     def stream(self, sql: str, rows: int = 50_000) -> Iterator[pa.RecordBatch]:
         """See `Session.stream`."""
-        with _translated(self._raised), self._connection.sql(sql).to_arrow_reader(rows) as reader:
-            yield from reader
+        begin, run = self._connection.sql, self._queries.run
+        with _translated(self._raised), run(lambda: begin(sql).to_arrow_reader(rows)) as reader:
+            while (batch := run(lambda: next(reader, None))) is not None:
+                yield batch
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
         """See `Session.write`."""
         temporary = path.with_name(f".{path.name}.writing")
         try:
             with _translated(self._raised):
-                written = self._connection.execute(
+                copy = (
                     f"COPY ({sql}) TO {literal(str(temporary))}"
                     f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group:d})"
-                ).fetchall()
+                )
+                written = self._queries.run(lambda: self._connection.execute(copy).fetchall())
                 flush_and_rename(temporary, path)
         except FatalError:
             with suppress(OSError):
@@ -203,6 +205,7 @@ class DuckSession:
 
     def close(self) -> None:
         """See `Session.close`."""
+        self._queries.close()
         self._connection.close()
         if self._on_close is not None:
             self._on_close()
@@ -210,13 +213,10 @@ class DuckSession:
 
     def _forget(self, name: str) -> None:
         """Make room for a name, whether a view or a table has it (OR REPLACE refuses to change the one into the other)."""
-        found = self.fetch(
-            "SELECT table_type FROM information_schema.tables"
-            " WHERE table_schema = 'main' AND lower(table_name) = lower(?)",
-            [name],
-        )
-        for kind in found.column("table_type").to_pylist():
-            self.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} IF EXISTS {quote(name)}")
+        try:
+            self._connection.execute(f"DROP VIEW IF EXISTS {quote(name)}").fetchall()
+        except duckdb.CatalogException:  # asking the catalogue first costs more than most queries
+            self.execute(f"DROP TABLE {quote(name)}")
 
 
 def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
@@ -307,11 +307,6 @@ def _translated(raised: list[MigratorError]) -> Iterator[None]:
             f"the engine cannot read or write its files: {error}",
             hint="is the disk full, or the project folder read-only?",
         ) from error
-    except RuntimeError as error:
-        # The engine swallows what a signal's handler raised in the middle of a query (Ctrl-C, SIGTERM) and says only this.
-        if str(error) != "Query interrupted":
-            raise
-        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         # what the Parquet reader trips over in damaged bytes (Thrift, Zstandard) comes without a class of its own
         if type(error) is not duckdb.Error:
