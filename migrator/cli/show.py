@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -215,6 +215,19 @@ def deduped(lines: Sequence[StepLine], console: Console) -> None:
             f"{line.seconds:.2f}", escape(rules),
         )  # fmt: skip
     console.print(table)
+    for line in lines:
+        _renamed(line.name, line.detail.get("renamed", {}), console)
+
+
+def _renamed(name: str, renamed: Mapping[str, Any], console: Console) -> None:
+    """What became of the clusters of the run before, when they are not what they were."""
+    for what, arrow in (("splits", "is now"), ("merges", "was")):
+        count = renamed.get({"splits": "split", "merges": "merged"}[what], 0)
+        if count:
+            first = renamed[what][0]
+            names = ", ".join(first["names"][:3]) + (", …" if len(first["names"]) > 3 else "")
+            text = f"{name}: {_number(count)} {what} of clusters; {first['name']} {arrow} {names}"
+            console.print(escape(text), soft_wrap=True)
 
 
 def load(report: LoadReport, console: Console) -> None:

@@ -48,6 +48,7 @@ from migrator.mapping.run import map_object
 from migrator.mapping.sql import readable
 from migrator.staging.accounting import Accounting, account
 from migrator.staging.held import remember
+from migrator.staging.match_decisions import judgements
 from migrator.staging.merged import remember_merged
 from migrator.staging.store import Dataset, Kind
 
@@ -253,7 +254,10 @@ def dedupe_in(workspace: Workspace, bound: Bound, groups: Groups) -> list[StepLi
     with closing(workspace.session()) as session:
         for item in flat(groups):
             register_hooks(session, hooks[item.name])
-            found = dedupe_object(workspace.store, session, item, progress=workspace.progress)
+            found = dedupe_object(
+                workspace.store, session, item,
+                progress=workspace.progress, judgements=judgements(workspace.ledger, item.name),
+            )  # fmt: skip
             remember_merged(workspace.store, session, item)
             lines.append(_line("dedupe", found.clusters))
     return lines

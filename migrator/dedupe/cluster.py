@@ -100,8 +100,8 @@ def make_clusters(
 def _write_decisions(session: Session, judgements: Sequence[Judgement], rows: str | None) -> None:
     """Tables `dedupe_bonds` (one, other: a member and the first of its group) and `dedupe_apart` (one, other: firsts)."""
     settled = settle(judgements)
-    session.table("dedupe_grouped", _pairs(settled.groups.items()))
-    session.table("dedupe_settled", _pairs(settled.apart))
+    session.table("dedupe_grouped", _pairs(settled.group.items()))
+    session.table("dedupe_settled", _pairs(sorted(settled.apart)))
     here = f"WHERE one IN (SELECT __id FROM {rows})" if rows else ""
     session.execute(
         "CREATE OR REPLACE TEMP TABLE dedupe_firsts AS "

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from migrator.dedupe.components import COMPONENTS
 from migrator.dedupe.edges import AUTOMATIC, EDGES
-from migrator.dedupe.linkage import GRAIN, NEVER, Edges, Flags, Forbidden, Guard, Ints, link
+from migrator.dedupe.linkage import GRAIN, Edges, Forbidden, Guard, Ints
+from migrator.dedupe.parting import Batch, Found, part
 from migrator.staging.engine import Session
 
 PARTED = "dedupe_parted"
@@ -115,91 +116,12 @@ def part_doubtful(session: Session, given: Given, doubtful: int) -> int:
     batches = session.fetch("SELECT DISTINCT batch FROM dedupe_nodes ORDER BY batch").column("batch")
     offset = 0
     for batch in batches.to_pylist():
-        found = _part(_read(session, batch), given)
+        found = part(_read(session, batch), given.most, given.guard)
         _keep(session, batch, found, offset)
         offset += len(found.cluster)
         apart += found.kept_apart
     _write_held(session)
     return apart
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Doubtful components as arrays; nodes are records, and what people joined is one of them."""
-
-    node: Ints
-    """By record: the node that stands for it."""
-    exact: Edges
-    scored: Edges
-    forbidden: Forbidden
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """By record: its cluster, and the cluster that is too large to be one (-1: none)."""
-
-    cluster: Ints
-    large: Ints
-    kept_apart: int
-
-
-def _part(batch: _Batch, given: Given) -> _Found:
-    """Exact agreement first, however long its chains; then scores. What comes out too large is taken apart again."""
-    nodes = len(batch.node)
-    large = np.full(nodes, -1, dtype=np.int64)
-    sizes = np.bincount(batch.node, minlength=nodes).astype(np.int64)
-    agreed = link(sizes, batch.exact, batch.forbidden, 0, NEVER)
-    agreed, large = _without_large(agreed, np.arange(nodes, dtype=np.int64), sizes, large, given.most)
-    sizes = np.bincount(agreed, weights=sizes, minlength=nodes).astype(np.int64)
-    scored = _within(batch.scored, agreed, large < 0)
-    home = _link_scored(sizes, scored, batch.forbidden.moved(agreed), given)
-    large = np.where(large < 0, -1, large)
-    home, large = _without_large(
-        home[agreed], agreed, np.bincount(batch.node, minlength=nodes), large, given.most
-    )
-    cluster = home[batch.node]
-    return _Found(cluster, large[batch.node], _count_apart(batch, home, large))
-
-
-def _link_scored(sizes: Ints, edges: Edges, forbidden: Forbidden, given: Given) -> Ints:
-    """Average linkage, tighter and tighter for what comes out larger than allowed."""
-    missing, stop = given.guard.scale
-    home = link(sizes, edges, forbidden, missing, stop)
-    for tighter in given.guard.tighter:
-        large = (np.bincount(home, weights=sizes, minlength=len(home)) > given.most)[home]
-        if not large.any():
-            break
-        inside = large[edges.one] & (home[edges.one] == home[edges.other])
-        again = link(sizes, _chosen(edges, inside), forbidden, missing, round(tighter * GRAIN))
-        home = np.where(large, again, home)
-    return home
-
-
-def _within(edges: Edges, home: Ints, free: Flags) -> Edges:
-    """Edges between clusters of `home`, those with an end that is not free left out."""
-    moved = Edges(home[edges.one], home[edges.other], edges.weight, edges.joins)
-    return _chosen(moved, free[edges.one] & free[edges.other])
-
-
-def _chosen(edges: Edges, which: Flags) -> Edges:
-    return Edges(edges.one[which], edges.other[which], edges.weight[which], edges.joins[which])
-
-
-def _without_large(home: Ints, base: Ints, sizes: Ints, large: Ints, most: int) -> tuple[Ints, Ints]:
-    """Take clusters of more than `most` records apart again, into what `base` made; what was one before stays one."""
-    heads = np.flatnonzero(sizes > 0)
-    heads = np.unique(base[heads])
-    several = np.bincount(home[heads], minlength=len(home)) > 1
-    too_large = (several & (np.bincount(home, weights=sizes, minlength=len(home)) > most))[home]
-    return np.where(too_large, base, home), np.where(too_large & (large < 0), home, large)
-
-
-def _count_apart(batch: _Batch, home: Ints, large: Ints) -> int:
-    count = 0
-    for edges in (batch.exact, batch.scored):
-        one, other = edges.one[edges.joins], edges.other[edges.joins]
-        count += int(((home[one] != home[other]) & (large[one] < 0) & (large[other] < 0)).sum())
-    return count
 
 
 def _number(session: Session) -> None:
@@ -265,7 +187,7 @@ def _write_forbidden(session: Session, given: Given) -> None:
     )
 
 
-def _read(session: Session, batch: int) -> _Batch:
+def _read(session: Session, batch: int) -> Batch:
     def arrays(query: str) -> list[Ints]:
         found = session.fetch(query.format(f"batch = {batch:d}"))
         return [found.column(name).to_numpy().astype(np.int64) for name in found.column_names]
@@ -281,10 +203,10 @@ def _read(session: Session, batch: int) -> _Batch:
     at, kind, value = arrays("SELECT node, kind, value FROM dedupe_claimed WHERE {}")
     claims = np.zeros((int(kind.max(initial=-1)) + 1, len(node)), dtype=np.int64)
     claims[kind, at] = value
-    return _Batch(node, edges("dedupe_exact"), edges("dedupe_scored"), Forbidden(one, other, tuple(claims)))
+    return Batch(node, edges("dedupe_exact"), edges("dedupe_scored"), Forbidden(one, other, tuple(claims)))
 
 
-def _keep(session: Session, batch: int, found: _Found, offset: int) -> None:
+def _keep(session: Session, batch: int, found: Found, offset: int) -> None:
     """Enter a batch's clusters; numbers are negative, so that none is a component's."""
     at = np.arange(len(found.cluster), dtype=np.int64)
     session.table("dedupe_batch", pa.table({"i": at, "cluster": found.cluster, "large": found.large}))

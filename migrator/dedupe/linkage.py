@@ -25,7 +25,7 @@ GRAIN = 1000
 """Parts of a bit that weights are counted in."""
 
 NEVER = -(10**9)
-"""A `stop`, in bits, that holds nothing apart."""
+"""A `stop` that holds nothing apart."""
 
 
 @dataclass(frozen=True, slots=True)

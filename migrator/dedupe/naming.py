@@ -7,7 +7,8 @@ its smallest id that is nobody's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from migrator.staging.engine import Session
 
@@ -37,6 +38,14 @@ class Renamed:
     merged: int = 0
     splits: tuple[Moved, ...] = ()
     merges: tuple[Moved, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For the ledger and `--json`."""
+        moved = {
+            "splits": [asdict(item) | {"names": list(item.names)} for item in self.splits],
+            "merges": [asdict(item) | {"names": list(item.names)} for item in self.merges],
+        }
+        return asdict(self) | moved
 
 
 def name_clusters(session: Session, before: str | None, rows: str | None) -> Renamed:

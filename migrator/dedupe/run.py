@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, Problem, raise_errors
 from migrator.core.fingerprint import fingerprint
-from migrator.core.mapped import DedupeRules, MappedObject
+from migrator.core.mapped import DedupeRules, Judgement, MappedObject
 from migrator.core.progress import Progress
 from migrator.dedupe.choices import donors_schema
 from migrator.dedupe.cluster import Clusters, make_clusters
@@ -23,11 +23,19 @@ from migrator.staging import columns
 from migrator.staging.engine import Session, quote
 from migrator.staging.store import Building, Dataset, Kind, Store
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Raise it when the same rows and rules would give other clusters or other survivors."""
 
 STEP = "dedupe"
 _GOOD = "dedupe_good"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What clusters are held to from before: what people decided, and the relation of the last run's clusters."""
+
+    judgements: Sequence[Judgement]
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +52,22 @@ class Deduped:
         return int(self.clusters.detail["merged"])
 
 
-def dedupe(store: Store, session: Session, mapped: MappedObject, *, progress: Progress) -> Deduped:
+def dedupe(
+    store: Store,
+    session: Session,
+    mapped: MappedObject,
+    *,
+    progress: Progress,
+    judgements: Sequence[Judgement] = (),
+) -> Deduped:
     """Find duplicates among the good rows of MAPPED and write CLUSTERS, GOLDEN and DONORS; idle when they are current.
 
-    Bad and excluded rows take no part. Raises `ProjectError` when the rules name a field that the mapping does not
-    write or a region that is no country, `FatalError` when the mapping has not run or the disk is full.
+    Bad and excluded rows take no part; `judgements` are the last word on each pair that a person decided. Clusters keep
+    the names they had. Raises `ProjectError` when the rules name a field that the mapping does not write or a region
+    that is no country, or judgements contradict each other; `FatalError` when the mapping has not run or the disk is full.
     """
     rows = store.need(Kind.MAPPED, mapped.name, made_by="map")
-    made_of = _fingerprint(mapped, rows)
+    made_of = _fingerprint(mapped, rows, judgements)
     current = _current(store, mapped.name, made_of)
     if current is not None:
         return current
@@ -62,7 +78,8 @@ def dedupe(store: Store, session: Session, mapped: MappedObject, *, progress: Pr
     if mapped.dedupe is not None and mapped.dedupe.keys:
         know_the_target(session, store, mapped.name)
         contest = Contest(mapped, mapped.dedupe, rows.schema())
-        detail = _find(session, contest, rows, clusters, (golden, donors))
+        decided = Decided(judgements, _clusters_before(store, session, mapped.name))
+        detail = _find(session, contest, rows, decided, clusters=clusters, survived=(golden, donors))
     else:
         detail = _nothing(rows, clusters, (golden, donors))
     # a crash between them leaves only some of them current, and then all are made again
@@ -91,10 +108,20 @@ def _current(store: Store, name: str, made_of: str) -> Deduped | None:
     return Deduped(clusters, golden, fresh=False) if clusters and golden and whole else None
 
 
-def _fingerprint(mapped: MappedObject, rows: Dataset) -> str:
+def _clusters_before(store: Store, session: Session, name: str) -> str | None:
+    """The relation of the clusters that the last run made, whatever it made them of."""
+    found = store.current(Kind.CLUSTERS, name)
+    if found is None or not found.intact:
+        return None
+    session.view("dedupe_before", found.files, columns.CLUSTERS)
+    return "dedupe_before"
+
+
+def _fingerprint(mapped: MappedObject, rows: Dataset, judgements: Sequence[Judgement]) -> str:
     rules = repr(mapped.dedupe) if mapped.dedupe else ""
     lists = (wordlists_fingerprint(), version("phonenumbers"))
-    return fingerprint(rows.id, rows.fingerprint, rules, mapped.key, CODE_VERSION, lists)
+    decided = sorted((item.one, item.other, item.verdict.value) for item in judgements)
+    return fingerprint(rows.id, rows.fingerprint, rules, mapped.key, CODE_VERSION, lists, decided)
 
 
 def _nothing(rows: Dataset, clusters: Building, survived: tuple[Building, Building]) -> dict[str, Any]:
@@ -106,7 +133,13 @@ def _nothing(rows: Dataset, clusters: Building, survived: tuple[Building, Buildi
 
 
 def _find(
-    session: Session, contest: Contest, rows: Dataset, clusters: Building, survived: tuple[Building, Building]
+    session: Session,
+    contest: Contest,
+    rows: Dataset,
+    decided: Decided,
+    *,
+    clusters: Building,
+    survived: tuple[Building, Building],
 ) -> dict[str, Any]:
     rules, scratch = contest.rules, survived[0].folder
     _check_fields(contest.mapped, rules)
@@ -117,7 +150,9 @@ def _find(
         create_edges(session)
         tallies = add_exact_edges(session, keys, rules)
         (scratch / KEYS_FILE).unlink()
-        found = make_clusters(session, rules.max_cluster)
+        found = make_clusters(
+            session, rules.max_cluster, decided.judgements, before=decided.before, rows=good
+        )
         rank_members(session, good, contest)
         clusters.add(lambda path: session.write(clusters_query(), path))
         disputed = write_golden(session, good, contest, found.clusters, survived)
@@ -168,6 +203,8 @@ def _detail(
         "merged": found.members - found.clusters,
         "by_rule": {tally.rule: _tally(tally) for tally in tallies},
         "disputed": dict(disputed),
+        "kept_apart": found.kept_apart,
+        "renamed": found.renamed.to_json(),
         "too_large": clusters,
         "too_large_clusters": found.too_large,
         "too_large_rows": found.too_large_rows,

@@ -137,7 +137,7 @@ def test_decisions_and_contradictions_always_hold(seed: int, most: int) -> None:
     made = world(seed)
     with engine() as session:
         home, _ = cluster(session, made, most)
-    bonds = settle(made.decided).groups
+    bonds = settle(made.decided).group
 
     def bonded(one: str, other: str) -> bool:
         return bonds.get(one, one) == bonds.get(other, other)
