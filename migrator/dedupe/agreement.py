@@ -11,8 +11,8 @@ model, take the conditions in order, the first that holds decides::
 
 What no condition holds for is `Agreement.DIFFERENT`; `is_missing` says where a side has nothing to compare (a level
 of its own, before the others). `name_agreement`, `company_agreement` and `address_agreement` are all of it as one
-expression that yields the name of the level, null where something is missing. Only `CASE`, `=`, `coalesce` and
-`list_has_any` are used, which every engine we compile for has.
+expression that yields the name of the level, null where something is missing. Only `CASE`, `=`, `coalesce`,
+`len`, `list_has_any` and `list_has_all` are used: every engine we compile for has them under some name.
 """
 
 from __future__ import annotations
@@ -94,10 +94,7 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
     """The levels of two companies' names, in the order in which they are asked; features of `company_features`."""
     across = _one_sided("han", left, right)
     both_han = f"{left('han')} IS NOT NULL AND {right('han')} IS NOT NULL"
-    brand = (
-        f"({_same('brand', left, right)} OR (NOT ({both_han}) AND {_shares('pinyin', left, right)}) "
-        f"OR ({left('brand')} IS NULL AND {right('brand')} IS NULL AND {_same('trade', left, right)}))"
-    )
+    brand = f"({_same('brand', left, right)} OR (NOT ({both_han}) AND {_shares('pinyin', left, right)}))"
     apart = (
         f"(({_any('region', left)} AND {_any('region', right)} AND NOT {_shares('region', left, right)}) "
         f"OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
@@ -191,5 +188,5 @@ def _shortened(short: Side, long: Side) -> str:
 def _bare(short: Side, long: Side) -> str:
     """A name without legal form that leaves out all of the trade, or only words such as 'group'."""
     trade = f"({short('trade')} = '' OR {_same('trade', short, long)})"
-    rank = f"({short('rank')} = '' OR {_same('rank', short, long)})"
-    return f"({short('form')} IS NULL AND {trade} AND {rank})"
+    said = f"coalesce(list_has_all({long('rank')}, {short('rank')}), false)"
+    return f"({short('form')} IS NULL AND {trade} AND {said})"
