@@ -95,10 +95,7 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
     across = _one_sided("han", left, right)
     both_han = f"{left('han')} IS NOT NULL AND {right('han')} IS NOT NULL"
     brand = f"({_same('brand', left, right)} OR (NOT ({both_han}) AND {_shares('pinyin', left, right)}))"
-    apart = (
-        f"(({_any('region', left)} AND {_any('region', right)} AND NOT {_shares('region', left, right)}) "
-        f"OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
-    )
+    apart = f"({_elsewhere(left, right)} OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
     trade = f"{_same('trade', left, right)} AND {_same('rank', left, right)}"
     placed = f"{_any('region', left)} = {_any('region', right)}"
     rivals = f"NOT ({across}) AND {left('trade')} <> '' AND {right('trade')} <> '' AND {_differs('trade', left, right)}"
@@ -115,12 +112,13 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
 def address_levels(left: Side, right: Side) -> tuple[Level, ...]:
     """The levels of two postal addresses, in the order in which they are asked; features of `address_features`."""
     across = _one_sided("han", left, right)
-    street = _shares("street", left, right)
+    street = f"({_same('street', left, right)} OR ({across} AND {_shares('sound', left, right)}))"
     number = _same("number", left, right)
     return (
         _level(
             Agreement.CONTRADICTION,
-            f"{street} AND ({_differs('number', left, right)} OR ({number} AND {_differs('unit', left, right)}))",
+            f"{street} AND ({_differs('number', left, right)} OR ({number} AND {_differs('unit', left, right)}) "
+            f"OR {_elsewhere(left, right)})",
         ),
         _level(
             Agreement.SAME, f"{street} AND {number} AND NOT {_unlike('unit', left, right)} AND NOT ({across})"
@@ -179,6 +177,11 @@ def _shares(field: str, left: Side, right: Side) -> str:
 
 def _any(field: str, side: Side) -> str:
     return f"(len({side(field)}) > 0)"
+
+
+def _elsewhere(left: Side, right: Side) -> str:
+    """Both sides name places, and none of them in common."""
+    return f"({_any('region', left)} AND {_any('region', right)} AND NOT {_shares('region', left, right)})"
 
 
 def _shortened(short: Side, long: Side) -> str:

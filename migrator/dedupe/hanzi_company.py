@@ -44,7 +44,7 @@ def hanzi_parts(text: str) -> Parts:
     core = _take_branch(core, parts)
     core = _take_form(core, parts)
     parts.han = core or None
-    brand = core if core in brands() else _take_trade(_take_places(core, parts), parts)
+    brand = core if core in brands() else _take_trade(take_places(core, parts), parts)
     if brand:
         parts.brand = brand
         parts.pinyin.extend(brand_sounds(brand))
@@ -109,7 +109,8 @@ def _take_form(core: str, parts: Parts) -> str:
     return rest
 
 
-def _take_places(core: str, parts: Parts) -> str:
+def take_places(core: str, parts: Parts) -> str:
+    """The text without the places it begins with; they go to the parts."""
     rest, found = core, True
     while found:
         found = False

@@ -75,15 +75,16 @@ def spelled_keys(words: Sequence[str]) -> list[str]:
     if len(words) == 1:
         return _closed_keys(words[0])
     found: set[str] = set()
-    sides = ((words[0], words[1:]), (words[-1], words[:-1]))
+    sides = [(words[0], words[1:]), (words[-1], words[:-1])]
     if len(words) > _COMPOUND:
-        sides += ((words[0] + words[1], words[2:]), (words[-2] + words[-1], words[:-2]))
+        sides += [(words[0] + words[1], words[2:]), (words[-2] + words[-1], words[:-2])]
     for number, (family, given) in enumerate(sides):
         classes = spelled_classes(family)
         if classes and (number < _COMPOUND or _is_compound(family)):
             found.update(f"{name} {sound}" for name in classes for sound in _given_sounds(given, words))
-    if not found and all(_syllables(word) for word in words[:2]):
-        found.update(f"{_plain(words[0])} {sound}" for sound in _given_sounds(words[1:], words))
+    if not found and all(_syllables(word) for word in words):
+        for family, given in sides[:2]:
+            found.update(f"{_plain(family)} {sound}" for sound in _given_sounds(given, words))
     return sorted(found)
 
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 Rows: TypeAlias = tuple[dict[str, str], ...]
 
 TABLES = (
+    "address_words.csv",
     "brands.csv",
     "given_names.csv",
     "given_sounds.csv",
