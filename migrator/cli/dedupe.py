@@ -6,11 +6,15 @@ import typer
 
 from migrator.cli import show
 from migrator.cli.context import Json, Objects, answer, common, opened_project, stderr, stdout
+from migrator.cli.dedupe_decisions import decisions_app
+from migrator.cli.dedupe_review import review_app
 from migrator.cli.progress import watched
 
 dedupe_app = typer.Typer(
     help="Find duplicates among mapped records, and what survives.", invoke_without_command=True
 )
+dedupe_app.add_typer(review_app, name="review")
+dedupe_app.add_typer(decisions_app, name="decisions")
 
 
 @dedupe_app.callback()

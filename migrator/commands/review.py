@@ -5,11 +5,11 @@ Whoever reviews sees personal values as they are: two records cannot be told apa
 
 from __future__ import annotations
 
-import os
+import getpass
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from migrator.commands.binding import selected
 from migrator.commands.inspect import looking
@@ -18,8 +18,9 @@ from migrator.commands.steps import flat
 from migrator.core.errors import FatalError, ProjectError
 from migrator.core.mapped import Judgement, MappedObject, Same
 from migrator.core.mask import mask
-from migrator.dedupe.judged import against
-from migrator.dedupe.queue import Asked, Pair, find_pairs
+from migrator.core.review import Asked
+from migrator.dedupe.judged import Judged, against, together
+from migrator.dedupe.queue import Pair, find_pairs
 from migrator.staging import match_decisions as decided
 from migrator.staging.ledger import Ledger
 from migrator.staging.match_decisions import MatchDecision, Way
@@ -79,6 +80,33 @@ def _shown(pair: Pair, mapped: MappedObject, *, unmask: bool) -> dict[str, Any]:
     }
 
 
+Words: TypeAlias = Mapping[tuple[str, str, str], MatchDecision]
+"""(mapping, one, other) → the last word on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said of a mapping's pairs, and what follows from it for others."""
+
+    words: Words
+    together: Judged
+
+    @classmethod
+    def of(cls, words: Words) -> Said:
+        """Of the last words on its pairs."""
+        known = (Judgement(item.one, item.other, item.verdict) for item in words.values() if item.verdict)
+        return cls(words, together(known))
+
+    def verdict(self, pair: Pair) -> Same | None:
+        """What holds of a pair: the word on it, else what follows by way of other pairs."""
+        word = self.words.get(_key(pair))
+        return word.verdict if word else self.together.says(pair.one, pair.other)
+
+
+Standing: TypeAlias = Mapping[str, Said]
+"""Mapping → what was said of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Undo:
     number: int
@@ -96,6 +124,8 @@ class Review:
         self.reviewer = reviewer
         self._ledger = ledger
         self._done: list[_Undo] = []
+        standing = self._all()
+        self._first = [self._verdict(pair, standing) for pair in self.pairs]
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -107,7 +137,10 @@ class Review:
         return self._standing(self.pairs[number].mapping).get(_key(self.pairs[number]))
 
     def decide(self, number: int, verdict: Same, why: str = "") -> tuple[Judgement, ...]:
-        """Put a word on record; returns other judgements that contradict it, () when none does. It stands all the same."""
+        """Put a word on record; returns other judgements that contradict it, () when none does.
+
+        It stands all the same; `dedupe` refuses to work until one of them is taken back.
+        """
         pair = self.pairs[number]
         before = self.said(number)
         self._record(pair, verdict, why)
@@ -134,26 +167,38 @@ class Review:
         return against(known, Judgement(pair.one, pair.other, said.verdict))
 
     def counts(self) -> dict[Same | None, int]:
-        """How many of the pairs have each verdict; None: no word yet."""
-        standing = {name: self._standing(name) for name in self.found.waiting}
-        words = [standing[pair.mapping].get(_key(pair)) for pair in self.pairs]
-        verdicts = [word.verdict if word else None for word in words]
-        return {verdict: verdicts.count(verdict) for verdict in (*Same, None)}
+        """How many of the pairs have each verdict; None: those that are open."""
+        standing = self._all()
+        words = [
+            None if self._is_open(number, standing) else self._verdict(pair, standing)
+            for number, pair in enumerate(self.pairs)
+        ]
+        return {verdict: words.count(verdict) for verdict in (*Same, None)}
 
     def next_open(self, after: int) -> int | None:
-        """The first pair behind `after` without a word, else the first of all; None when every pair has one."""
-        standing = {name: self._standing(name) for name in self.found.waiting}
-        undecided = [
-            number for number, pair in enumerate(self.pairs) if _key(pair) not in standing[pair.mapping]
-        ]
-        return next((number for number in undecided if number > after), undecided[0] if undecided else None)
+        """The first open pair behind `after`, else the first of all; None when none is open."""
+        standing = self._all()
+        found = [number for number in range(len(self.pairs)) if self._is_open(number, standing)]
+        return next((number for number in found if number > after), found[0] if found else None)
+
+    def _is_open(self, number: int, standing: Standing) -> bool:
+        """Whether nothing was said of it, nor follows, since the sitting began: pairs left as unsure are open too."""
+        unsaid = self._verdict(self.pairs[number], standing) is self._first[number]
+        return unsaid and all(item.number != number for item in self._done)
 
     @property
     def can_undo(self) -> bool:
         """Whether this sitting has a word to take back."""
         return bool(self._done)
 
-    def _standing(self, mapping: str) -> dict[tuple[str, str, str], MatchDecision]:
+    def _all(self) -> Standing:
+        return {name: Said.of(self._standing(name)) for name in self.found.waiting}
+
+    @staticmethod
+    def _verdict(pair: Pair, standing: Standing) -> Same | None:
+        return standing[pair.mapping].verdict(pair)
+
+    def _standing(self, mapping: str) -> Words:
         return decided.standing(decided.decisions(self._ledger, mapping))
 
     def _record(self, pair: Pair, verdict: Same | None, why: str) -> None:
@@ -176,12 +221,14 @@ def _key(pair: Pair) -> tuple[str, str, str]:
 
 def someone(who: str) -> str:
     """Who decides: as given, else the environment's user; raises `ProjectError` when nobody is named."""
-    named = who.strip() or next(
-        (os.environ[name] for name in ("LOGNAME", "USER", "USERNAME") if os.environ.get(name)), ""
-    )
-    if not named:
-        raise ProjectError.at("--who", "nobody is named", "a decision is worth as much as the name under it")
-    return named
+    if who.strip():
+        return who.strip()
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError) as error:  # it is not the same on every system and version
+        raise ProjectError.at(
+            "--who", "nobody is named", "a decision is worth as much as the name under it"
+        ) from error
 
 
 def waiting_pairs(project: Project, objects: Sequence[str], asked: Asked) -> Waiting:

@@ -16,7 +16,8 @@ from migrator.commands.steps import flat
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, Location, Problem, ProjectError, raise_errors
 from migrator.core.mapped import Same
-from migrator.dedupe.queue import Asked, Pair
+from migrator.core.review import Asked
+from migrator.dedupe.queue import Pair
 from migrator.mapping.workbook_sheets import Sheet, place, read_sheets, title_for
 from migrator.staging import match_decisions as decided
 from migrator.staging.match_decisions import MatchDecision, Way

@@ -8,50 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import pyarrow as pa
 
 from migrator.core.mapped import Judgement, MappedObject, Same
+from migrator.core.review import Asked, Band, Order
 from migrator.dedupe.contrast import Contrast, Difference, Step, waterfall
 from migrator.dedupe.judged import together
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind, Store
-
-
-class Order(Enum):
-    """Which pairs come first."""
-
-    UNCERTAIN = "uncertain"
-    """Those nearest to even odds: where a word helps most."""
-    WEIGHT = "weight"
-    """The most likely ones."""
-    RANDOM = "random"
-    """By chance, the same for the same seed: for a sample that says something of all."""
-
-
-class Band(Enum):
-    """Which pairs are asked about."""
-
-    REVIEW = "review"
-    AUTOMATIC = "automatic"
-    """Those that are merged without asking, to check them."""
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person wants to look at."""
-
-    order: Order = Order.UNCERTAIN
-    limit: int = 200
-    seed: int = 7
-    band: Band = Band.REVIEW
-    unsure: bool = False
-    """Also pairs that were looked at and left open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 
 from migrator.commands.review import Review
-from migrator.core.mapped import Same
+from migrator.core.mapped import MappedObject, Same
 from migrator.dedupe.contrast import Step
 from validation.messages import catalogue
 
@@ -124,7 +124,7 @@ class ReviewSite:
             total=len(review.pairs),
             done=len(review.pairs) - counts[None],
             counts=[(item.value if item else "open", n) for item, n in counts.items()],
-            waiting=sum(review.found.waiting.values()),
+            waiting=sum(review.found.waiting.values()) - len(review.pairs) + counts[None],
             said=None if number is None else review.said(number),
             conflict=() if number is None else review.conflict(number),
             bars=[
@@ -132,7 +132,7 @@ class ReviewSite:
                 for step in steps
             ],
             zero=-low * scale,
-            label=lambda name: mapped.label(name, self.language) if mapped else "",
+            label=lambda name: _label(mapped, name, self.language),
             bits=lambda value: f"{value:+.1f}".replace("-", "−"),
             percent=lambda value: f"{value:.1%}",
             moment=lambda at: text.moment(at.isoformat()),
@@ -143,6 +143,12 @@ class ReviewSite:
             script=Markup(script),  # noqa: S704 (our own file, no data in it)
         )
         return HTMLResponse(shown, headers=_headers(style, script))
+
+
+def _label(mapped: MappedObject | None, name: str, language: str) -> str:
+    """What people call a field, where that says more than its name."""
+    label = mapped.label(name, language) if mapped else ""
+    return "" if label.casefold() == name.casefold() else label
 
 
 def _scale(steps: tuple[Step, ...]) -> tuple[float, float]:
