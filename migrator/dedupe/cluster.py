@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from migrator.core.mapped import Judgement
+from migrator.dedupe.carry import CARRIED, REACHED, carry_none, find_reached
 from migrator.dedupe.components import find_components
 from migrator.dedupe.constraints import settle
 from migrator.dedupe.edges import AUTOMATIC, EDGES
@@ -29,7 +30,12 @@ REASONS = "dedupe_reasons"
 DECISION = "decision"
 """The `rule` of members that a person joined."""
 
+ANEW = "dedupe_anew"
+"""View of the edges of what is clustered anew."""
+
 _SHOWN = 20
+_CARRIED_FROM = 1 << 40
+"""Numbers of clusters that were carried over; components and what they are parted into have smaller ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +73,16 @@ def make_clusters(
     *,
     claims: str | None = None,
     rows: str | None = None,
+    touched: str | None = None,
     guard: Guard = GUARD,
 ) -> Clusters:
     """Fill `MEMBERS` and `REASONS` from the table of edges; clusters of more than `most` rows are told, not made.
 
     Relations, by name: `vetoes` (one, other) pairs that contradict each other; `claims` (`__id`, kind, value) such as tax
     ids, of which a cluster may have one value a kind; `before` the CLUSTERS of the last run; `rows` (`__id`) the
-    records that take part, without which decisions about records that are gone are taken for real ones.
+    records that take part, without which decisions about records that are gone are taken for real ones; `touched` (`__id`)
+    the records whose edges, claims, vetoes or decisions are not what they were when `before` was made, and the neighbours
+    they had: then only what those reach is made anew, which comes to the same.
 
     What people joined stays joined and what they parted stays parted, whatever the rest says.
     Raises `ProjectError` when decisions contradict each other.
@@ -83,7 +92,7 @@ def make_clusters(
         f"CREATE OR REPLACE TEMP VIEW dedupe_joining AS SELECT one, other FROM {EDGES} WHERE {AUTOMATIC} "
         "UNION ALL SELECT one, other FROM dedupe_bonds"
     )
-    find_components(session, "dedupe_joining")
+    find_components(session, _within_reach(session, "dedupe_joining", touched, before))
     given = Given(most, guard, vetoes, claims)
     doubtful = find_doubtful(session, given)
     kept_apart = part_doubtful(session, given, doubtful)
@@ -95,6 +104,18 @@ def make_clusters(
     )
     _view_reasons(session)
     return _report(session, doubtful, kept_apart, renamed)
+
+
+def _within_reach(session: Session, joining: str, touched: str | None, before: str | None) -> str:
+    """The part of the relation `joining` that is to be clustered anew; the rest is in `CARRIED`."""
+    if touched is None or before is None or not find_reached(session, joining, touched, before):
+        carry_none(session)
+        session.execute(f"CREATE OR REPLACE TEMP VIEW {ANEW} AS SELECT * FROM {EDGES}")
+        return joining
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW {ANEW} AS SELECT * FROM {EDGES} SEMI JOIN {REACHED} ON one = __id"
+    )
+    return f"(SELECT * FROM {joining} SEMI JOIN {REACHED} ON one = __id)"
 
 
 def _write_decisions(session: Session, judgements: Sequence[Judgement], rows: str | None) -> None:
@@ -132,7 +153,9 @@ def _gather(session: Session, most: int) -> None:
     )
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_found AS {easy} BETWEEN 2 AND {most:d} "
-        f"UNION ALL SELECT __id, cluster FROM {PARTED} WHERE size > 1"
+        f"UNION ALL SELECT __id, cluster FROM {PARTED} WHERE size > 1 "
+        f"UNION ALL SELECT __id, {_CARRIED_FROM:d} + number FROM {CARRIED} "
+        f"JOIN (SELECT cluster, row_number() OVER () AS number FROM {CARRIED} GROUP BY cluster) USING (cluster)"
     )
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_large AS {easy} > {most:d} "
@@ -145,9 +168,10 @@ def _view_reasons(session: Session) -> None:
     session.execute(
         f"CREATE OR REPLACE TEMP VIEW {REASONS} AS "
         f"SELECT one, other, {literal(DECISION)} AS rule, -1 AS place, NULL::VARCHAR AS evidence FROM dedupe_bonds "
-        f"UNION ALL SELECT one, other, rule, place, evidence FROM {EDGES} e WHERE {AUTOMATIC} "
-        f"AND NOT EXISTS (SELECT 1 FROM {PARTED} p WHERE p.__id = e.one) "
-        "UNION ALL SELECT one, other, rule, place, evidence FROM dedupe_held"
+        f"UNION ALL SELECT one, other, rule, place, evidence FROM {ANEW} WHERE {AUTOMATIC} "
+        f"AND one NOT IN (SELECT __id FROM {PARTED}) "
+        "UNION ALL SELECT one, other, rule, place, evidence FROM dedupe_held "
+        f"UNION ALL SELECT __id, __id, rule, 0, evidence FROM {CARRIED}"
     )
 
 

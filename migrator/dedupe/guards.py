@@ -162,7 +162,7 @@ def _write_exact(session: Session) -> None:
 
 def _write_scored(session: Session) -> None:
     session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_scored AS SELECT batch, one, other, sum(weight)::BIGINT AS weight, "
+        "CREATE OR REPLACE TEMP TABLE dedupe_weighed AS SELECT batch, one, other, sum(weight)::BIGINT AS weight, "
         "bool_or(joins) AS joins FROM "
         f"(SELECT x.batch, x.node AS one, y.node AS other, max({_grains()}) AS weight, bool_or({AUTOMATIC}) AS joins "
         f"FROM {EDGES} e JOIN dedupe_nodes x ON e.one = x.__id JOIN dedupe_nodes y ON e.other = y.__id "
@@ -203,7 +203,7 @@ def _read(session: Session, batch: int) -> Batch:
     at, kind, value = arrays("SELECT node, kind, value FROM dedupe_claimed WHERE {}")
     claims = np.zeros((int(kind.max(initial=-1)) + 1, len(node)), dtype=np.int64)
     claims[kind, at] = value
-    return Batch(node, edges("dedupe_exact"), edges("dedupe_scored"), Forbidden(one, other, tuple(claims)))
+    return Batch(node, edges("dedupe_exact"), edges("dedupe_weighed"), Forbidden(one, other, tuple(claims)))
 
 
 def _keep(session: Session, batch: int, found: Found, offset: int) -> None:

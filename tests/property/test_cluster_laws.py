@@ -43,6 +43,7 @@ class World:
     vetoes: tuple[tuple[str, str], ...] = ()
     claims: tuple[tuple[str, str, str], ...] = ()
     before: tuple[tuple[str, str], ...] = ()
+    touched: tuple[tuple[str], ...] = ()
 
 
 def world(seed: int) -> World:
@@ -101,7 +102,11 @@ def cluster(session: Session, made: World, most: int = 50) -> tuple[dict[str, st
     )
     session.table("given_vetoes", texts(["one", "other"], made.vetoes))
     session.table("given_claims", texts(["__id", "kind", "value"], made.claims))
-    session.table("given_before", texts(["__id", "cluster"], made.before))
+    session.table(
+        "given_before",
+        texts(["__id", "cluster", "rule", "evidence"], [(*row, "r", "e") for row in made.before]),
+    )
+    session.table("given_touched", texts(["__id"], made.touched))
     report = make_clusters(
         session,
         most,
@@ -109,6 +114,7 @@ def cluster(session: Session, made: World, most: int = 50) -> tuple[dict[str, st
         "given_vetoes",
         "given_before" if made.before else None,
         claims="given_claims",
+        touched="given_touched" if made.touched else None,
     )
     found = session.fetch(f"SELECT * FROM {MEMBERS}").to_pylist()
     explained = session.fetch(f"SELECT one, other FROM {REASONS}").to_pylist()
@@ -199,3 +205,33 @@ def test_names_are_kept_by_whoever_holds_most_of_them(seed: int) -> None:
             assert any(before.get(one) == name for one in members)
         else:
             assert name in members or name.startswith(f"{min(members)}+")
+
+
+@FEW
+@given(SEEDS)
+def test_what_a_change_cannot_reach_is_carried_over_and_all_is_as_if_made_anew(seed: int) -> None:
+    old, rng = world(seed), random.Random(seed)
+    ids = sorted({end for pair in (*old.agreeing, *old.scored) for end in pair[:2]})
+    gone, moved = set(rng.sample(ids, 3)), set(rng.sample(ids, 5))
+    drawn = (sorted(rng.sample(ids, 2)) for _ in range(3))
+    found = {(str(one), str(other)) for one, other in drawn}
+    left = replace(
+        old,
+        agreeing=tuple({pair for pair in old.agreeing if not {*pair} & (gone | moved)} | found),
+        scored=tuple(
+            edge for edge in old.scored if not {*edge[:2]} & (gone | moved) and edge[:2] not in found
+        ),
+        decided=tuple(item for item in old.decided if not {item.one, item.other} & gone),
+    )
+    left = replace(left, decided=left.decided if consistent(left) else ())
+    changed = gone | moved | {end for pair in found for end in pair}
+    changed |= {end for item in {*old.decided} ^ {*left.decided} for end in (item.one, item.other)}
+    before_pairs = [*old.agreeing, *((one, other) for one, other, _ in old.scored)]
+    reached = changed | {end for pair in before_pairs if {*pair} & changed for end in pair}
+    with engine() as session:
+        before, _ = cluster(session, old)
+        known = replace(left, before=tuple(before.items()))
+        whole, _ = cluster(session, known)
+        some, report = cluster(session, replace(known, touched=tuple((str(one),) for one in reached)))
+    assert some == whole
+    assert report.doubtful
