@@ -117,6 +117,63 @@ class Judgement:
     verdict: Same
 
 
+class Meaning(Enum):
+    """What a field says of a record, as far as telling records apart goes; it decides how two values are compared."""
+
+    PERSON = "person"
+    """The whole name of a person, in any order and script."""
+    GIVEN = "given"
+    FAMILY = "family"
+    COMPANY = "company"
+    EMAIL = "email"
+    PHONE = "phone"
+    ADDRESS = "address"
+    """A street, or a whole address in one field."""
+    CITY = "city"
+    POSTCODE = "postcode"
+    WEBSITE = "website"
+    DATE = "date"
+    """A day that belongs to the record: of birth, of founding."""
+    ID = "id"
+    """What an authority or another system numbers it by: tax, registration, customer number."""
+    NAME = "name"
+    """A short text that names something: a region, a title, a product."""
+    TEXT = "text"
+    """Words whose order does not matter."""
+    CATEGORY = "category"
+    """One of few values."""
+    NONE = "none"
+    """Says nothing about who the record is; not compared."""
+
+
+class Reach(Enum):
+    """Which pairs of records a model looks at."""
+
+    ALL = "all"
+    ACROSS = "across"
+    """Only records of different sources: each source is known to hold nothing twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchModel:
+    """How probable duplicates are looked for; what is left out is worked out from the data."""
+
+    name: str = "auto"
+    meanings: Mapping[str, Meaning] = field(default_factory=dict)
+    """Field → meaning; fields not named are told by their name, type and values."""
+    blocking: tuple[tuple[str, ...], ...] = ()
+    """Fields that must agree for two records to be compared, one entry a rule; empty: chosen from the data."""
+    automatic: float | None = None
+    """From this probability on, two records are joined without asking; None: set from the data."""
+    review: float | None = None
+    """From this probability on, a person is asked; None: set from the data."""
+    reach: Reach = Reach.ALL
+    largest_block: int = 100
+    """Records that share a blocking value are compared unless more of them share it."""
+    pairs_per_record: int = 20
+    """The budget: blocking that would compare more is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class DedupeRules:
     """How duplicates of an object are found and what survives."""
@@ -139,6 +196,8 @@ class DedupeRules:
     """ISO country code for phone numbers without a country prefix; '' leaves such numbers unmatched."""
     max_cluster: int = 50
     """A cluster with more members is not merged: it is reported."""
+    model: MatchModel | None = None
+    """Finds probable duplicates besides those that agree in a key; None: keys only."""
 
 
 @dataclass(frozen=True, slots=True)
