@@ -199,6 +199,11 @@ class DuckSession:
         except duckdb.Error as error:
             raise ProjectError.at("mapping", f"the engine refuses the compiled query: {error}") from error
 
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """What runs the queries; only for libraries that bring SQL of their own."""
+        return self._connection
+
     def cursor(self) -> DuckSession:
         """See `Session.cursor`."""
         return DuckSession(self._connection.cursor())
@@ -324,3 +329,10 @@ def _damaged(error: duckdb.Error) -> FatalError:
 def _first_line(error: duckdb.Error) -> str:
     """Without the engine's own advice, which speaks of settings that a project does not have."""
     return str(error).partition("\n")[0]
+
+
+def splink_connection(session: Session) -> duckdb.DuckDBPyConnection:
+    """The connection under a session, for Splink's own DuckDB backend; it sees the session's tables and obeys its limits."""
+    if not isinstance(session, DuckSession):
+        raise TypeError("Splink's DuckDB backend needs a session on DuckDB")
+    return session.connection

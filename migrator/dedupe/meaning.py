@@ -1,0 +1,206 @@
+"""What each field of a relation says of a record, told by its name in any of several languages, its type and its values."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from migrator.core.mapped import Meaning
+from migrator.core.schema import FieldSchema, FieldType
+from migrator.staging.engine import Session, literal, quote
+
+SAMPLE = 20_000
+"""Records whose values are looked at; they are chosen by a hash of their id, so that every run looks at the same."""
+
+_ASKED: tuple[tuple[str, str], ...] = (
+    ("email", r"[^@\s]+@[^@\s]+\.[a-z]{2,}"),
+    ("phone", r"\+?[0-9][0-9 ().\-/+]{5,18}[0-9](?:\s*(?:x|ext\.?)\s*[0-9]+)?"),
+    ("website", r"(?:https?://|www\.)\S+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|net|org|cn|de|my|io|gov|edu|co|uk)(?:/\S*)?"),
+    ("date", r"(?:18|19|20)\d\d[-/.]?(?:0[1-9]|1[0-2])[-/.]?(?:0[1-9]|[12]\d|3[01])(?:[ t].*)?|\d{1,2}[-/.]\d{1,2}[-/.](?:18|19|20)\d\d"),
+    ("code", r"(?:[a-z]{0,4}[- ]?)?[0-9][0-9a-z \-./]*"),
+    ("digits", r"[0-9]+"),
+    ("numbered", r".*\d.*\pL.*|.*\pL.*\d.*"),
+    ("company", r".*\b(?:inc|llc|ltd|limited|corp|corporation|gmbh|ag|co|sdn bhd|bhd|s\.?a|plc|pty|kg|bv|oy|ab)\.?|.*(?:公司|集团|集團|企业|厂|银行)"),
+    ("address", r".*(?:\b(?:st|street|rd|road|ave|avenue|blvd|boulevard|lane|drive|jalan|jln|strasse|str|rue|calle|suite|floor|place|court|highway|hwy)\b|(?:路|街|号|號|巷|大道)).*"),
+    ("han", r".*\p{Han}.*"),
+    ("han_name", r"\p{Han}{2,4}"),
+)  # fmt: skip
+_NAME_PIECE = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[\u3400-\u9fff]+|[^\W\d_A-Za-z]+")
+_TYPES: Mapping[FieldType, Meaning] = {
+    FieldType.BOOLEAN: Meaning.NONE,
+    FieldType.DECIMAL: Meaning.NONE,
+    FieldType.FLOAT: Meaning.NONE,
+    FieldType.DATETIME: Meaning.NONE,
+    FieldType.TIME: Meaning.NONE,
+    FieldType.FILE: Meaning.NONE,
+    FieldType.JSON: Meaning.NONE,
+    FieldType.ID: Meaning.NONE,
+    FieldType.REFERENCE: Meaning.CATEGORY,
+    FieldType.PICKLIST: Meaning.CATEGORY,
+    FieldType.MULTI_PICKLIST: Meaning.NONE,
+    FieldType.DATE: Meaning.DATE,
+}
+_PROVEN = 0.7
+"""Share of the values that must look like it, before values alone decide a meaning."""
+_LEAST_FILLED = 0.02
+_MUST_LOOK = {Meaning.EMAIL: "email", Meaning.DATE: "date", Meaning.WEBSITE: "website"}
+"""Meanings that a name alone does not give: values that do not look like it are something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the values of one field are like; shares are of the filled ones, in the sample."""
+
+    filled: float
+    """Share of the records that have a value."""
+    distinct: float
+    """Share of the values that are different."""
+    values: int
+    commonest: float
+    """Share of the commonest value."""
+    words: float
+    """Words in a value, on average."""
+    length: float
+    looks: Mapping[str, float]
+    """Notation → share of the values written in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMeaning:
+    """A field, what it says, and how that was found out: 'told', 'name', 'type' or 'values'."""
+
+    field: str
+    meaning: Meaning
+    by: str
+    profile: Profile
+
+
+def find_meanings(
+    session: Session, relation: str, fields: Sequence[FieldSchema], told: Mapping[str, Meaning]
+) -> tuple[FieldMeaning, ...]:
+    """The meaning of every field of `relation`; those in `told` are what they are told to be."""
+    profiles = profile_fields(session, relation, [item.name for item in fields])
+    return tuple(_meaning(item, profiles[item.name], told.get(item.name)) for item in fields)
+
+
+def profile_fields(session: Session, relation: str, names: Sequence[str]) -> dict[str, Profile]:
+    """What the values of the fields are like, from one pass over a sample of the records."""
+    texts = ", ".join(f"lower(trim(CAST({quote(name)} AS VARCHAR))) AS t{n}" for n, name in enumerate(names))
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_sample AS SELECT {texts or '1 AS none'} FROM {relation} "
+        f"ORDER BY hash(__id), __id LIMIT {SAMPLE:d}"
+    )
+    found = {name: _profile(session, f"t{n}") for n, name in enumerate(names)}
+    session.execute("DROP TABLE dedupe_sample")
+    return found
+
+
+def name_meaning(*names: str) -> Meaning | None:
+    """What a field called so is likely to hold; the longest words that are known decide, None when none are."""
+    found: list[tuple[int, Meaning]] = []
+    for name in names:
+        words = [piece.lower() for piece in _NAME_PIECE.findall(name)]
+        text = f" {' '.join(words)} "
+        for phrase, meaning in _phrases().items():
+            known = phrase in text.replace(" ", "") if _is_chinese(phrase) else f" {phrase} " in text
+            known = known or "".join(words) == phrase.replace(" ", "")
+            if known:
+                found.append((len(phrase) * (3 if _is_chinese(phrase) else 1), meaning))
+    return max(found, key=lambda item: (item[0], item[1].value))[1] if found else None
+
+
+def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> FieldMeaning:
+    if told is not None:
+        return FieldMeaning(field.name, told, "told", profile)
+    if profile.filled < _LEAST_FILLED or profile.values < 2:
+        return FieldMeaning(field.name, Meaning.NONE, "values", profile)
+    if field.type in _TYPES:
+        return FieldMeaning(field.name, _TYPES[field.type], "type", profile)
+    named = name_meaning(field.name, field.label)
+    by_values = _by_values(profile)
+    if named is not None and _agrees(named, profile):
+        settled = by_values if named is Meaning.PERSON and by_values is Meaning.COMPANY else named
+        return FieldMeaning(field.name, settled, "name", profile)
+    return FieldMeaning(field.name, by_values, "values", profile)
+
+
+def _agrees(named: Meaning, profile: Profile) -> bool:
+    """Whether the values may be what the name says."""
+    looks = profile.looks
+    if named in _MUST_LOOK:
+        return looks[_MUST_LOOK[named]] >= 0.4
+    match named:
+        case Meaning.PHONE:
+            return looks["code"] + looks["phone"] >= 0.5
+        case Meaning.ID:
+            return profile.distinct >= 0.2 and looks["code"] >= 0.3
+        case Meaning.GIVEN | Meaning.FAMILY | Meaning.PERSON | Meaning.COMPANY | Meaning.CITY:
+            return looks["digits"] < 0.5
+        case Meaning.ADDRESS:
+            return looks["code"] < 0.8 or profile.words > 1.5
+        case _:
+            return True
+
+
+def _by_values(profile: Profile) -> Meaning:
+    looks = profile.looks
+    for meaning in (Meaning.EMAIL, Meaning.DATE, Meaning.WEBSITE):
+        if looks[meaning.value] >= _PROVEN:
+            return meaning
+    if looks["phone"] >= _PROVEN and profile.length >= 9 and profile.distinct > 0.1:
+        return Meaning.PHONE
+    if looks["code"] >= _PROVEN and looks["address"] < 0.2 and profile.words < 2.2:
+        return _code(profile)
+    if looks["company"] >= 0.3:
+        return Meaning.COMPANY
+    if looks["address"] >= 0.3 or looks["numbered"] >= 0.5:
+        return Meaning.ADDRESS
+    if looks["han_name"] >= 0.5 and profile.distinct > 0.2:
+        return Meaning.PERSON
+    if profile.values <= 50 and profile.distinct < 0.02:
+        return Meaning.CATEGORY
+    if profile.words < 1.4:
+        return Meaning.NAME
+    return Meaning.TEXT if profile.length < 200 else Meaning.NONE
+
+
+def _code(profile: Profile) -> Meaning:
+    """A number or code: an id when it hardly repeats, a category when it nearly always does."""
+    if profile.distinct >= 0.5:
+        return Meaning.ID if profile.length >= 5 else Meaning.POSTCODE
+    return Meaning.CATEGORY if profile.distinct < 0.01 and profile.values <= 50 else Meaning.POSTCODE
+
+
+def _profile(session: Session, column: str) -> Profile:
+    shares = ", ".join(
+        f"count(*) FILTER (WHERE regexp_full_match({column}, {literal(pattern)})) AS {name}" for name, pattern in _ASKED
+    )
+    row: dict[str, Any] = session.fetch(
+        f"SELECT (SELECT count(*) FROM dedupe_sample) AS every, count(*) AS n, count(DISTINCT {column}) AS v, "
+        f"avg(length({column})) AS length, avg(len(string_split_regex({column}, '\\s+'))) AS words, "
+        f"(SELECT max(n) FROM (SELECT count(*) AS n FROM dedupe_sample WHERE {column} <> '' GROUP BY {column})) AS top, "
+        f"{shares} FROM dedupe_sample WHERE {column} <> ''"
+    ).to_pylist()[0]
+    filled = max(row["n"], 1)
+    return Profile(
+        filled=row["n"] / max(row["every"], 1), distinct=row["v"] / filled, values=row["v"],
+        commonest=(row["top"] or 0) / filled, words=row["words"] or 0.0, length=row["length"] or 0.0,
+        looks={name: row[name] / filled for name, _ in _ASKED},
+    )  # fmt: skip
+
+
+@cache
+def _phrases() -> dict[str, Meaning]:
+    text = files(__package__).joinpath("field_words.csv").read_text(encoding="utf-8")
+    return {
+        phrase: Meaning(row["meaning"]) for row in csv.DictReader(text.splitlines()) for phrase in row["words"].split("|")
+    }
+
+
+def _is_chinese(phrase: str) -> bool:
+    return phrase[0] > "⺀"
