@@ -68,7 +68,7 @@ def learn_model(session: Session, features: Sequence[Feature], comparisons: Sequ
     cheap.sort(key=lambda item: (item.pairs, item.rule.name))
     block(session, [item.rule for item in cheap], model, "dedupe_tried", share=share)
     odds = {item.name: _expected(item, shares[item.name]) for item in comparisons}
-    learnt = _sessions(session, comparisons, cheap, odds)
+    learnt = _sessions(session, comparisons, cheap, odds, population.records)
     m = _combined(comparisons, learnt)
     odds = {item.name: _odds(m[item.name], shares[item.name], 0.0) for item in comparisons}
     for _ in range(2):
@@ -105,7 +105,7 @@ def _expected(item: Comparison, shares: Sequence[float]) -> Odds:
 
 
 def _sessions(
-    session: Session, comparisons: Sequence[Comparison], rules: Sequence[Weighed], odds: Mapping[str, Odds]
+    session: Session, comparisons: Sequence[Comparison], rules: Sequence[Weighed], odds: Mapping[str, Odds], records: int
 ) -> list[tuple[Learnt, int]]:
     """Learn from the pairs of several rules, each without the features that the rule makes agree."""
     counts = {
@@ -114,7 +114,9 @@ def _sessions(
     }
     seen = {item.feature.number: 0 for item in comparisons}
     found = []
-    for place, item in enumerate(rules):
+    selective = [place for place, item in enumerate(rules) if item.pairs <= 2 * records]
+    for place in [*reversed(selective), *range(len(selective), len(rules))]:
+        item = rules[place]
         active = [c for c in comparisons if c.feature.number not in item.rule.features]
         if counts.get(place, 0) < _LEAST_PAIRS or len(active) < 1:
             continue
@@ -128,6 +130,8 @@ def _sessions(
             f"SELECT pair, f.* REPLACE (2 * pair + 1 AS n) FROM chosen JOIN {FEATURES} f ON f.n = b"
         )
         learnt = learn(session, "dedupe_training", active, odds)
+        if learnt is None:
+            continue
         found.append((learnt, min(counts[place], TRAINING_PAIRS)))
         for c in active:
             seen[c.feature.number] += 1

@@ -9,18 +9,14 @@ from typing import Any
 
 from migrator.core.mapped import DedupeRules, Judgement
 from migrator.core.schema import FieldSchema
-from migrator.dedupe.cluster import Clusters
+from migrator.dedupe.bands import Bands
+from migrator.dedupe.cluster import Clusters, make_clusters
+from migrator.dedupe.edges import RuleTally, add_exact_edges, create_edges
+from migrator.dedupe.keys import KEYS_FILE, SharedValues, make_keys
+from migrator.dedupe.scoring import Scored, add_scored_edges
 from migrator.staging.engine import Session
 
-
-@dataclass(frozen=True, slots=True)
-class Bands:
-    """Probabilities from which on a pair is joined without asking, taken for one, and shown to a person."""
-
-    automatic: float
-    likely: float
-    """The model's best guess: where precision and recall balance best as far as it can tell without labels."""
-    review: float
+__all__ = ["Bands", "Matched", "match"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +27,30 @@ class Matched:
     """
 
     clusters: Clusters
-    bands: Bands | None
-    report: Mapping[str, Any] = field(default_factory=dict)
-    """Meanings, blocking rules with their pairs, what was left apart, the model's parameters: plain values for JSON."""
+    tallies: tuple[RuleTally, ...] = ()
+    shared: tuple[SharedValues, ...] = ()
+    scored: Scored | None = None
+
+    @property
+    def bands(self) -> Bands | None:
+        """Where the model's bands lie; None without a model."""
+        return self.scored.bands if self.scored else None
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """Meanings, blocking rules with their pairs, what was left apart, the model's parameters: plain values for JSON."""
+        return self.scored.report if self.scored else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What clustering has to keep to besides the edges; see `make_clusters`."""
+
+    judgements: Sequence[Judgement] = ()
+    vetoes: str | None = None
+    before: str | None = None
+    rows: str | None = None
+    claims: str | None = None
 
 
 def match(
@@ -45,5 +62,33 @@ def match(
     *,
     judgements: Sequence[Judgement] = (),
 ) -> Matched:
-    """Find duplicates in `relation` (`__id`, `__source`, and the `fields`); leaves edges and members in the session."""
-    raise NotImplementedError
+    """Find duplicates in `relation` (`__id`, `__source`, and the `fields`); leaves edges and members in the session.
+
+    Raises `ProjectError` when the rules name a region that is no country, or blocking that would compare too many pairs.
+    """
+    return match_guarded(session, relation, fields, rules, scratch, Guards(judgements))
+
+
+def match_guarded(
+    session: Session,
+    relation: str,
+    fields: Sequence[FieldSchema],
+    rules: DedupeRules,
+    scratch: Path,
+    guards: Guards,
+) -> Matched:
+    """As `match`, with all that clusters have to keep to."""
+    create_edges(session)
+    tallies: tuple[RuleTally, ...] = ()
+    shared: tuple[SharedValues, ...] = ()
+    if rules.keys:
+        schema = session.fetch(f"SELECT * FROM {relation} LIMIT 0").schema
+        keys = make_keys(session, relation, schema, rules, scratch)
+        tallies, shared = add_exact_edges(session, keys, rules), keys.shared
+        (scratch / KEYS_FILE).unlink()
+    scored = add_scored_edges(session, relation, fields, rules, scratch) if rules.model else None
+    clusters = make_clusters(
+        session, rules.max_cluster, guards.judgements, guards.vetoes, guards.before,
+        claims=guards.claims, rows=guards.rows,
+    )  # fmt: skip
+    return Matched(clusters, tallies, shared, scored)

@@ -126,7 +126,17 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
     if named is not None and _agrees(named, profile):
         settled = by_values if named is Meaning.PERSON and by_values is Meaning.COMPANY else named
         return FieldMeaning(field.name, settled, "name", profile)
-    return FieldMeaning(field.name, by_values, "values", profile)
+    return FieldMeaning(field.name, by_values if _identifies(by_values, profile) else Meaning.NONE, "values", profile)
+
+
+def _identifies(meaning: Meaning, profile: Profile) -> bool:
+    """Whether a field that nobody named tells records apart: an attribute that groups of records share says what they
+    are, not who they are, and a number that no two records share is the record's own."""
+    if meaning in (Meaning.EMAIL, Meaning.PHONE, Meaning.WEBSITE, Meaning.DATE):
+        return True
+    if meaning in (Meaning.ID, Meaning.POSTCODE) and profile.distinct > 0.999:
+        return False
+    return profile.filled >= 0.5 and profile.distinct >= 0.05
 
 
 def _agrees(named: Meaning, profile: Profile) -> bool:

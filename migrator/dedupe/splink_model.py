@@ -56,16 +56,20 @@ def level_shares(
 
 def learn(
     session: Session, table: str, comparisons: Sequence[Comparison], odds: Mapping[str, Odds]
-) -> Learnt:
+) -> Learnt | None:
     """Learn by expectation maximisation from the pairs in `table` (`n`, `pair`, feature columns; two rows a pair).
 
     How often levels are seen among non-matches is taken from `odds`, and so is where learning starts.
+    None when learning came to the end that none of the pairs are matches.
     """
     with _quiet():
         linker = _linker(session, table, _settings(comparisons, odds))
-        training = linker.training.estimate_parameters_using_expectation_maximisation(
-            "l.pair = r.pair", estimate_without_term_frequencies=True
-        )
+        try:
+            training = linker.training.estimate_parameters_using_expectation_maximisation(
+                "l.pair = r.pair", estimate_without_term_frequencies=True
+            )
+        except ValueError:  # a probability under the least that Splink can hold
+            return None
         return Learnt(
             _read(linker, "m_probability"), training.core_model_settings.probability_two_random_records_match
         )
