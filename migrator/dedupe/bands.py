@@ -29,6 +29,7 @@ def bits_of(probability: float) -> float:
 
 
 def set_bands(model: MatchModel) -> Bands:
+    """The bands of a model: what it names stands, the rest is set."""
     automatic = model.automatic if model.automatic is not None else 0.99
     review = model.review if model.review is not None else 0.5
     return Bands(automatic, 0.5, min(review, automatic))

@@ -11,19 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+
+from migrator.core.document import did_you_mean
+from migrator.core.errors import ProjectError
 from migrator.core.mapped import MatchModel, Meaning, Reach
 from migrator.dedupe.features import FEATURES, Feature, Kind
-from migrator.staging.engine import Session, literal
+from migrator.staging.engine import Session
 
-PAIRS = "dedupe_pairs"
 _WORDS = 3
 """Rarest words of a text that are units of it."""
+_MOST_RULES = 14
+_FEWEST = 4
+"""Rules that are used where no match was found that could tell which are worth it."""
+_LEAST_GAIN = 0.0005
 _RARE = 48
 """Weight from which on a word is rare enough to be a unit: one record in sixteen has it."""
-_ENOUGH = 20_000
-"""Pairs that are looked at of each rule before rules are chosen."""
-_SAMPLED = 100_000
-"""Records below which nothing is sampled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,7 @@ def candidate_rules(features: Sequence[Feature]) -> tuple[Rule, ...]:
         if one.feature.number != other.feature.number and not {"sound", "two words"} & {one.form, other.form}
     ]
     sounds = [
-        Rule((one, other))
-        for one, other in combinations([unit for unit in units if unit.form == "sound"], 2)
+        Rule((one, other)) for one, other in combinations([unit for unit in units if unit.form == "sound"], 2)
     ]
     return (*single, *double, *sounds)
 
@@ -135,28 +137,112 @@ def _keys(rule: Rule, share: int = 1) -> str:
     return f"SELECT * FROM ({inner}) WHERE (hash(key) % {share}) = 0" if share > 1 else inner
 
 
-def weigh(session: Session, rule: Rule, model: MatchModel, share: int = 1) -> Weighed:
+def weigh(session: Session, rule: Rule, wanted: MatchModel, share: int = 1) -> Weighed:
     """What a rule would compare, from its blocks; of every `share`th block, times `share`."""
-    most = model.largest_block
+    small, large = (
+        f"FILTER (WHERE c <= {wanted.largest_block:d})",
+        f"FILTER (WHERE c > {wanted.largest_block:d})",
+    )
     row = session.fetch(
-        f"SELECT coalesce(sum(c * (c - 1) // 2) FILTER (WHERE c <= {most:d}), 0)::BIGINT AS pairs, "
-        f"count(*) FILTER (WHERE c > {most:d}) AS blocks, coalesce(sum(c) FILTER (WHERE c > {most:d}), 0)::BIGINT AS rows, "
-        f"coalesce(sum(c * (c - 1) // 2) FILTER (WHERE c > {most:d}), 0)::HUGEINT::DOUBLE AS dropped "
-        f"FROM (SELECT count(*) AS c FROM ({_keys(rule, share)}) GROUP BY key HAVING count(*) > 1)"
+        f"SELECT coalesce(sum(c * (c - 1) // 2) {small}, 0)::BIGINT AS pairs, count(*) {large} AS blocks, "
+        f'coalesce(sum(c) {large}, 0)::BIGINT AS "rows", coalesce(sum(c * (c - 1) // 2) {large}, 0)::DOUBLE AS dropped '
+        f"FROM (SELECT count(*)::HUGEINT AS c FROM ({_keys(rule, share)}) GROUP BY key HAVING count(*) > 1)"
     ).to_pylist()[0]
-    return Weighed(rule, row["pairs"] * share, row["blocks"] * share, row["rows"] * share, int(row["dropped"]) * share)
+    return Weighed(
+        rule, row["pairs"] * share, row["blocks"] * share, row["rows"] * share, int(row["dropped"]) * share
+    )
 
 
-def block(session: Session, rules: Sequence[Rule], model: MatchModel, table: str, *, share: int = 1) -> None:
-    """Make `table` (a, b, rule): every pair of record numbers once, a < b, with the place of the first rule that found it."""
+def affordable_rules(
+    session: Session, features: Sequence[Feature], wanted: MatchModel, *, records: int, share: int
+) -> tuple[Weighed, ...]:
+    """The rules that fit the budget, cheapest first: those that the model names, else all that are worth trying.
+
+    Raises `ProjectError` when a rule that the model names does not fit.
+    """
+    budget = wanted.pairs_per_record * records
+    if wanted.blocking:
+        named = [weigh(session, _named(features, fields), wanted) for fields in wanted.blocking]
+        _refuse(named, budget, features, session, wanted)
+        return tuple(named)
+    weighed = [weigh(session, rule, wanted, share) for rule in candidate_rules(features)]
+    fitting = [item for item in weighed if 0 < item.pairs <= budget / 2]
+    return tuple(sorted(fitting, key=lambda item: (item.pairs, item.rule.name)))
+
+
+def _named(features: Sequence[Feature], fields: Sequence[str]) -> Rule:
+    by_name = {item.field: item for item in features}
+    unknown = [name for name in fields if name not in by_name]
+    if unknown:
+        raise ProjectError.at(
+            "dedupe", f"blocking names {unknown[0]!r}, which is no field that is compared",
+            did_you_mean(unknown[0], by_name, noun="fields"),
+        )  # fmt: skip
+    return Rule(tuple(Unit(by_name[name], "value") for name in fields))
+
+
+def _refuse(
+    named: Sequence[Weighed], budget: float, features: Sequence[Feature], session: Session, wanted: MatchModel
+) -> None:
+    """Raise for the rule that costs most, when all together cost more than the budget; what blocks leave out counts too."""
+    if sum(item.pairs + item.dropped_pairs for item in named) <= budget:
+        return
+    worst = max(named, key=lambda item: item.pairs + item.dropped_pairs)
+    tried = [
+        weigh(session, Rule((*worst.rule.units, Unit(item, "value"))), wanted)
+        for item in features
+        if item.number not in worst.rule.features
+    ]
+    better = [item for item in tried if 0 < item.pairs + item.dropped_pairs <= budget / 2]
+    best = max(better, key=lambda item: item.pairs, default=None)
+    hint = (
+        f"{best.rule.name} would compare {best.pairs:,}"
+        if best
+        else "name a second field that must agree too"
+    )
+    raise ProjectError.at(
+        "dedupe",
+        f"blocking by {worst.rule.name} would compare {worst.pairs + worst.dropped_pairs:,} pairs "
+        f"(the budget is {int(budget):,}, {wanted.pairs_per_record} a record)",
+        hint,
+    )
+
+
+def block(session: Session, rules: Sequence[Rule], wanted: MatchModel, table: str, *, share: int = 1) -> None:
+    """Make `table` (a, b, rule): the pairs of record numbers that each rule finds, a < b, with the place of the rule."""
     session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, rule INTEGER)")
-    across = "AND l.__source <> r.__source" if model.reach is Reach.ACROSS else ""
+    across = "AND l.__source <> r.__source" if wanted.reach is Reach.ACROSS else ""
     for place, rule in enumerate(rules):
-        session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keys_of_rule AS {_keys(rule, share)}")
+        session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keyed AS {_keys(rule, share)}")
         session.execute(
             f"INSERT INTO {table} SELECT DISTINCT l.n, r.n, {place:d} FROM "
-            "(SELECT key FROM dedupe_keys_of_rule GROUP BY key "
-            f"HAVING count(*) BETWEEN 2 AND {model.largest_block:d}) b "
-            f"JOIN dedupe_keys_of_rule l USING (key) JOIN dedupe_keys_of_rule r USING (key) WHERE l.n < r.n {across}"
+            f"(SELECT key FROM dedupe_keyed GROUP BY key HAVING count(*) BETWEEN 2 AND {wanted.largest_block:d}) "
+            f"JOIN dedupe_keyed l USING (key) JOIN dedupe_keyed r USING (key) WHERE l.n < r.n {across}"
         )
-    session.execute("DROP TABLE dedupe_keys_of_rule")
+    session.execute("DROP TABLE IF EXISTS dedupe_keyed")
+
+
+def choose_rules(session: Session, tried: str, matches: str, rules: Sequence[Weighed]) -> tuple[Weighed, ...]:
+    """Rules that find the matches (query `matches` of a, b) among the pairs tried, best yield for its cost first.
+
+    A pair that many rules find is more likely to be in a sample, so it counts for less. No rule is taken that finds
+    less than a thousandth of the matches anew.
+    """
+    found = session.fetch(f"SELECT a, b, rule FROM ({matches}) JOIN {tried} USING (a, b) ORDER BY ALL")
+    if not found.num_rows:
+        return tuple(rules[:_FEWEST])
+    a, b, rule = (found.column(name).to_numpy().astype(np.int64) for name in ("a", "b", "rule"))
+    _, pair = np.unique(a << 32 | b, return_inverse=True)
+    left = 1 / np.bincount(pair)
+    least = _LEAST_GAIN * left.sum()
+    finds = {int(place): pair[rule == place] for place in np.unique(rule)}
+    overhead = 0.3 * float(np.median([item.pairs for item in rules]))
+    chosen: list[int] = []
+    while finds and len(chosen) < _MOST_RULES:
+        gains = {place: float(left[pairs].sum()) for place, pairs in finds.items()}
+        best = max(gains, key=lambda place: (gains[place] / (rules[place].pairs + overhead), -place))
+        pairs = finds.pop(best)
+        if gains[best] >= least:
+            chosen.append(best)
+            left[pairs] = 0
+    return tuple(rules[place] for place in chosen)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from migrator.core.mapped import Meaning
 from migrator.dedupe.features import Feature, Kind
 from migrator.staging.engine import Session
 
@@ -38,6 +37,11 @@ class Comparison:
         """What Splink calls it."""
         return f"c{self.feature.number}"
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its levels, disagreement last."""
+        return (*(level.label for level in self.levels), "different")
+
 
 def make_comparisons(session: Session, features: Sequence[Feature]) -> tuple[Comparison, ...]:
     """The comparisons of all features; makes the function that their conditions call."""
@@ -45,15 +49,10 @@ def make_comparisons(session: Session, features: Sequence[Feature]) -> tuple[Com
         f"CREATE OR REPLACE TEMP MACRO {OVERLAP}(a, b) AS "
         "coalesce(list_sum(list_transform(list_intersect(a, b), lambda t: (t & 255))), 0)"
     )
-    kinds = {item.meaning: item for item in features}
-    return tuple(_comparison(item, kinds.get(_partner(item.meaning))) for item in features)
+    return tuple(_comparison(item) for item in features)
 
 
-def _partner(meaning: Meaning) -> Meaning | None:
-    return {Meaning.GIVEN: Meaning.FAMILY, Meaning.FAMILY: Meaning.GIVEN}.get(meaning)
-
-
-def _comparison(item: Feature, partner: Feature | None) -> Comparison:
+def _comparison(item: Feature) -> Comparison:
     v = item.value
     missing = f"{v}_l IS NULL OR {v}_r IS NULL"
     equal = Level("equal", f"{v}_l = {v}_r", 0.85, by_value=True)
@@ -104,7 +103,9 @@ def _slips(v: str, most: int) -> str:
 
 
 def _moved(v: str) -> tuple[Level, ...]:
-    return (Level("in another field", f"list_contains(moved_r, {v}_l) OR list_contains(moved_l, {v}_r)", 0.02),)
+    return (
+        Level("in another field", f"list_contains(moved_r, {v}_l) OR list_contains(moved_l, {v}_r)", 0.02),
+    )
 
 
 def _alike_texts(item: Feature) -> tuple[Level, ...]:
@@ -113,8 +114,16 @@ def _alike_texts(item: Feature) -> tuple[Level, ...]:
     within = f"{OVERLAP}(k{n}_l, k{n}_r) / least(w{n}_l, w{n}_r)"
     agree = f"(d{n}_l IS NULL OR d{n}_r IS NULL OR list_has_any(d{n}_l, d{n}_r))"
     return (
-        Level("nearly all words", f"{agree} AND ({alike} >= 0.8 OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.95)", 0.06),
-        Level("most words", f"{agree} AND ({alike} >= 0.55 OR {within} >= 0.9 OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.9)", 0.04),
+        Level(
+            "nearly all words",
+            f"{agree} AND ({alike} >= 0.8 OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.95)",
+            0.06,
+        ),
+        Level(
+            "most words",
+            f"{agree} AND ({alike} >= 0.55 OR {within} >= 0.9 OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.9)",
+            0.04,
+        ),
         *_moved(v),
         Level("some words", f"{agree} AND {alike} >= 0.3", 0.02),
         Level("other numbers", f"NOT {agree}", 0.02),

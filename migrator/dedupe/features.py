@@ -7,12 +7,10 @@ Columns are numbered (`v0`, `k0`, …), never named after fields, so that no nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-
-import pyarrow as pa
 
 from migrator.core.mapped import Meaning, Normaliser
 from migrator.dedupe.meaning import FieldMeaning
@@ -84,7 +82,9 @@ def make_features(session: Session, relation: str, features: Sequence[Feature], 
         session, f"(SELECT {_texts(features)} FROM {relation})", [f"t{f.number}" for f in features],
         "dedupe_composed", scratch / "texts.parquet",
     )  # fmt: skip
-    source = _composed(relation, features) if changed else f"(SELECT __id, {_texts(features)} FROM {relation})"
+    source = (
+        _composed(relation, features) if changed else f"(SELECT __id, {_texts(features)} FROM {relation})"
+    )
     folded = normalised([(f"t{item.number}", _steps(item.kind)) for item in features], source)
     session.write(folded, scratch / "folded.parquet")
     session.view("dedupe_folded", [scratch / "folded.parquet"])
@@ -92,9 +92,15 @@ def make_features(session: Session, relation: str, features: Sequence[Feature], 
     for item in texts:
         _weigh_words(session, item)
     listed = ", ".join(_columns(item) for item in features)
-    joins = " ".join(f"LEFT JOIN dedupe_words{f.number} x{f.number} ON x{f.number}.value = m.c{f.number}" for f in texts)
+    joins = " ".join(
+        f"LEFT JOIN dedupe_words{f.number} x{f.number} ON x{f.number}.value = m.c{f.number}" for f in texts
+    )
     movable = [f"m.c{f.number}" for f in features if f.kind in (Kind.WORD, Kind.TEXT)]
-    moved = f"list_filter([{', '.join(movable)}], lambda t: length(t) >= 3)" if movable else "CAST([] AS VARCHAR[])"
+    moved = (
+        f"list_filter([{', '.join(movable)}], lambda t: length(t) >= 3)"
+        if movable
+        else "CAST([] AS VARCHAR[])"
+    )
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER () ::INTEGER AS n, s.__source, {listed}, {moved} AS moved "
         f"FROM dedupe_folded m JOIN (SELECT __id, __source FROM {relation}) s USING (__id) {joins}"
@@ -119,28 +125,25 @@ def _texts(features: Sequence[Feature]) -> str:
 
 def _composed(relation: str, features: Sequence[Feature]) -> str:
     listed = ", ".join(f"coalesce(u{f.number}.value, t{f.number}) AS t{f.number}" for f in features)
-    joins = " ".join(f"LEFT JOIN dedupe_composed u{f.number} ON t{f.number} = u{f.number}.raw" for f in features)
+    joins = " ".join(
+        f"LEFT JOIN dedupe_composed u{f.number} ON t{f.number} = u{f.number}.raw" for f in features
+    )
     return f"(SELECT __id, {listed} FROM (SELECT __id, {_texts(features)} FROM {relation}) {joins})"
 
 
 def _steps(kind: Kind) -> tuple[Step, ...]:
     name = steps(Normaliser.NAME)
-    folded, proven = name[:-2], name[-1]
-    match kind:
-        case Kind.WORD:
-            return (*folded, proven, _closed)
-        case Kind.TEXT:
-            return (*folded, proven)
-        case Kind.EMAIL:
-            return steps(Normaliser.EMAIL)
-        case Kind.PHONE:
-            return (_number,)
-        case Kind.DATE:
-            return (_day,)
-        case Kind.CODE:
-            return (_code,)
-        case Kind.CATEGORY:
-            return (lambda x: f"nullif(lower(trim({x})), '')",)
+    words, proven = name[:-2], name[-1]
+    chains: dict[Kind, tuple[Step, ...]] = {
+        Kind.WORD: (*words, proven, _closed),
+        Kind.TEXT: (*words, proven),
+        Kind.EMAIL: steps(Normaliser.EMAIL),
+        Kind.PHONE: (_number,),
+        Kind.DATE: (_day,),
+        Kind.CODE: (_code,),
+        Kind.CATEGORY: (lambda x: f"nullif(lower(trim({x})), '')",),
+    }
+    return chains[kind]
 
 
 def _closed(x: str) -> str:

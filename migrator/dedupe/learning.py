@@ -1,36 +1,42 @@
-"""A model's parameters learnt from unlabelled records, and the blocking rules that find most matches for their cost."""
+"""A model's parameters learnt from unlabelled records: chance from samples, matches by expectation maximisation."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from migrator.core.mapped import MatchModel, Reach
-from migrator.dedupe.blocking import Rule, Weighed, block, candidate_rules, weigh
+from migrator.dedupe.blocking import Weighed, affordable_rules, block, choose_rules
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.features import FEATURES, Feature
-from migrator.dedupe.splink_model import Learnt, Odds, learn, level_shares, score
+from migrator.dedupe.splink_model import Evidence, Learnt, Odds, learn, level_shares, rounded, score
 from migrator.staging.engine import Session
 
 SAMPLE_RECORDS = 500
 """Records whose pairs show how often levels are seen by chance."""
-SAMPLED_FROM = 100_000
-"""With more records than this, rules are weighed on a share of their blocks."""
 TRAINING_PAIRS = 10_000
-SESSIONS = 8
-_PRIOR_MATCHES = 20.0
-"""Matches that what is expected of a level counts for, beside those that were seen."""
+"""Pairs of one rule that are learnt from."""
+SAMPLED_FROM = 100_000
+"""With more records than this, only a share of the blocks is looked at before rules are chosen."""
+_SESSIONS = 8
+_ENOUGH_SESSIONS = 3
+"""Rounds of learning that a comparison takes part in."""
 _LEAST_PAIRS = 30
-_AGREEING = 0.05
-"""Least part of what is seen by chance that is left when matches are taken off it."""
+_EXPECTED_MATCHES = 20.0
+"""Matches that what is expected of a level counts for, beside those that were seen."""
+_MOST_MATCHES = 2_000.0
+"""Matches that one round counts for at most, so that one blocking rule does not decide alone."""
+_LEAST_BY_CHANCE = 0.05
+"""Least part of what is seen in any two records that is left when matches are taken off it."""
+_TRIED, _TRAINING, SCORED = "dedupe_tried", "dedupe_training", "dedupe_scored"
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Records, and pairs of them that may be matches."""
+    """Records, and the pairs of them that a model may look at."""
 
     records: int
     pairs: float
@@ -38,7 +44,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What was learnt."""
+    """What was learnt: odds by comparison, the prior, and the blocking rules worth their cost."""
 
     comparisons: tuple[Comparison, ...]
     odds: Mapping[str, Odds]
@@ -47,190 +53,209 @@ class Model:
     population: Population
 
 
-def count_population(session: Session, model: MatchModel) -> Population:
-    """How many records there are, and how many pairs of them are in reach."""
-    rows = session.fetch(f"SELECT __source, count(*) AS n FROM {FEATURES} GROUP BY __source").column("n").to_pylist()
-    every = sum(rows)
-    pairs = every * (every - 1) / 2
-    if model.reach is Reach.ACROSS:
-        pairs -= sum(n * (n - 1) / 2 for n in rows)
-    return Population(every, max(pairs, 1.0))
+def learn_model(
+    session: Session, features: Sequence[Feature], comparisons: Sequence[Comparison], wanted: MatchModel
+) -> Model:
+    """Learn the odds of the comparisons from the records in `FEATURES`, and choose blocking rules.
 
-
-def learn_model(session: Session, features: Sequence[Feature], comparisons: Sequence[Comparison], model: MatchModel) -> Model:
-    population = count_population(session, model)
+    Raises `ProjectError` when the model names blocking that would compare too many pairs.
+    """
+    population = count_population(session, wanted)
     share = max(1, population.records // SAMPLED_FROM)
-    shares = _chance(session, comparisons, population)
-    weighed = [weigh(session, rule, model, share) for rule in candidate_rules(features)]
-    cheap = [item for item in weighed if 0 < item.pairs <= model.pairs_per_record * population.records / 2]
-    if DEBUG:
-        for item in sorted(weighed, key=lambda w: w.pairs): print("  weighed", item.rule.name, item.pairs, item.dropped_pairs)
-    cheap.sort(key=lambda item: (item.pairs, item.rule.name))
-    block(session, [item.rule for item in cheap], model, "dedupe_tried", share=share)
-    odds = {item.name: _expected(item, shares[item.name]) for item in comparisons}
-    learnt = _sessions(session, comparisons, cheap, odds, population.records)
-    m = _combined(comparisons, learnt)
-    odds = {item.name: _odds(m[item.name], shares[item.name], 0.0) for item in comparisons}
-    for _ in range(2):
-        prior, chosen = _choose(session, comparisons, odds, cheap, population, share)
-        odds = {item.name: _odds(m[item.name], shares[item.name], prior) for item in comparisons}
-    return Model(tuple(comparisons), odds, prior, chosen, population)
-
-
-def _chance(session: Session, comparisons: Sequence[Comparison], population: Population) -> dict[str, tuple[float, ...]]:
-    """How often each level is seen in any two records: from a sample, and exactly where values are equal."""
-    session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_few AS SELECT * FROM {FEATURES} ORDER BY hash(__id), __id LIMIT {SAMPLE_RECORDS:d}"
-    )
-    sampled = level_shares(session, "dedupe_few", comparisons)
-    few = min(SAMPLE_RECORDS, population.records)
-    least = 1 / max(few * (few - 1) / 2, 1)
-    found = {}
-    for item in comparisons:
-        shares = [max(share, least) for share in sampled[item.name]]
-        v = item.feature.value
-        row = session.fetch(
-            f"SELECT sum(c)::BIGINT AS n, sum(c * (c - 1))::DOUBLE AS same FROM (SELECT count(*) AS c FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v})"
-        ).to_pylist()[0]
-        n = row["n"] or 2
-        shares[0] = max(row["same"] or 0.0, 0.5) / (n * max(n - 1, 1))
-        found[item.name] = tuple(shares)
-    session.execute("DROP TABLE dedupe_few")
-    return found
-
-
-def _expected(item: Comparison, shares: Sequence[float]) -> Odds:
-    m = (*(level.expected for level in item.levels), item.otherwise)
-    return Odds(tuple(value / sum(m) for value in m), tuple(shares))
-
-
-def _sessions(
-    session: Session, comparisons: Sequence[Comparison], rules: Sequence[Weighed], odds: Mapping[str, Odds], records: int
-) -> list[tuple[Learnt, int]]:
-    """Learn from the pairs of several rules, each without the features that the rule makes agree."""
-    counts = {
-        row["rule"]: row["n"]
-        for row in session.fetch("SELECT rule, count(*) AS n FROM dedupe_tried GROUP BY rule").to_pylist()
-    }
-    seen = {item.feature.number: 0 for item in comparisons}
-    found = []
-    selective = [place for place, item in enumerate(rules) if item.pairs <= 2 * records]
-    for place in [*reversed(selective), *range(len(selective), len(rules))]:
-        item = rules[place]
-        active = [c for c in comparisons if c.feature.number not in item.rule.features]
-        if counts.get(place, 0) < _LEAST_PAIRS or len(active) < 1:
-            continue
-        if all(seen[c.feature.number] >= 3 for c in active) or len(found) >= SESSIONS:
-            continue
-        session.execute(
-            "CREATE OR REPLACE TEMP TABLE dedupe_training AS WITH chosen AS (SELECT a, b, row_number() OVER () AS pair FROM "
-            f"(SELECT a, b FROM dedupe_tried JOIN {FEATURES} x ON a = x.n JOIN {FEATURES} y ON b = y.n WHERE rule = {place:d} "
-            f"ORDER BY hash(least(x.__id, y.__id), greatest(x.__id, y.__id)) LIMIT {TRAINING_PAIRS:d})) "
-            f"SELECT pair, f.* REPLACE (2 * pair AS n) FROM chosen JOIN {FEATURES} f ON f.n = a UNION ALL "
-            f"SELECT pair, f.* REPLACE (2 * pair + 1 AS n) FROM chosen JOIN {FEATURES} f ON f.n = b"
+    rules = affordable_rules(session, features, wanted, records=population.records, share=share)
+    block(session, [item.rule for item in rules], wanted, _TRIED, share=share)
+    chance = _chance(session, comparisons, population)
+    m = _learn_matches(session, comparisons, rules, chance, population.records)
+    odds = {item.name: odds_of(m[item.name], chance[item.name], 0.0) for item in comparisons}
+    _score_tried(session, comparisons, odds, population)
+    prior = estimate_prior(scored_weights(session), population, share)
+    if not wanted.blocking:
+        rules = choose_rules(
+            session, _TRIED, f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}", rules
         )
-        learnt = learn(session, "dedupe_training", active, odds)
-        if learnt is None:
-            continue
-        found.append((learnt, min(counts[place], TRAINING_PAIRS)))
-        for c in active:
-            seen[c.feature.number] += 1
-        DEBUG and print("session", item.rule.name, counts[place], round(learnt.share, 3), {c.feature.field: learnt.m[c.name][0] for c in active})
-    return found
-
-DEBUG = False
-
-def _combined(comparisons: Sequence[Comparison], learnt: Sequence[tuple[Learnt, int]]) -> dict[str, tuple[float, ...]]:
-    """What was learnt of each level, averaged by the matches it was learnt from, with what is expected beside it."""
-    found = {}
-    for item in comparisons:
-        expected = (*(level.expected for level in item.levels), item.otherwise)
-        total = np.array(expected) / sum(expected) * _PRIOR_MATCHES
-        for one, pairs in learnt:
-            if item.name in one.m:
-                total = total + np.array(one.m[item.name]) * min(one.share * pairs, 2000)
-        found[item.name] = tuple(float(f"{value:.4g}") for value in total / total.sum())
-    return found
+    session.execute(f"DROP TABLE {_TRIED}")
+    odds = {item.name: odds_of(m[item.name], chance[item.name], prior) for item in comparisons}
+    return Model(tuple(comparisons), odds, prior, rules, population)
 
 
-def _odds(m: Sequence[float], shares: Sequence[float], prior: float) -> Odds:
-    """The odds, once the matches among any two records are taken off what is seen by chance.
+def count_population(session: Session, wanted: MatchModel) -> Population:
+    """How many records there are, and how many pairs of them are in reach."""
+    counts = session.fetch(f"SELECT count(*) AS n FROM {FEATURES} GROUP BY __source").column("n").to_pylist()
+    records = sum(counts)
+    pairs = records * (records - 1) / 2
+    if wanted.reach is Reach.ACROSS:
+        pairs -= sum(n * (n - 1) / 2 for n in counts)
+    return Population(records, max(pairs, 1.0))
+
+
+def estimate_prior(weights: NDArray[np.float64], population: Population, share: int = 1) -> float:
+    """The share of matches among all pairs with which the weights of the scored pairs agree best."""
+    prior = 1 / max(population.records, 2)
+    for _ in range(100):
+        matches = float(np.sum(1 / (1 + np.exp2(-np.clip(weights + log_odds(prior), -60, 60))))) * share
+        found = min(max(matches / population.pairs, 1e-12), 0.5)
+        if abs(found - prior) < 1e-5 * prior:
+            break
+        prior = found
+    return rounded(prior)
+
+
+def log_odds(probability: float) -> float:
+    """The weight in bits that a probability stands for."""
+    return float(np.log2(probability / (1 - probability)))
+
+
+def odds_of(m: Sequence[float], chance: Sequence[float], prior: float) -> Odds:
+    """The odds of levels seen among matches (`m`) and in any two records (`chance`), of which `prior` are matches.
 
     No level weighs more than a better one: where it seems to, too few pairs were seen of it.
     """
     u: list[float] = []
-    for one, share in zip(m, shares, strict=True):
-        by_chance = max((share - prior * one) / (1 - prior), share * _AGREEING)
-        u.append(max(by_chance, one * u[-1] / m[len(u) - 1]) if u else by_chance)
-    return Odds(tuple(m), tuple(float(f"{value:.4g}") for value in u))
+    for place, (one, share) in enumerate(zip(m, chance, strict=True)):
+        by_chance = max((share - prior * one) / (1 - prior), share * _LEAST_BY_CHANCE)
+        u.append(max(by_chance, one * u[place - 1] / m[place - 1]) if place else by_chance)
+    return Odds(tuple(m), tuple(rounded(value) for value in u))
 
 
-def score_table(session: Session, comparisons: Sequence[Comparison], table: str) -> None:
-    """Make an empty table for scored pairs."""
-    listed = ", ".join(f"b{c.feature.number} DOUBLE, r{c.feature.number} DOUBLE" for c in comparisons)
-    session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, weight DOUBLE, {listed})")
+def weigh_values(session: Session, model: Model) -> dict[str, str]:
+    """Tables of how often each value is shared by chance, by the column of the value; drop them when they have served.
+
+    Of the records that share a value, those that are expected to be duplicates of each other are left out.
+    """
+    duplicates = model.prior * model.population.pairs * 2 / model.population.records
+    return {
+        item.feature.value: _weigh_values(session, item, model.odds[item.name].u[0], duplicates)
+        for item in model.comparisons
+        if item.levels[0].by_value
+    }
 
 
-def frequencies(session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds], population: Population, prior: float) -> dict[str, str]:
-    """Tables of how often each value is shared by chance, for the features where that counts."""
-    made = {}
-    duplicates = prior * population.pairs * 2 / population.records
-    for item in comparisons:
-        v, table = item.feature.value, f"dedupe_often{item.feature.number}"
-        if not item.levels[0].by_value:
+def _weigh_values(session: Session, item: Comparison, by_chance: float, duplicates: float) -> str:
+    v, table = item.feature.value, f"dedupe_often{item.feature.number}"
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS "
+        f"WITH counted AS (SELECT {v}, count(*) AS c FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v}), "
+        "total AS (SELECT sum(c)::DOUBLE AS n, sum(c * (c - 1))::DOUBLE AS same FROM counted), "
+        f"rest AS (SELECT n, least(1, {by_chance!r} * n * greatest(n - 1, 1) / greatest(same, 1)) AS part FROM total) "
+        f"SELECT {v}, greatest(c - 1 - {duplicates!r}, greatest(c - 1, 0.5) * part) / n AS tf_{v} FROM counted, rest"
+    )
+    return table
+
+
+def _chance(
+    session: Session, comparisons: Sequence[Comparison], population: Population
+) -> dict[str, tuple[float, ...]]:
+    """How often each level is seen in any two records: exactly where values are equal, else from a sample."""
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_few AS SELECT * FROM {FEATURES} "
+        f"ORDER BY hash(__id), __id LIMIT {SAMPLE_RECORDS:d}"
+    )
+    sampled = level_shares(session, "dedupe_few", comparisons)
+    session.execute("DROP TABLE dedupe_few")
+    few = min(SAMPLE_RECORDS, population.records)
+    least = 2 / max(few * (few - 1), 2)
+    return {
+        item.name: (_equal(session, item), *(max(share, least) for share in sampled[item.name][1:]))
+        for item in comparisons
+    }
+
+
+def _equal(session: Session, item: Comparison) -> float:
+    v = item.feature.value
+    row = session.fetch(
+        f"SELECT coalesce(sum(c), 0)::DOUBLE AS n, coalesce(sum(c * (c - 1)), 0)::DOUBLE AS same "
+        f"FROM (SELECT count(*) AS c FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v})"
+    ).to_pylist()[0]
+    return float(max(row["same"], 0.5) / max(row["n"] * (row["n"] - 1), 2.0))
+
+
+def _learn_matches(
+    session: Session,
+    comparisons: Sequence[Comparison],
+    rules: Sequence[Weighed],
+    chance: Mapping[str, tuple[float, ...]],
+    records: int,
+) -> dict[str, tuple[float, ...]]:
+    """How often matches are seen on each level: averaged over rounds, with what is expected beside it."""
+    total = {item.name: np.array(_expected(item)) * _EXPECTED_MATCHES for item in comparisons}
+    for learnt, pairs in _rounds(session, comparisons, rules, chance, records):
+        for name, m in learnt.m.items():
+            total[name] = total[name] + np.array(m) * min(learnt.share * pairs, _MOST_MATCHES)
+    return {name: tuple(rounded(float(value)) for value in m / m.sum()) for name, m in total.items()}
+
+
+def _rounds(
+    session: Session,
+    comparisons: Sequence[Comparison],
+    rules: Sequence[Weighed],
+    chance: Mapping[str, tuple[float, ...]],
+    records: int,
+) -> Iterator[tuple[Learnt, int]]:
+    """Learn from the pairs of one rule after the other, each time without what the rule makes agree."""
+    start = {item.name: Odds(_expected(item), chance[item.name]) for item in comparisons}
+    counted = session.fetch(f"SELECT rule, count(*) AS n FROM {_TRIED} GROUP BY rule").to_pylist()
+    counts = {row["rule"]: row["n"] for row in counted}
+    seen = dict.fromkeys((item.name for item in comparisons), 0)
+    rounds = 0
+    for place in _by_use(rules, records):
+        active = [item for item in comparisons if item.feature.number not in rules[place].rule.features]
+        learned = all(seen[item.name] >= _ENOUGH_SESSIONS for item in active)
+        if learned or counts.get(place, 0) < _LEAST_PAIRS or rounds == _SESSIONS:
             continue
-        session.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS WITH counted AS (SELECT {v}, count(*) AS c FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v}), "
-            f"agreeing AS (SELECT sum(c)::DOUBLE AS n, sum(c * (c - 1))::DOUBLE / (sum(c) * greatest(sum(c) - 1, 1)) AS p FROM counted) "
-            f"SELECT {v}, greatest(c - 1 - {duplicates}, (c - 1) * least(1, {odds[item.name].u[0]} / p), 0.5 * least(1, {odds[item.name].u[0]} / p)) / n AS tf_{v} FROM counted, agreeing"
-        )
-        made[v] = table
-    return made
+        _lay_out(session, place)
+        learnt = learn(session, _TRAINING, active, start)
+        if learnt is not None:
+            rounds += 1
+            seen.update({item.name: seen[item.name] + 1 for item in active})
+            yield learnt, min(counts[place], TRAINING_PAIRS)
+    session.execute(f"DROP TABLE IF EXISTS {_TRAINING}")
 
 
-def _choose(session, comparisons, odds, rules, population, share):
-    session.execute("CREATE OR REPLACE TABLE dedupe_blocked AS SELECT DISTINCT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM dedupe_tried")
-    score_table(session, comparisons, "dedupe_scored")
-    score(session, FEATURES, "dedupe_blocked", comparisons, odds, frequencies(session, comparisons, odds, population, 0.0), least=0.0, into="dedupe_scored")
-    weights = session.fetch("SELECT weight FROM dedupe_scored").column("weight").to_numpy()
-    prior = estimate_prior(weights, population, share)
-    bar = -math.log2(prior / (1 - prior))
-    table = session.fetch(f"SELECT a, b, rule FROM dedupe_scored JOIN dedupe_tried USING (a, b) WHERE weight >= {bar}").to_pandas()
-    return prior, _cover(table, rules, population)
+def _by_use(rules: Sequence[Weighed], records: int) -> list[int]:
+    """Places of rules, most useful to learn from first: many pairs, of which many are matches."""
+    selective = [place for place, item in enumerate(rules) if item.pairs <= 2 * records]
+    return [*reversed(selective), *range(len(selective), len(rules))]
 
 
-def estimate_prior(weights: np.ndarray, population: Population, share: int = 1) -> float:
-    """The share of matches among all pairs with which the scored pairs agree best."""
-    prior = 1 / population.records
-    for _ in range(50):
-        odds = np.log2(prior / (1 - prior))
-        p = 1 / (1 + np.exp2(-np.clip(weights + odds, -60, 60)))
-        new = min(max(p.sum() * share / population.pairs, 1e-12), 0.5)
-        if abs(new - prior) < 1e-4 * prior:
-            break
-        prior = new
-    return float(f"{prior:.4g}")
+def _expected(item: Comparison) -> tuple[float, ...]:
+    m = (*(level.expected for level in item.levels), item.otherwise)
+    return tuple(value / sum(m) for value in m)
 
 
-def _cover(table, rules: Sequence[Weighed], population: Population) -> tuple[Weighed, ...]:
-    """Rules that find the matches, the best yield for its cost first, until no further rule finds a thousandth more."""
-    pairs, codes = np.unique(table["a"].to_numpy().astype(np.int64) << 32 | table["b"].to_numpy().astype(np.int64), return_inverse=True)
-    rule = table["rule"].to_numpy()
-    often = np.bincount(codes, minlength=len(pairs))
-    value = 1 / np.maximum(often, 1)
-    left = value.copy()
-    found_by = {place: np.unique(codes[rule == place]) for place in np.unique(rule)}
-    chosen: list[Weighed] = []
-    spent = 0
-    while found_by and len(chosen) < 14:
-        gains = {place: left[rows].sum() for place, rows in found_by.items()}
-        best = max(gains, key=lambda place: (gains[place] / (rules[place].pairs + 0.3 * population.records), -place))
-        if gains[best] < 0.0005 * value.sum():
-            del found_by[best]
-            continue
-        chosen.append(rules[best])
-        spent += rules[best].pairs
-        left[found_by.pop(best)] = 0
-        if spent > 20 * population.records:
-            break
-    return tuple(chosen)
+def _lay_out(session: Session, place: int) -> None:
+    """Pairs of one rule as two rows each, under a number of their own; which pairs, a hash of their ids decides."""
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_TRAINING} AS WITH chosen AS (SELECT a, b, row_number() OVER () AS pair FROM "
+        f"(SELECT a, b FROM {_TRIED} JOIN {FEATURES} x ON a = x.n JOIN {FEATURES} y ON b = y.n WHERE rule = {place:d} "
+        f"ORDER BY hash(least(x.__id, y.__id), greatest(x.__id, y.__id)) LIMIT {TRAINING_PAIRS:d})) "
+        f"SELECT pair, f.* REPLACE (2 * pair AS n) FROM chosen JOIN {FEATURES} f ON f.n = a UNION ALL "
+        f"SELECT pair, f.* REPLACE (2 * pair + 1 AS n) FROM chosen JOIN {FEATURES} f ON f.n = b"
+    )
+
+
+def _score_tried(
+    session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds], population: Population
+) -> None:
+    session.execute(
+        "CREATE OR REPLACE TABLE dedupe_blocked AS "
+        f"SELECT DISTINCT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM {_TRIED}"
+    )
+    create_scored(session, comparisons)
+    often = weigh_values(session, Model(tuple(comparisons), odds, 0.0, (), population))
+    score(session, FEATURES, "dedupe_blocked", Evidence(comparisons, odds, often), least=0.0, into=SCORED)
+    for name in often.values():
+        session.execute(f"DROP TABLE {name}")
+
+
+def create_scored(session: Session, comparisons: Sequence[Comparison]) -> None:
+    """An empty table `SCORED` for pairs: a, b, weight, and for each comparison the bits of its level and of rarity."""
+    listed = ", ".join(
+        f"b{item.feature.number} DOUBLE, r{item.feature.number} DOUBLE" for item in comparisons
+    )
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {SCORED} (a INTEGER, b INTEGER, weight DOUBLE, {listed})")
+
+
+def scored_weights(session: Session) -> NDArray[np.float64]:
+    """All weights, in an order that does not depend on that of rows, so that sums do not either."""
+    found = session.fetch(f"SELECT weight FROM {SCORED} ORDER BY weight").column("weight")
+    return np.asarray(found.to_numpy(), dtype=np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def match(
 
     Raises `ProjectError` when the rules name a region that is no country, or blocking that would compare too many pairs.
     """
-    return match_guarded(session, relation, fields, rules, scratch, Guards(judgements))
+    return match_guarded(session, relation, fields, rules, scratch=scratch, guards=Guards(judgements))
 
 
 def match_guarded(
@@ -74,6 +74,7 @@ def match_guarded(
     relation: str,
     fields: Sequence[FieldSchema],
     rules: DedupeRules,
+    *,
     scratch: Path,
     guards: Guards,
 ) -> Matched:

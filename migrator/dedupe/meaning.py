@@ -126,12 +126,15 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
     if named is not None and _agrees(named, profile):
         settled = by_values if named is Meaning.PERSON and by_values is Meaning.COMPANY else named
         return FieldMeaning(field.name, settled, "name", profile)
-    return FieldMeaning(field.name, by_values if _identifies(by_values, profile) else Meaning.NONE, "values", profile)
+    return FieldMeaning(
+        field.name, by_values if _identifies(by_values, profile) else Meaning.NONE, "values", profile
+    )
 
 
 def _identifies(meaning: Meaning, profile: Profile) -> bool:
     """Whether a field that nobody named tells records apart: an attribute that groups of records share says what they
-    are, not who they are, and a number that no two records share is the record's own."""
+    are, not who they are, and a number that no two records share is the record's own.
+    """
     if meaning in (Meaning.EMAIL, Meaning.PHONE, Meaning.WEBSITE, Meaning.DATE):
         return True
     if meaning in (Meaning.ID, Meaning.POSTCODE) and profile.distinct > 0.999:
@@ -159,24 +162,21 @@ def _agrees(named: Meaning, profile: Profile) -> bool:
 
 def _by_values(profile: Profile) -> Meaning:
     looks = profile.looks
-    for meaning in (Meaning.EMAIL, Meaning.DATE, Meaning.WEBSITE):
-        if looks[meaning.value] >= _PROVEN:
-            return meaning
-    if looks["phone"] >= _PROVEN and profile.length >= 9 and profile.distinct > 0.1:
-        return Meaning.PHONE
-    if looks["code"] >= _PROVEN and looks["address"] < 0.2 and profile.words < 2.2:
-        return _code(profile)
-    if looks["company"] >= 0.3:
-        return Meaning.COMPANY
-    if looks["address"] >= 0.3 or looks["numbered"] >= 0.5:
-        return Meaning.ADDRESS
-    if looks["han_name"] >= 0.5 and profile.distinct > 0.2:
-        return Meaning.PERSON
-    if profile.values <= 50 and profile.distinct < 0.02:
-        return Meaning.CATEGORY
-    if profile.words < 1.4:
-        return Meaning.NAME
-    return Meaning.TEXT if profile.length < 200 else Meaning.NONE
+    numbered = looks["code"] >= _PROVEN and looks["address"] < 0.2 and profile.words < 2.2
+    signs = (
+        (Meaning.EMAIL, looks["email"] >= _PROVEN),
+        (Meaning.DATE, looks["date"] >= _PROVEN),
+        (Meaning.WEBSITE, looks["website"] >= _PROVEN),
+        (Meaning.PHONE, looks["phone"] >= _PROVEN and profile.length >= 9 and profile.distinct > 0.1),
+        (_code(profile), numbered),
+        (Meaning.COMPANY, looks["company"] >= 0.3),
+        (Meaning.ADDRESS, looks["address"] >= 0.3 or looks["numbered"] >= 0.5),
+        (Meaning.PERSON, looks["han_name"] >= 0.5 and profile.distinct > 0.2),
+        (Meaning.CATEGORY, profile.values <= 50 and profile.distinct < 0.02),
+        (Meaning.NAME, profile.words < 1.4),
+        (Meaning.TEXT, profile.length < 200),
+    )
+    return next((meaning for meaning, seen in signs if seen), Meaning.NONE)
 
 
 def _code(profile: Profile) -> Meaning:
@@ -188,7 +188,8 @@ def _code(profile: Profile) -> Meaning:
 
 def _profile(session: Session, column: str) -> Profile:
     shares = ", ".join(
-        f"count(*) FILTER (WHERE regexp_full_match({column}, {literal(pattern)})) AS {name}" for name, pattern in _ASKED
+        f"count(*) FILTER (WHERE regexp_full_match({column}, {literal(pattern)})) AS {name}"
+        for name, pattern in _ASKED
     )
     row: dict[str, Any] = session.fetch(
         f"SELECT (SELECT count(*) FROM dedupe_sample) AS every, count(*) AS n, count(DISTINCT {column}) AS v, "
@@ -208,7 +209,9 @@ def _profile(session: Session, column: str) -> Profile:
 def _phrases() -> dict[str, Meaning]:
     text = files(__package__).joinpath("field_words.csv").read_text(encoding="utf-8")
     return {
-        phrase: Meaning(row["meaning"]) for row in csv.DictReader(text.splitlines()) for phrase in row["words"].split("|")
+        phrase: Meaning(row["meaning"])
+        for row in csv.DictReader(text.splitlines())
+        for phrase in row["words"].split("|")
     }
 
 

@@ -13,20 +13,22 @@ from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import DedupeRules, Judgement, MappedObject
 from migrator.core.progress import Progress
 from migrator.dedupe.choices import donors_schema
-from migrator.dedupe.cluster import Clusters, make_clusters
-from migrator.dedupe.edges import RuleTally, add_exact_edges, create_edges
+from migrator.dedupe.cluster import Clusters
+from migrator.dedupe.edges import EDGES, RuleTally
 from migrator.dedupe.golden import write_golden
-from migrator.dedupe.keys import KEYS_FILE, SharedValues, make_keys
+from migrator.dedupe.match import Guards, Matched, match_guarded
+from migrator.dedupe.scoring import RULE
 from migrator.dedupe.survive import Contest, clusters_query, know_the_target, rank_members
 from migrator.dedupe.wordlists import wordlists_fingerprint
 from migrator.staging import columns
-from migrator.staging.engine import Session, quote
+from migrator.staging.engine import Session, literal, quote
 from migrator.staging.store import Building, Dataset, Kind, Store
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raise it when the same rows and rules would give other clusters or other survivors."""
 
 STEP = "dedupe"
+_MADE = (Kind.CLUSTERS, Kind.GOLDEN, Kind.DONORS, Kind.PAIRS)
 _GOOD = "dedupe_good"
 
 
@@ -36,6 +38,16 @@ class Decided:
 
     judgements: Sequence[Judgement]
     before: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The datasets that the step writes."""
+
+    clusters: Building
+    golden: Building
+    donors: Building
+    pairs: Building
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,7 @@ def dedupe(
     progress: Progress,
     judgements: Sequence[Judgement] = (),
 ) -> Deduped:
-    """Find duplicates among the good rows of MAPPED and write CLUSTERS, GOLDEN and DONORS; idle when they are current.
+    """Find duplicates among the good rows of MAPPED and write CLUSTERS, GOLDEN, DONORS and PAIRS; idle when they are current.
 
     Bad and excluded rows take no part; `judgements` are the last word on each pair that a person decided. Clusters keep
     the names they had. Raises `ProjectError` when the rules name a field that the mapping does not write or a region
@@ -72,22 +84,23 @@ def dedupe(
     if current is not None:
         return current
     progress.start(STEP, mapped.name, rows.rows)
-    golden = store.build(Kind.GOLDEN, mapped.name, made_of)
-    clusters = store.build(Kind.CLUSTERS, mapped.name, made_of)
-    donors = store.build(Kind.DONORS, mapped.name, made_of)
-    if mapped.dedupe is not None and mapped.dedupe.keys:
+    outcome = Outcome(*(store.build(kind, mapped.name, made_of) for kind in _MADE))
+    if mapped.dedupe is not None and (mapped.dedupe.keys or mapped.dedupe.model):
         know_the_target(session, store, mapped.name)
         contest = Contest(mapped, mapped.dedupe, rows.schema())
         decided = Decided(judgements, _clusters_before(store, session, mapped.name))
-        detail = _find(session, contest, rows, decided, clusters=clusters, survived=(golden, donors))
+        detail = _find(session, contest, rows, decided, outcome)
     else:
-        detail = _nothing(rows, clusters, (golden, donors))
+        detail = _nothing(rows, outcome)
     # a crash between them leaves only some of them current, and then all are made again
-    donors.complete({"disputed": detail["disputed"]})
-    survivors = golden.complete({"clusters": detail["clusters"]})
-    made = Deduped(clusters.complete(detail), survivors, fresh=True)
+    outcome.pairs.complete(detail["bands"])
+    outcome.donors.complete({"disputed": detail["disputed"]})
+    survivors = outcome.golden.complete({"clusters": detail["clusters"]})
+    made = Deduped(outcome.clusters.complete(detail), survivors, fresh=True)
     progress.advance(STEP, mapped.name, rows.rows)
-    progress.done(STEP, mapped.name, f"{made.merged} merged into {detail['clusters']}")
+    review = detail["bands"].get("review", 0)
+    asked = f", {review} pairs to review" if review else ""
+    progress.done(STEP, mapped.name, f"{made.merged} merged into {detail['clusters']}{asked}")
     return made
 
 
@@ -103,8 +116,7 @@ def good_rows(session: Session, rows: Dataset) -> str:
 
 def _current(store: Store, name: str, made_of: str) -> Deduped | None:
     clusters, golden = store.current(Kind.CLUSTERS, name), store.current(Kind.GOLDEN, name)
-    made = (Kind.CLUSTERS, Kind.GOLDEN, Kind.DONORS)
-    whole = all(store.is_current(kind, name, made_of) for kind in made)
+    whole = all(store.is_current(kind, name, made_of) for kind in _MADE)
     return Deduped(clusters, golden, fresh=False) if clusters and golden and whole else None
 
 
@@ -119,46 +131,46 @@ def _clusters_before(store: Store, session: Session, name: str) -> str | None:
 
 def _fingerprint(mapped: MappedObject, rows: Dataset, judgements: Sequence[Judgement]) -> str:
     rules = repr(mapped.dedupe) if mapped.dedupe else ""
-    lists = (wordlists_fingerprint(), version("phonenumbers"))
+    lists = (wordlists_fingerprint(), version("phonenumbers"), version("splink"))
     decided = sorted((item.one, item.other, item.verdict.value) for item in judgements)
     return fingerprint(rows.id, rows.fingerprint, rules, mapped.key, CODE_VERSION, lists, decided)
 
 
-def _nothing(rows: Dataset, clusters: Building, survived: tuple[Building, Building]) -> dict[str, Any]:
-    golden, donors = survived
-    golden.add_table(rows.schema().empty_table())
-    donors.add_table(donors_schema(()).empty_table())
-    clusters.add_table(columns.CLUSTERS.empty_table())
-    return _detail(Clusters(0, 0, 0, 0, ()), (), (), {})
+def _nothing(rows: Dataset, outcome: Outcome) -> dict[str, Any]:
+    outcome.golden.add_table(rows.schema().empty_table())
+    outcome.donors.add_table(donors_schema(()).empty_table())
+    outcome.clusters.add_table(columns.CLUSTERS.empty_table())
+    outcome.pairs.add_table(columns.PAIRS.empty_table())
+    return _detail(Matched(Clusters(0, 0, 0, 0, ())), {})
 
 
 def _find(
-    session: Session,
-    contest: Contest,
-    rows: Dataset,
-    decided: Decided,
-    *,
-    clusters: Building,
-    survived: tuple[Building, Building],
+    session: Session, contest: Contest, rows: Dataset, decided: Decided, outcome: Outcome
 ) -> dict[str, Any]:
-    rules, scratch = contest.rules, survived[0].folder
+    rules, scratch = contest.rules, outcome.golden.folder
     _check_fields(contest.mapped, rules)
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         good = good_rows(session, rows)
-        keys = make_keys(session, good, contest.schema, rules, scratch)
-        create_edges(session)
-        tallies = add_exact_edges(session, keys, rules)
-        (scratch / KEYS_FILE).unlink()
-        found = make_clusters(
-            session, rules.max_cluster, decided.judgements, before=decided.before, rows=good
-        )
+        guards = Guards(decided.judgements, before=decided.before, rows=good)
+        found = match_guarded(session, good, contest.mapped.fields, rules, scratch=scratch, guards=guards)
         rank_members(session, good, contest)
-        clusters.add(lambda path: session.write(clusters_query(), path))
-        disputed = write_golden(session, good, contest, found.clusters, survived)
-        return _detail(found, tallies, keys.shared, disputed)
+        outcome.pairs.add(lambda path: session.write(_pairs_query(), path))
+        outcome.clusters.add(lambda path: session.write(clusters_query(), path))
+        disputed = write_golden(
+            session, good, contest, found.clusters.clusters, (outcome.golden, outcome.donors)
+        )
+        return _detail(found, disputed)
     finally:
         drop_scratch(session)
+
+
+def _pairs_query() -> str:
+    """Pairs that a person may be asked about, and those that the model joined; columns and order of `columns.PAIRS`."""
+    return (
+        f"SELECT {', '.join(columns.PAIRS.names)} FROM {EDGES} "
+        f"WHERE band = 'review' OR (band = 'automatic' AND rule = {literal(RULE)}) ORDER BY one, other"
+    )
 
 
 def drop_scratch(session: Session) -> None:
@@ -184,16 +196,12 @@ def _check_fields(mapped: MappedObject, rules: DedupeRules) -> None:
     )
 
 
-def _detail(
-    found: Clusters,
-    tallies: tuple[RuleTally, ...],
-    shared: tuple[SharedValues, ...],
-    disputed: Mapping[str, int],
-) -> dict[str, Any]:
-    """What the ledger keeps: counts by rule, and everything that was left apart on purpose."""
+def _detail(matched: Matched, disputed: Mapping[str, int]) -> dict[str, Any]:
+    """What the ledger keeps: counts by rule and band, and everything that was left apart on purpose."""
+    found = matched.clusters
     values = [
         {"rule": item.rule, "rows": item.rows, "value": item.value}
-        for tally in tallies
+        for tally in matched.tallies
         for item in tally.largest_shared
     ]
     clusters = [{"rule": item.rule, "rows": item.rows, "example": item.example} for item in found.largest]
@@ -201,7 +209,9 @@ def _detail(
         "clusters": found.clusters,
         "members": found.members,
         "merged": found.members - found.clusters,
-        "by_rule": {tally.rule: _tally(tally) for tally in tallies},
+        "by_rule": {tally.rule: _tally(tally) for tally in matched.tallies},
+        "bands": dict(matched.report.get("by_band", {})),
+        "model": dict(matched.report),
         "disputed": dict(disputed),
         "kept_apart": found.kept_apart,
         "renamed": found.renamed.to_json(),
@@ -209,7 +219,7 @@ def _detail(
         "too_large_clusters": found.too_large,
         "too_large_rows": found.too_large_rows,
         "shared": values,
-        "junk": {item.field: {"values": item.values, "rows": item.rows} for item in shared},
+        "junk": {item.field: {"values": item.values, "rows": item.rows} for item in matched.shared},
     }
 
 

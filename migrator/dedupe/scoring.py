@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from migrator.core.errors import ProjectError
 from migrator.core.mapped import DedupeRules, MatchModel
 from migrator.core.schema import FieldSchema
 from migrator.dedupe.bands import Bands, bits_of, set_bands
@@ -17,9 +14,17 @@ from migrator.dedupe.blocking import block
 from migrator.dedupe.comparison import Comparison, make_comparisons
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, choose_features, make_features
-from migrator.dedupe.learning import Model, estimate_prior, frequencies, learn_model, score_table
+from migrator.dedupe.learning import (
+    SCORED,
+    Model,
+    create_scored,
+    estimate_prior,
+    learn_model,
+    scored_weights,
+    weigh_values,
+)
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
-from migrator.dedupe.splink_model import score
+from migrator.dedupe.splink_model import Evidence, Odds, score
 from migrator.staging.engine import Session, literal
 
 RULE = "model"
@@ -28,7 +33,6 @@ PLACE = 1_000
 """After all exact rules: those explain better."""
 CHUNK = 1_000_000
 """Pairs scored at once."""
-SCORED = "dedupe_scored"
 _KEPT_BELOW = 6.0
 """Bits below the odds of one half down to which pairs are kept: average linkage looks at them."""
 
@@ -54,11 +58,10 @@ def add_scored_edges(
     comparisons = make_comparisons(session, features)
     model = learn_model(session, features, comparisons, wanted)
     pairs = _score_all(session, model, wanted, scratch)
-    weights = session.fetch(f"SELECT weight FROM {SCORED}").column("weight").to_numpy()
-    prior = estimate_prior(np.sort(weights), model.population)
+    model = replace(model, prior=estimate_prior(scored_weights(session), model.population))
     bands = set_bands(wanted)
-    _add_edges(session, comparisons, model, prior, bands)
-    report = _report(session, meanings, model, prior, bands, pairs)
+    _add_edges(session, model, bands)
+    report = {**_report(meanings, model), **_counts(session, bands), "pairs": pairs}
     _drop(session)
     return Scored(bands, report)
 
@@ -70,8 +73,10 @@ def _score_all(session: Session, model: Model, wanted: MatchModel, scratch: Path
     count = session.write("SELECT a, b, min(rule) AS rule FROM dedupe_tried GROUP BY a, b", path)
     session.execute("DROP TABLE dedupe_tried")
     session.view("dedupe_candidates", [path])
-    score_table(session, model.comparisons, SCORED)
-    often = frequencies(session, model.comparisons, model.odds, model.population, model.prior)
+    create_scored(session, model.comparisons)
+    often = weigh_values(session, model)
+    evidence = Evidence(model.comparisons, model.odds, often)
+    Evidence(model.comparisons, model.odds, often)
     least = bits_of(1 - model.prior) - _KEPT_BELOW
     chunks = -(-count // CHUNK)
     for chunk in range(chunks):
@@ -79,7 +84,7 @@ def _score_all(session: Session, model: Model, wanted: MatchModel, scratch: Path
             "CREATE OR REPLACE TABLE dedupe_blocked AS SELECT a AS join_key_l, b AS join_key_r, '0' AS match_key "
             f"FROM dedupe_candidates WHERE a % {chunks} = {chunk}"
         )
-        score(session, FEATURES, "dedupe_blocked", model.comparisons, model.odds, often, least=least, into=SCORED)
+        score(session, FEATURES, "dedupe_blocked", evidence, least=least, into=SCORED)
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
     session.execute("DROP VIEW dedupe_candidates")
@@ -87,49 +92,44 @@ def _score_all(session: Session, model: Model, wanted: MatchModel, scratch: Path
     return count
 
 
-def _add_edges(
-    session: Session, comparisons: Sequence[Comparison], model: Model, prior: float, bands: Bands
-) -> None:
+def _add_edges(session: Session, model: Model, bands: Bands) -> None:
     """Scored pairs as edges, the smaller id first; what each field gave is kept where somebody may ask."""
-    odds = f"(s.weight + {bits_of(prior)!r})"
+    odds = f"(s.weight + {bits_of(model.prior)!r})"
     session.execute(
         f"INSERT INTO {EDGES} SELECT least(x.__id, y.__id), greatest(x.__id, y.__id), {literal(RULE)}, {PLACE:d}, NULL, "
-        f"round({odds}, 3), p, band, CASE WHEN band <> 'none' THEN {_parts(comparisons, model, prior)} END FROM "
+        f"round({odds}, 3), p, band, CASE WHEN band <> 'none' THEN {_parts(model)} END FROM "
         f"(SELECT *, CASE WHEN p >= {bands.automatic!r} THEN 'automatic' WHEN p >= {bands.review!r} THEN 'review' "
-        f"ELSE 'none' END AS band FROM (SELECT *, round(1 / (1 + exp2(-{odds})), 9) AS p FROM {SCORED} s)) s "
+        f"ELSE 'none' END AS band FROM (SELECT *, round(1 / (1 + pow(2, -{odds})), 9) AS p FROM {SCORED} s)) s "
         f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n"
     )
 
 
-def _parts(comparisons: Sequence[Comparison], model: Model, prior: float) -> str:
+def _parts(model: Model) -> str:
     """SQL of what each field gave, as JSON; see `columns.PAIRS`."""
-    listed = [f"{{'field': '', 'level': 'prior', 'bits': {round(bits_of(prior), 2)!r}::DOUBLE}}"]
-    for item in comparisons:
-        n = item.feature.number
+    listed = [f"{{'field': '', 'level': 'prior', 'bits': {round(bits_of(model.prior), 2)!r}::DOUBLE}}"]
+    for item in model.comparisons:
+        n, bits = item.feature.number, model.odds[item.name].bits()
         cases = " ".join(
-            f"WHEN abs(b{n} - {bits!r}) < 1e-6 THEN {literal(label)}"
-            for label, bits in zip(
-                [*(level.label for level in item.levels), "different"], model.odds[item.name].bits(), strict=True
-            )
+            f"WHEN abs(b{n} - {value!r}) < 1e-6 THEN {literal(label)}"
+            for label, value in zip(item.labels, bits, strict=True)
         )
         level = f"CASE WHEN b{n} = 0 THEN 'missing' {cases} END"
-        listed.append(
-            f"{{'field': {literal(item.feature.field)}, 'level': {level}, 'bits': round(b{n} + r{n}, 2)::DOUBLE}}"
-        )
+        field = literal(item.feature.field)
+        listed.append(f"{{'field': {field}, 'level': {level}, 'bits': round(b{n} + r{n}, 2)::DOUBLE}}")
     return f"CAST(to_json([{', '.join(listed)}]) AS VARCHAR)"
 
 
-def _report(
-    session: Session,
-    meanings: Sequence[FieldMeaning],
-    model: Model,
-    prior: float,
-    bands: Bands,
-    pairs: int,
-) -> dict[str, Any]:
+def _counts(session: Session, bands: Bands) -> dict[str, Any]:
     counted = session.fetch(
-        f"SELECT band, count(*) AS n FROM {EDGES} WHERE rule = {literal(RULE)} GROUP BY band"
+        f"SELECT band, count(*) AS n FROM {EDGES} WHERE rule = {literal(RULE)} GROUP BY band ORDER BY band"
     ).to_pylist()
+    return {
+        "bands": {"automatic": bands.automatic, "likely": bands.likely, "review": bands.review},
+        "by_band": {row["band"]: row["n"] for row in counted},
+    }
+
+
+def _report(meanings: Sequence[FieldMeaning], model: Model) -> dict[str, Any]:
     return {
         "fields": {item.field: {"meaning": item.meaning.value, "by": item.by} for item in meanings},
         "blocking": [
@@ -139,21 +139,13 @@ def _report(
             }
             for item in model.rules
         ],
-        "pairs": pairs,
-        "bands": {"automatic": bands.automatic, "likely": bands.likely, "review": bands.review},
-        "by_band": {row["band"]: row["n"] for row in counted},
-        "prior": prior,
-        "levels": {
-            item.feature.field: [
-                {"level": label, "m": m, "u": u}
-                for label, m, u in zip(
-                    [*(level.label for level in item.levels), "different"],
-                    model.odds[item.name].m, model.odds[item.name].u, strict=True,
-                )
-            ]
-            for item in model.comparisons
-        },
+        "prior": model.prior,
+        "levels": {item.feature.field: _levels(item, model.odds[item.name]) for item in model.comparisons},
     }  # fmt: skip
+
+
+def _levels(item: Comparison, odds: Odds) -> list[dict[str, Any]]:
+    return [{"level": label, "m": m, "u": u} for label, m, u in zip(item.labels, odds.m, odds.u, strict=True)]
 
 
 def _drop(session: Session) -> None:

@@ -37,6 +37,17 @@ class Odds:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What pairs are scored by. `often` names, for each column whose rare values weigh more, a table of its values and
+    of how often they are.
+    """
+
+    comparisons: Sequence[Comparison]
+    odds: Mapping[str, Odds]
+    often: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Learnt:
     """What one round of learning found: how often levels are seen among matches, and how many of the pairs are matches."""
 
@@ -50,7 +61,9 @@ def level_shares(
     """How often each level is seen among all pairs of the records in `table`; a level never seen has share 0."""
     with _quiet():
         linker = _linker(session, table, _settings(comparisons, {}))
-        linker.training.estimate_u_using_random_sampling(max_pairs=1e12, min_count_per_level=None, num_chunks=1)
+        linker.training.estimate_u_using_random_sampling(
+            max_pairs=1e12, min_count_per_level=None, num_chunks=1
+        )
         return _read(linker, "u_probability")
 
 
@@ -75,20 +88,9 @@ def learn(
         )
 
 
-def score(
-    session: Session,
-    table: str,
-    pairs: str,
-    comparisons: Sequence[Comparison],
-    odds: Mapping[str, Odds],
-    frequencies: Mapping[str, str],
-    *,
-    least: float,
-    into: str,
-) -> None:
+def score(session: Session, table: str, pairs: str, evidence: Evidence, *, least: float, into: str) -> None:
     """Add to `into` the pairs (`join_key_l`, `join_key_r` in `pairs`) of records in `table` that weigh at least `least` bits.
 
-    `frequencies` names, for each column whose rare values weigh more, a table of its values and how often they are.
     The weight is of the evidence alone, without the prior. Columns added: a, b, weight, and for each comparison bN (the
     bits of its level, 0 where a value is missing) and rN (the bits that the rarity of its value adds).
     """
@@ -96,18 +98,22 @@ def score(
         from splink.backends.duckdb import DuckDBAPI
 
         api = DuckDBAPI(splink_connection(session))
-        linker = _linker(session, table, _settings(comparisons, odds, by_value=frozenset(frequencies)), api)
-        for column, name in frequencies.items():
-            linker.table_management.register_term_frequency_lookup(
-                api.register(name, dataset_display_name=name), column
-            )
-        linker.table_management.register_blocked_pairs_for_predict(api.register(pairs, dataset_display_name=pairs))
+        by_value = frozenset(evidence.often)
+        linker = _linker(
+            session, table, _settings(evidence.comparisons, evidence.odds, by_value=by_value), api
+        )
+        for column, name in evidence.often.items():
+            known = api.register(name, dataset_display_name=name)
+            linker.table_management.register_term_frequency_lookup(known, column)
+        linker.table_management.register_blocked_pairs_for_predict(
+            api.register(pairs, dataset_display_name=pairs)
+        )
         found = linker.inference.predict(threshold_match_weight=least, warning_mode="never")
         columns = ", ".join(
             f"mw_{item.name} AS b{item.feature.number}, "
-            + (f"mw_tf_adj_{item.name}" if item.feature.value in frequencies else "0.0")
+            + (f"mw_tf_adj_{item.name}" if item.feature.value in by_value else "0.0")
             + f" AS r{item.feature.number}"
-            for item in comparisons
+            for item in evidence.comparisons
         )
         session.execute(
             f"INSERT INTO {into} SELECT n_l, n_r, round(match_weight, 3), {columns} FROM {found.physical_name}"
@@ -115,7 +121,9 @@ def score(
         found.drop_table_from_database_and_remove_from_cache()
 
 
-def model_settings(comparisons: Sequence[Comparison], odds: Mapping[str, Odds], prior: float) -> dict[str, Any]:
+def model_settings(
+    comparisons: Sequence[Comparison], odds: Mapping[str, Odds], prior: float
+) -> dict[str, Any]:
     """The model as Splink saves it, for its charts and its other engines."""
     return _settings(comparisons, odds, prior)
 
@@ -161,20 +169,27 @@ def _comparison(item: Comparison, odds: Odds | None, by_value: frozenset[str]) -
         if odds is not None:
             made["m_probability"], made["u_probability"] = odds.m[place], odds.u[place]
         levels.append(made)
-    return {"output_column_name": item.name, "comparison_description": item.feature.field, "comparison_levels": levels}
+    return {
+        "output_column_name": item.name,
+        "comparison_description": item.feature.field,
+        "comparison_levels": levels,
+    }
 
 
 def _read(linker: Any, which: str) -> dict[str, tuple[float, ...]]:
     saved = linker.misc.save_model_to_json()
     return {
         item["output_column_name"]: tuple(
-            _rounded(level.get(which) or 0.0) for level in item["comparison_levels"] if not level.get("is_null_level")
+            rounded(level.get(which) or 0.0)
+            for level in item["comparison_levels"]
+            if not level.get("is_null_level")
         )
         for item in saved["comparisons"]
     }
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """A parameter to its significant digits."""
     return float(f"{value:.{DIGITS}g}")
 
 
