@@ -7,6 +7,7 @@ import typer
 from migrator.cli import show
 from migrator.cli.context import Json, Objects, answer, common, opened_project, stderr, stdout
 from migrator.cli.dedupe_decisions import decisions_app
+from migrator.cli.dedupe_evaluate import dedupe_evaluate
 from migrator.cli.dedupe_review import review_app
 from migrator.cli.progress import watched
 
@@ -15,6 +16,7 @@ dedupe_app = typer.Typer(
 )
 dedupe_app.add_typer(review_app, name="review")
 dedupe_app.add_typer(decisions_app, name="decisions")
+dedupe_app.command("evaluate")(dedupe_evaluate)
 
 
 @dedupe_app.callback()

@@ -1,0 +1,341 @@
+"""The evaluate command: duplicates looked for as the dedupe step would, in a project or in plain files, and held against a truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from migrator.commands.binding import bind_project, selected
+from migrator.commands.evaluate_data import RECORDS, DataFiles, Table, read_records, read_table
+from migrator.commands.evaluate_page import write_page
+from migrator.commands.project import Project, open_workspace
+from migrator.commands.steps import flat
+from migrator.core.clock import SystemClock
+from migrator.core.document import did_you_mean
+from migrator.core.errors import DataError, ProjectError
+from migrator.core.mapped import DedupeRules, Judgement, MappedObject, MatchModel, Reach
+from migrator.core.mask import mask
+from migrator.core.progress import Progress, Quiet
+from migrator.core.schema import FieldSchema
+from migrator.dedupe.evaluate import Asked, Evaluation, evaluate
+from migrator.dedupe.match import match
+from migrator.dedupe.run import good_rows
+from migrator.dedupe.truth import Told, TruthUse, entities_of_records, pairs_of_records
+from migrator.staging.engine import EngineSettings, Session, literal, open_engine, quote
+from migrator.staging.match_decisions import judgements
+from migrator.staging.store import Kind
+
+QUIET = Quiet()
+STEP = "evaluate"
+AUTO = "auto"
+PAGE = "dedupe-evaluation.html"
+
+
+@dataclass(frozen=True, slots=True)
+class TruthFile:
+    """Where the truth stands: a file, or a column of the data itself."""
+
+    file: str = ""
+    key: str = ""
+    """Its column of keys; '' for the first one."""
+    entity: str = ""
+    """Its column of entities, or of the other key; '' for the second one. Without a file: a column of the data."""
+    pairs: bool = False
+    """Its rows are pairs of records that are one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """What the automatic clusters have to reach, pairwise; 0 asks for nothing."""
+
+    precision: float = 0.0
+    recall: float = 0.0
+    f1: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How to measure."""
+
+    truth: TruthFile
+    reach: Reach = Reach.ALL
+    worst: int = 20
+    unmask: bool = False
+    out: Path | None = None
+    least: Least = Least()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured, on what, and the values of the records that went wrong (masked unless asked)."""
+
+    subject: str
+    records: int
+    truth: TruthUse
+    evaluation: Evaluation
+    model: Mapping[str, Any]
+    values: Mapping[str, Mapping[str, str | None]]
+    """Record → field → value."""
+    equal: Mapping[tuple[str, str], frozenset[str]]
+    """Of each pair that went wrong the fields in which both hold the same."""
+    notes: tuple[str, ...]
+    least: Least
+    page: Path
+
+    @property
+    def below(self) -> list[str]:
+        """What was asked for and is not reached."""
+        found = self.evaluation.automatic.pairs
+        wanted = {"precision": self.least.precision, "recall": self.least.recall, "f1": self.least.f1}
+        reached = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
+        return [
+            f"{name} is {reached[name] or 0:.4f}, at least {least:.4f} is wanted"
+            for name, least in wanted.items()
+            if least and (reached[name] or 0) < least
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        found = self.evaluation
+        return {
+            "subject": self.subject,
+            "records": self.records,
+            "truth": asdict(self.truth),
+            "bands": asdict(found.bands) if found.bands else None,
+            "automatic": found.automatic.to_json(),
+            "likely": found.likely.to_json() if found.likely else None,
+            "thresholds": [{"threshold": rung.threshold, **rung.scores.to_json()} for rung in found.rungs],
+            "review": asdict(found.review),
+            "rules": [asdict(item) for item in found.rules],
+            "weights": [asdict(item) for item in found.bars],
+            "missed": [{**asdict(item), "why": item.why.value} for item in found.missed],
+            "worst": [
+                {
+                    **asdict(item), "why": item.why.value, "equal": sorted(self.equal[item.one, item.other]),
+                    "values": [self.values[item.one], self.values[item.other]],
+                }
+                for item in (*found.joins, *found.misses)
+            ],
+            "model": dict(self.model),
+            "notes": list(self.notes),
+            "below": self.below,
+            "page": str(self.page),
+        }  # fmt: skip
+
+    def raise_unless_good_enough(self) -> None:
+        """Raise `DataError` when a figure that was asked for is not reached."""
+        if self.below:
+            raise DataError("; ".join(self.below), hint=f"read {self.page}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Which records are measured, how duplicates are looked for in them, and which of their fields are masked."""
+
+    name: str
+    fields: tuple[FieldSchema, ...]
+    rules: DedupeRules
+    notes: tuple[str, ...] = ()
+    open_fields: frozenset[str] = frozenset()
+    judgements: tuple[Judgement, ...] = ()
+
+
+def chosen_model(name: str) -> MatchModel | None:
+    """The model of that name; None for '', which leaves the choice to the mapping."""
+    if name in {"", AUTO}:
+        return MatchModel() if name else None
+    raise ProjectError.at("--model", f"there is no model {name!r}", "auto is built from the data")
+
+
+def evaluate_files(
+    data: DataFiles, model: MatchModel | None, wanted: Wanted, progress: Progress = QUIET
+) -> Measured:
+    """Look for duplicates in plain files with `model`; no project is needed, none is made.
+
+    Raises `ProjectError` when files, columns or truth are not what was said.
+    """
+    truth = wanted.truth
+    if bool(truth.file) == bool(data.entity):
+        raise ProjectError.at(
+            "--truth", "say where the truth is: --truth FILE, or --entity COLUMN of the data"
+        )
+    if wanted.reach is Reach.ACROSS and len(data.files) < 2:
+        raise ProjectError.at("--across", "there is one file", "name two files with --data")
+    with _engine() as (session, folder):
+        records = read_records(session, data)
+        told = Told(RECORDS, ("__id", data.entity), "--entity")
+        use, notes = (
+            _lay_down(session, RECORDS, truth, records.sources)
+            if truth.file
+            else (entities_of_records(session, RECORDS, told), ())
+        )
+        rules = DedupeRules(keys=(), model=replace(model or MatchModel(), reach=wanted.reach))
+        subject = _Subject(
+            " + ".join(Path(name).name for name in data.files),
+            records.fields,
+            rules,
+            (*records.notes, *notes),
+        )
+        return _measure(session, subject, use, wanted, scratch=folder, progress=progress)
+
+
+def evaluate_project(
+    project: Project, name: str, model: MatchModel | None, wanted: Wanted, progress: Progress = QUIET
+) -> Measured:
+    """Look for duplicates among the mapped records of an object by its own rules (`model`: by that), and measure.
+
+    Writes nothing but the page. Raises `ProjectError` when the object has no duplicate rules or the truth does not fit.
+    """
+    truth = wanted.truth
+    if not truth.file:
+        raise ProjectError.at(
+            "--truth", "say where the truth is", "--truth FILE: a record key and an entity in each row"
+        )
+    with open_workspace(project) as workspace:
+        mapped = _only(flat(selected(bind_project(workspace), [name] if name else [])))
+        rules = _rules(mapped, model)
+        rows = workspace.store.need(Kind.MAPPED, mapped.name, made_by="map")
+        with closing(workspace.session()) as session, TemporaryDirectory(dir=project.workspace) as scratch:
+            good = good_rows(session, rows)
+            session.execute(f"CREATE OR REPLACE TEMP VIEW {RECORDS} AS SELECT * FROM {good}")
+            use, notes = _lay_down(session, RECORDS, truth, tuple(item.name for item in mapped.sources))
+            open_fields = frozenset(mapped.schema.field_names) - mapped.pii
+            subject = _Subject(
+                mapped.name,
+                mapped.fields,
+                rules,
+                notes,
+                open_fields,
+                judgements(workspace.ledger, mapped.name),
+            )
+            return _measure(session, subject, use, wanted, scratch=Path(scratch), progress=progress)
+
+
+def _only(chosen: Sequence[MappedObject]) -> MappedObject:
+    if len(chosen) != 1:
+        names = ", ".join(item.name for item in chosen)
+        raise ProjectError.at(
+            "--object", f"the project has several mappings: {names}", "say which one to measure"
+        )
+    return chosen[0]
+
+
+def _rules(mapped: MappedObject, model: MatchModel | None) -> DedupeRules:
+    if model is not None:
+        return replace(mapped.dedupe or DedupeRules(keys=()), model=model)
+    if mapped.dedupe is None or not (mapped.dedupe.keys or mapped.dedupe.model):
+        raise ProjectError.at(
+            mapped.file or mapped.name,
+            f"{mapped.name} has no duplicate rules to measure",
+            "--model auto measures without",
+        )
+    return mapped.dedupe
+
+
+@contextmanager
+def _engine() -> Iterator[tuple[Session, Path]]:
+    """An engine of its own and a folder for scratch files, both gone afterwards."""
+    with (
+        TemporaryDirectory(prefix="migrator-evaluate-") as folder,
+        closing(open_engine(EngineSettings(), Path(folder))) as session,
+    ):
+        yield session, Path(folder)
+
+
+def _lay_down(
+    session: Session, relation: str, truth: TruthFile, sources: Sequence[str]
+) -> tuple[TruthUse, tuple[str, ...]]:
+    table = read_table(session, truth.file, (), "--truth", 0)
+    columns = _columns(table, truth)
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW evaluate_told AS SELECT {_texts(columns)} FROM {table.relation}"
+    )
+    if not truth.pairs:
+        return entities_of_records(session, relation, Told("evaluate_told", columns, truth.file)), table.notes
+    pair = (
+        (sources[0], sources[1])
+        if len(sources) == 2 and not _prefixed(session, columns, sources)
+        else ("", "")
+    )
+    return pairs_of_records(session, relation, Told("evaluate_told", columns, truth.file, pair)), table.notes
+
+
+def _texts(columns: tuple[str, str]) -> str:
+    return ", ".join(f"{quote(name)}::VARCHAR AS {quote(name)}" for name in columns)
+
+
+def _prefixed(session: Session, columns: tuple[str, str], sources: Sequence[str]) -> bool:
+    """Whether the keys of a truth say their source themselves."""
+    first = quote(columns[0])
+    begins = " OR ".join(f"starts_with({first}, {literal(source + ':')})" for source in sources)
+    found = session.fetch(f"SELECT coalesce(bool_and({begins}), false) AS all_of_them FROM evaluate_told")
+    return bool(found.column("all_of_them")[0].as_py())
+
+
+def _columns(table: Table, truth: TruthFile) -> tuple[str, str]:
+    """The two columns that count: as said, else the only two there are."""
+    names = table.schema.field_names
+    for option, name in (("--key", truth.key), ("--entity", truth.entity)):
+        if name and name not in names:
+            raise ProjectError.at(
+                option, f"the truth has no column {name!r}", did_you_mean(name, names, noun="columns")
+            )
+    rest = [name for name in names if name not in {truth.key, truth.entity}]
+    given = [name for name in (truth.key, truth.entity) if name]
+    if len(names) != 2 and len(given) < 2:
+        listed = ", ".join(map(repr, names))
+        raise ProjectError.at(
+            truth.file,
+            f"the truth has {len(names)} columns: {listed}",
+            "--key and --entity say which two of them count",
+        )
+    key = truth.key or rest.pop(0)
+    return key, truth.entity or rest.pop(0)
+
+
+def _measure(
+    session: Session, subject: _Subject, use: TruthUse, wanted: Wanted, *, scratch: Path, progress: Progress
+) -> Measured:
+    rows = int(session.fetch(f"SELECT count(*) AS n FROM {RECORDS}").column("n")[0].as_py())
+    progress.start(STEP, subject.name, rows)
+    matched = match(session, RECORDS, subject.fields, subject.rules, scratch, judgements=subject.judgements)
+    progress.advance(STEP, subject.name, rows)
+    asked = Asked(subject.rules, wanted.reach, subject.judgements, wanted.worst)
+    found = evaluate(session, RECORDS, matched, asked)
+    values = _values(
+        session, subject, [name for item in (*found.joins, *found.misses) for name in (item.one, item.other)]
+    )
+    progress.done(STEP, subject.name, f"{use.records} records of known truth")
+    page = wanted.out or Path(PAGE)
+    measured = Measured(
+        subject.name, rows, use, found, matched.report,
+        values if wanted.unmask else {name: _masked(row, subject.open_fields) for name, row in values.items()},
+        {(item.one, item.other): _equal(values[item.one], values[item.other]) for item in (*found.joins, *found.misses)},
+        subject.notes, wanted.least, page,
+    )  # fmt: skip
+    write_page(measured, SystemClock())
+    return measured
+
+
+def _values(session: Session, subject: _Subject, ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    """The fields of these records as text."""
+    if not ids:
+        return {}
+    listed = ", ".join(literal(name) for name in sorted(set(ids)))
+    fields = ", ".join(f"{quote(item.name)}::VARCHAR AS {quote(item.name)}" for item in subject.fields)
+    found = session.fetch(f"SELECT __id, {fields} FROM {RECORDS} WHERE __id IN ({listed})")
+    return {row.pop("__id"): row for row in found.to_pylist()}
+
+
+def _masked(row: Mapping[str, str | None], open_fields: frozenset[str]) -> dict[str, str | None]:
+    return {
+        name: value if name in open_fields or value is None else mask(value) for name, value in row.items()
+    }
+
+
+def _equal(one: Mapping[str, str | None], other: Mapping[str, str | None]) -> frozenset[str]:
+    return frozenset(name for name, value in one.items() if value is not None and value == other[name])
