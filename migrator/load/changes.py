@@ -117,19 +117,26 @@ class Comparison:
         return replace(found, unknown=0, gone=found.unknown, edited=self._edited())
 
     def last_sent(self) -> str:
-        """SQL for what was last sent of every record in the first pass, in the types of now: (__id, v0, v1, …)."""
+        """SQL for what was last sent of every record, in the types of now: (__id, v0, v1, …); links as the target's ids."""
         own = relation(self._session, self._store.current(Kind.CROSSWALK, self._obj.name), columns.CROSSWALK)
         values = ", ".join(
-            f"{self._typed('s', 'v', place, item.name)} AS v{place}"
+            f"TRY_CAST({self._old(place, item.name)} AS {self.kind(item.name)}) AS v{place}"
             for place, item in enumerate(self._obj.fields)
         )
-        return f"SELECT s.{_ID}, {values} FROM ({self._sent(Kind.OUTCOMES, own)}) AS s"
+        return (
+            f"SELECT h.{_ID}, {values} FROM ({self._sent(Kind.OUTCOMES, own)}) AS h"
+            f" LEFT JOIN ({self._sent(Kind.LINKS, own)}) AS k ON k.{_ID} = h.{_ID}"
+        )
+
+    def kind(self, name: str) -> str:
+        """The engine's type of a field's values: text for a link."""
+        return "VARCHAR" if self._obj.link(name) is not None else self._engine_types[name]
 
     def _edited(self) -> int:
         sent = Comparison(self._store, self._session, self._obj, self._planned)
         known = {item.name for chapter in self._chapters() for item in _wrote(chapter[0])}
         differs = [
-            f"{self._typed('t', 'o', place, item.name)} IS DISTINCT FROM {self._typed('s', 'o', place, item.name)}"
+            f"{self._typed('t', place, item.name)} IS DISTINCT FROM {self._typed('s', place, item.name)}"
             for place, item in enumerate(self._obj.fields)
             if item.name in known
         ]
@@ -139,9 +146,8 @@ class Comparison:
         )
         return int(counted.column("n")[0].as_py())
 
-    def _typed(self, alias: str, column: str, place: int, name: str) -> str:
-        kind = "VARCHAR" if self._obj.link(name) is not None else self._engine_types[name]
-        return f"TRY_CAST({alias}.{column}{place} AS {kind})"
+    def _typed(self, alias: str, place: int, name: str) -> str:
+        return f"TRY_CAST({alias}.o{place} AS {self.kind(name)})"
 
     def records(self, limit: int) -> tuple[Record, ...]:
         """The first updates in order of `__id`, with what changes."""
