@@ -9,6 +9,7 @@ from migrator.cli.context import Json, Objects, answer, common, opened_project, 
 from migrator.cli.dedupe_decisions import decisions_app
 from migrator.cli.dedupe_evaluate import dedupe_evaluate
 from migrator.cli.dedupe_review import review_app
+from migrator.cli.dedupe_unmerge import conflicts, unmerge
 from migrator.cli.progress import watched
 
 dedupe_app = typer.Typer(
@@ -17,6 +18,8 @@ dedupe_app = typer.Typer(
 dedupe_app.add_typer(review_app, name="review")
 dedupe_app.add_typer(decisions_app, name="decisions")
 dedupe_app.command("evaluate")(dedupe_evaluate)
+dedupe_app.command("unmerge")(unmerge)
+dedupe_app.command("conflicts")(conflicts)
 
 
 @dedupe_app.callback()

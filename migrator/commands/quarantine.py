@@ -186,11 +186,15 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[str]]) -> int:
-    """What a spreadsheet would take for a formula gets an apostrophe in front."""
+    return write_csv(path, rows, COLUMNS)
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[str]], names: Sequence[str]) -> int:
+    """Write rows under these names and return how many; what a spreadsheet would take for a formula gets an apostrophe in front."""
     count = 0
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow(names)
         for count, row in enumerate(rows, start=1):  # noqa: B007 (the last number is the count)
             writer.writerow([f"'{text}" if _FORMULA.match(text) else text for text in row])
     return count

@@ -13,6 +13,7 @@ from migrator.core.mapped import MappedObject, MappedSource
 from migrator.staging import columns
 from migrator.staging.disposition import disposition, planned_now
 from migrator.staging.engine import Session, literal, quote
+from migrator.staging.merged import survivor_of
 from migrator.staging.relation import RECORD, relation, staged_records
 from migrator.staging.store import Dataset, Kind, Store
 
@@ -120,7 +121,11 @@ def life(store: Store, session: Session, objects: Sequence[MappedObject], refere
     """
     obj = _object(objects, reference)
     mapped = store.need(Kind.MAPPED, obj.name, made_by="map")
-    record = _find(session, obj, mapped, reference.partition("/")[2])
+    wanted = reference.partition("/")[2]
+    standing = survivor_of(session, store, obj, wanted)
+    if standing is not None and _one(session, relation(session, mapped), wanted) is None:
+        return _merged_and_gone(store, session, obj, wanted, standing)
+    record = _find(session, obj, mapped, wanted)
     rows = relation(session, mapped)
     row = _one(session, rows, record)
     cluster = _cluster(store, session, obj, record)
@@ -141,6 +146,14 @@ def life(store: Store, session: Session, objects: Sequence[MappedObject], refere
         _staged(store, session, obj, row), fields, issues, cluster,
         _planned(planned), _loaded(loaded, planned),
     )  # fmt: skip
+
+
+def _merged_and_gone(store: Store, session: Session, obj: MappedObject, record: str, standing: str) -> Life:
+    """What is still known of a record that was merged and is not in the source any more: who stands for it in the target."""
+    crosswalk = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
+    loaded = _loaded(_one(session, crosswalk, standing), None)
+    reason = f"merged into {standing}; it is not in the source any more"
+    return Life(obj.name, record, "merged", None, reason, None, (), (), None, None, loaded)
 
 
 def _object(objects: Sequence[MappedObject], reference: str) -> MappedObject:
