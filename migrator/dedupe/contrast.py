@@ -12,6 +12,8 @@ from typing import Any
 
 MOST_COMPARED = 2_000
 """Characters of a longer text are not compared one by one: it differs as a whole."""
+ALIKE_ENOUGH = 0.5
+"""Share of characters that two values must have in common; below it, what they share is chance and would only confuse."""
 
 
 class Difference(Enum):
@@ -63,14 +65,17 @@ class Contrast:
         one, other = self.one or "", self.other or ""
         if self.difference is not Difference.DIFFERENT or max(len(one), len(other)) > MOST_COMPARED:
             differs = self.difference is Difference.DIFFERENT
-            return _whole(one, differs), _whole(other, differs)
-        steps = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+            return _whole(one, differs=differs), _whole(other, differs=differs)
+        matcher = SequenceMatcher(None, one, other, autojunk=False)
+        if matcher.ratio() < ALIKE_ENOUGH:
+            return _whole(one, differs=True), _whole(other, differs=True)
+        steps = matcher.get_opcodes()
         left = (Span(one[i:j], tag != "equal") for tag, i, j, _, _ in steps if i < j)
         right = (Span(other[i:j], tag != "equal") for tag, _, _, i, j in steps if i < j)
         return tuple(left), tuple(right)
 
 
-def _whole(text: str, differs: bool) -> tuple[Span, ...]:
+def _whole(text: str, *, differs: bool) -> tuple[Span, ...]:
     return (Span(text, differs),) if text else ()
 
 

@@ -87,7 +87,9 @@ def match_guarded(
         keys = make_keys(session, relation, schema, rules, scratch)
         tallies, shared = add_exact_edges(session, keys, rules), keys.shared
         (scratch / KEYS_FILE).unlink()
-    scored = add_scored_edges(session, relation, fields, rules, scratch) if rules.model else None
+    scored = None
+    if rules.model:
+        scored = add_scored_edges(session, relation, fields, rules, scratch, judgements=guards.judgements)
     clusters = make_clusters(
         session, rules.max_cluster, guards.judgements, guards.vetoes, guards.before,
         claims=guards.claims, rows=guards.rows,

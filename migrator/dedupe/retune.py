@@ -57,7 +57,7 @@ def retune(said: Sequence[Decided], bands: WeightBands) -> WeightBands:
     review = bands.review - off
     if review > bands.review:
         review = max(bands.review, min(review, known_same))
-    automatic = round(automatic, PLACES)
+    automatic = automatic if automatic == bands.automatic else round(automatic, PLACES)
     return WeightBands(min(round(review, PLACES), automatic), automatic)
 
 

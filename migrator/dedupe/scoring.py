@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from migrator.core.mapped import DedupeRules, MatchModel
+from migrator.core.mapped import DedupeRules, Judgement, MatchModel
 from migrator.core.schema import FieldSchema
 from migrator.dedupe.bands import Bands, bits_of, set_bands
 from migrator.dedupe.blocking import block
 from migrator.dedupe.comparison import Comparison, make_comparisons
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, choose_features, make_features
+from migrator.dedupe.follow import follow_decisions
 from migrator.dedupe.learning import (
     SCORED,
     Model,
@@ -46,9 +47,18 @@ class Scored:
 
 
 def add_scored_edges(
-    session: Session, relation: str, fields: Sequence[FieldSchema], rules: DedupeRules, scratch: Path
+    session: Session,
+    relation: str,
+    fields: Sequence[FieldSchema],
+    rules: DedupeRules,
+    scratch: Path,
+    *,
+    judgements: Sequence[Judgement] = (),
 ) -> Scored | None:
-    """Add the edges of the rules' model to the table of edges; None when no field of the relation tells records apart."""
+    """Add the edges of the rules' model to the table of edges; None when no field of the relation tells records apart.
+
+    Its bands follow what people decided (`judgements`) about pairs that it weighs.
+    """
     wanted = rules.model or MatchModel()
     meanings = find_meanings(session, relation, fields, wanted.meanings)
     features = choose_features(meanings)
@@ -59,9 +69,11 @@ def add_scored_edges(
     model = learn_model(session, features, comparisons, wanted)
     pairs = _score_all(session, model, wanted, scratch)
     model = replace(model, prior=estimate_prior(scored_weights(session), model.population))
-    bands = set_bands(wanted)
+    followed = follow_decisions(session, set_bands(wanted), wanted, judgements, model.prior)
+    bands = followed.bands
     _add_edges(session, model, bands)
-    report = {**_report(meanings, model), **_counts(session, bands), "pairs": pairs}
+    decided = {"heard": followed.decisions, "bits": followed.bits}
+    report = {**_report(meanings, model), **_counts(session, bands), "pairs": pairs, "decisions": decided}
     _drop(session)
     return Scored(bands, report)
 

@@ -75,7 +75,8 @@ class ReviewSite:
         return self._to(self.review.next_open(-1))
 
     async def _done(self, _request: Request) -> Response:
-        return self._page()
+        left = self.review.next_open(-1)
+        return self._page() if left is None else self._to(left)
 
     async def _show(self, request: Request) -> Response:
         number = request.path_params["number"]
