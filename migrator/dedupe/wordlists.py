@@ -8,6 +8,8 @@ from functools import cache
 from importlib.resources import files
 
 from migrator.core.fingerprint import fingerprint
+from migrator.dedupe import words
+from migrator.dedupe.script import composed
 
 _LISTS = ("legal_forms.csv", "free_mail_domains.csv", "junk_values.csv")
 
@@ -17,6 +19,18 @@ def legal_forms(place: str) -> tuple[str, ...]:
     """Legal forms that stand at `place` ('suffix', 'prefix' or 'bracket') of a company's name, folded, longest first."""
     found = {row["form"] for row in _rows("legal_forms.csv") if row["place"] in (place, _either(place))}
     return tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+
+@cache
+def legal_forms_of(country: str) -> tuple[str, ...]:
+    """Legal forms of one country, folded, in the script they are written in."""
+    return tuple(sorted({row["form"] for row in _rows("legal_forms.csv") if row["country"] == country}))
+
+
+@cache
+def simplified_forms(place: str) -> tuple[str, ...]:
+    """Legal forms in Chinese, Japanese or Korean characters at `place`, simplified, longest first."""
+    return tuple(dict.fromkeys(composed([form for form in legal_forms(place) if form[0] > "⺀"])))
 
 
 @cache
@@ -34,7 +48,7 @@ def junk_values(kind: str) -> tuple[str, ...]:
 @cache
 def wordlists_fingerprint() -> str:
     """Changes when any list does, so that duplicates are looked for anew."""
-    return fingerprint([_text(name) for name in _LISTS])
+    return fingerprint([_text(name) for name in _LISTS], [words.text(name) for name in words.TABLES])
 
 
 def _either(place: str) -> str:

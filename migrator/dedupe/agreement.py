@@ -1,0 +1,195 @@
+"""How far two names, companies or addresses agree: a few levels in SQL over their features, without any training.
+
+Features are made once per distinct text (`person.person_features`, `company.company_features`,
+`address.address_features`) and joined to the records; the levels here compare two of them. For a record-linkage
+model, take the conditions in order, the first that holds decides::
+
+    left, right = struct('"name_l"'), struct('"name_r"')        # the features as struct columns
+    left = lambda field: f'"name_{field}_l"'                    # or as one column each
+    for level in name_levels(left, right):
+        level.agreement, level.condition                        # Agreement.SAME, "coalesce(…, false)"
+
+What no condition holds for is `Agreement.DIFFERENT`; `is_missing` says where a side has nothing to compare (a level
+of its own, before the others). `name_agreement`, `company_agreement` and `address_agreement` are all of it as one
+expression that yields the name of the level, null where something is missing. Only `CASE`, `=`, `coalesce`,
+`len`, `list_has_any` and `list_has_all` are used: every engine we compile for has them under some name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from migrator.staging.engine import literal
+
+Side: TypeAlias = Callable[[str], str]
+"""From the name of a feature to its SQL in one of the two rows."""
+
+
+class Agreement(StrEnum):
+    """What two texts say about being one; `AGREE` are those that speak for it."""
+
+    SAME = "same"
+    """One text, apart from notation: case, accents, order, spacing, width, simplified or traditional, legal form."""
+    ACROSS = "across"
+    """One name in two scripts."""
+    COMPATIBLE = "compatible"
+    """Two usual ways to say one name: Bob and Robert, Tan and Chen."""
+    PART = "part"
+    """One is the other made shorter: initials, no father's name, a brand without its trade."""
+    OPEN = "open"
+    """Surname or brand agree, and the rest cannot be compared: no evidence for one, none against."""
+    CONTRADICTION = "contradiction"
+    """Alike on purpose and not the same: Sr. and Jr., bin and binti, two branches, two cities."""
+    DIFFERENT = "different"
+
+
+AGREE = (Agreement.SAME, Agreement.ACROSS, Agreement.COMPATIBLE, Agreement.PART)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level and the SQL condition under which two rows are on it, if none before it held; never null."""
+
+    agreement: Agreement
+    condition: str
+
+
+def struct(sql: str) -> Side:
+    """The side whose features are the fields of the struct `sql`."""
+    return lambda field: f"{sql}.{field}"
+
+
+def is_missing(left: Side, right: Side) -> str:
+    """SQL: one of the two has nothing that could be compared."""
+    return " OR ".join(f"({side('han')} IS NULL AND {side('latin')} IS NULL)" for side in (left, right))
+
+
+def name_levels(left: Side, right: Side) -> tuple[Level, ...]:
+    """The levels of two persons' names, in the order in which they are asked; features of `person_features`."""
+    across = _one_sided("han", left, right)
+    latin = f"{left('han')} IS NULL AND {right('han')} IS NULL"
+    written = f"{_same('latin', left, right)} OR {_shares('spelled', left, right)}"
+    suffixed = _one_sided("suffix", left, right)
+    whole = f"NOT ({suffixed})"
+    not_han = f"({latin} OR {across}) AND {whole}"
+    return (
+        _level(
+            Agreement.CONTRADICTION, f"{_differs('suffix', left, right)} OR {_differs('child', left, right)}"
+        ),
+        _level(Agreement.SAME, f"{whole} AND ({_same('han', left, right)} OR ({latin} AND ({written})))"),
+        _level(Agreement.ACROSS, f"{whole} AND {across} AND {_shares('pinyin', left, right)}"),
+        _level(
+            Agreement.COMPATIBLE,
+            f"{not_han} AND ({_shares('forms', left, right)} OR ({latin} AND {_shares('pinyin', left, right)}))",
+        ),
+        _level(Agreement.PART, f"{not_han} AND ({_shortened(left, right)} OR {_shortened(right, left)})"),
+        _level(Agreement.OPEN, f"({across} OR {suffixed}) AND {_shares('family', left, right)}"),
+    )
+
+
+def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
+    """The levels of two companies' names, in the order in which they are asked; features of `company_features`."""
+    across = _one_sided("han", left, right)
+    both_han = f"{left('han')} IS NOT NULL AND {right('han')} IS NOT NULL"
+    brand = f"({_same('brand', left, right)} OR (NOT ({both_han}) AND {_shares('pinyin', left, right)}))"
+    apart = f"({_elsewhere(left, right)} OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
+    trade = f"{_same('trade', left, right)} AND {_same('rank', left, right)}"
+    placed = f"{_any('region', left)} = {_any('region', right)}"
+    rivals = f"NOT ({across}) AND {left('trade')} <> '' AND {right('trade')} <> '' AND {_differs('trade', left, right)}"
+    alike = f"{brand} AND NOT {apart}"
+    return (
+        _level(Agreement.SAME, f"{alike} AND {trade} AND {placed} AND NOT ({across})"),
+        _level(Agreement.ACROSS, f"{alike} AND {trade} AND {placed} AND {across}"),
+        _level(Agreement.PART, f"{alike} AND (({trade}) OR {_bare(left, right)} OR {_bare(right, left)})"),
+        _level(Agreement.CONTRADICTION, f"{brand} AND ({apart} OR ({rivals}))"),
+        _level(Agreement.OPEN, brand),
+    )
+
+
+def address_levels(left: Side, right: Side) -> tuple[Level, ...]:
+    """The levels of two postal addresses, in the order in which they are asked; features of `address_features`."""
+    across = _one_sided("han", left, right)
+    street = f"({_same('street', left, right)} OR ({across} AND {_shares('sound', left, right)}))"
+    number = _same("number", left, right)
+    return (
+        _level(
+            Agreement.CONTRADICTION,
+            f"{street} AND ({_differs('number', left, right)} OR ({number} AND {_differs('unit', left, right)}) "
+            f"OR {_elsewhere(left, right)})",
+        ),
+        _level(
+            Agreement.SAME, f"{street} AND {number} AND NOT {_unlike('unit', left, right)} AND NOT ({across})"
+        ),
+        _level(Agreement.ACROSS, f"{street} AND {number} AND NOT {_unlike('unit', left, right)}"),
+        _level(Agreement.PART, f"{street} AND {number}"),
+        _level(Agreement.OPEN, f"{street} OR {_same('postcode', left, right)}"),
+    )
+
+
+def name_agreement(left: Side, right: Side) -> str:
+    """SQL of the `Agreement` of two persons' names, null where one is missing."""
+    return _decided(name_levels(left, right), left, right)
+
+
+def company_agreement(left: Side, right: Side) -> str:
+    """SQL of the `Agreement` of two companies' names, null where one is missing."""
+    return _decided(company_levels(left, right), left, right)
+
+
+def address_agreement(left: Side, right: Side) -> str:
+    """SQL of the `Agreement` of two postal addresses, null where one is missing."""
+    return _decided(address_levels(left, right), left, right)
+
+
+def _decided(levels: tuple[Level, ...], left: Side, right: Side) -> str:
+    asked = " ".join(f"WHEN {level.condition} THEN {literal(level.agreement)}" for level in levels)
+    return f"CASE WHEN {is_missing(left, right)} THEN NULL {asked} ELSE {literal(Agreement.DIFFERENT)} END"
+
+
+def _level(agreement: Agreement, condition: str) -> Level:
+    return Level(agreement, f"coalesce({condition}, false)")
+
+
+def _same(field: str, left: Side, right: Side) -> str:
+    return f"coalesce({left(field)} = {right(field)}, false)"
+
+
+def _differs(field: str, left: Side, right: Side) -> str:
+    """Both sides say it, and not the same."""
+    return f"coalesce({left(field)} <> {right(field)}, false)"
+
+
+def _unlike(field: str, left: Side, right: Side) -> str:
+    """The sides do not say the same; to say nothing is to say something else."""
+    return f"(coalesce({left(field)}, '') <> coalesce({right(field)}, ''))"
+
+
+def _one_sided(field: str, left: Side, right: Side) -> str:
+    return f"(({left(field)} IS NULL) <> ({right(field)} IS NULL))"
+
+
+def _shares(field: str, left: Side, right: Side) -> str:
+    return f"coalesce(list_has_any({left(field)}, {right(field)}), false)"
+
+
+def _any(field: str, side: Side) -> str:
+    return f"(len({side(field)}) > 0)"
+
+
+def _elsewhere(left: Side, right: Side) -> str:
+    """Both sides name places, and none of them in common."""
+    return f"({_any('region', left)} AND {_any('region', right)} AND NOT {_shares('region', left, right)})"
+
+
+def _shortened(short: Side, long: Side) -> str:
+    return f"coalesce(list_has_any({short('forms')}, {long('shorter')}), false)"
+
+
+def _bare(short: Side, long: Side) -> str:
+    """A name without legal form that leaves out all of the trade, or only words such as 'group'."""
+    trade = f"({short('trade')} = '' OR {_same('trade', short, long)})"
+    said = f"coalesce(list_has_all({long('rank')}, {short('rank')}), false)"
+    return f"({short('form')} IS NULL AND {trade} AND {said})"

@@ -1,0 +1,227 @@
+"""How Chinese names sound in Latin letters: surname readings, pinyin, Wade-Giles, Cantonese and Hokkien spellings.
+
+A key is '<surname> <given name>': the surname in the pinyin of its character whatever dialect it was written in
+('chan' and 'tan' are 'chen'), the given name closed up as it sounds. Characters with several readings give several
+keys, and a spelling that several surnames share ('ng') gives several too; two names may be one when they share a key.
+ü is written u on both sides: nobody types it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice, product
+
+from migrator.dedupe.words import rows
+
+_READINGS = 2
+"""Mandarin readings of one character that are tried; the rest are rare in names."""
+_KEYS = 12
+"""Keys of one name in one dialect; readings multiply."""
+_TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜüńňǹḿ", "aaaaeeeeiiiioooouuuuuuuuunnnm")
+_COMPOUND = 2
+_LONGEST = 4
+"""Characters of the longest surname."""
+
+
+def split_name(han: str) -> tuple[str, str]:
+    """Surname and given name of a Chinese name in simplified characters."""
+    surnames = _surnames()
+    for size in range(min(_LONGEST, len(han) - 1), _COMPOUND - 1, -1):
+        if han[:size] in surnames:
+            return han[:size], han[size:]
+    return han[:1], han[1:]
+
+
+def surname_classes(family: str) -> tuple[str, ...]:
+    """The readings of a surname in characters, those it has as a surname where they are known."""
+    known = _surnames().get(family)
+    return known or readings(family)
+
+
+def spelled_classes(word: str) -> tuple[str, ...]:
+    """The surnames that a Latin word may stand for, in pinyin; none where it is no Chinese surname."""
+    return _spellings().get(word, ())
+
+
+def is_surname(han: str) -> bool:
+    """Whether the characters are a known surname."""
+    return han in _surnames()
+
+
+def readings(han: str) -> tuple[str, ...]:
+    """Every usual toneless reading of the characters, closed up."""
+    return tuple(_joined([mandarin(char) for char in han]))
+
+
+def latin_sounds(han: str) -> list[str]:
+    """The characters in Cantonese and in Hokkien spelling, closed up; nothing where one of them is not in the table."""
+    table = _sounds()
+    if not han or not all(char in table for char in han):
+        return []
+    return [sound for place in (0, 1) for sound in _joined([table[char][place] for char in han])]
+
+
+def name_keys(family: str, given: str) -> list[str]:
+    """The keys of a name in characters."""
+    classes = surname_classes(family)
+    sounds = {*readings(given), *latin_sounds(given)}
+    return sorted({f"{family} {sound}".strip() for family in classes for sound in sounds})
+
+
+def spelled_keys(words: Sequence[str]) -> list[str]:
+    """The keys of a name in Latin words, if it can be a Chinese one: the surname first or last."""
+    if len(words) == 1:
+        return _closed_keys(words[0])
+    found: set[str] = set()
+    sides = [(words[0], words[1:]), (words[-1], words[:-1])]
+    if len(words) > _COMPOUND:
+        sides += [(words[0] + words[1], words[2:]), (words[-2] + words[-1], words[:-2])]
+    for number, (family, given) in enumerate(sides):
+        classes = spelled_classes(family)
+        if classes and (number < _COMPOUND or _is_compound(family)):
+            found.update(f"{name} {sound}" for name in classes for sound in _given_sounds(given, words))
+    if not found and all(_syllables(word) for word in words):
+        for family, given in sides[:2]:
+            found.update(f"{_plain(family)} {sound}" for sound in _given_sounds(given, words))
+    return sorted(found)
+
+
+def _closed_keys(word: str) -> list[str]:
+    """'wangxiaoming' taken apart after its surname."""
+    found = set()
+    for size in range(2, min(len(word) - 1, 9)):
+        family, given = word[:size], word[size:]
+        if _is_pinyin_surname(family) and _syllables(given):
+            found.add(f"{_plain(family)} {_plain(given)}")
+    return sorted(found)
+
+
+def _given_sounds(given: Sequence[str], words: Sequence[str]) -> Iterable[str]:
+    wade_giles = _wade_giles()
+    if any(word in wade_giles and word not in _syllable_set() for word in words):
+        options = [sorted({_plain(word), *wade_giles.get(word, ())}) for word in given]
+        return _joined(options)
+    return ("".join(_plain(word) for word in given),)
+
+
+def _joined(options: Sequence[Sequence[str]]) -> list[str]:
+    return sorted({"".join(parts) for parts in islice(product(*options), _KEYS)})
+
+
+@cache
+def mandarin(char: str) -> tuple[str, ...]:
+    """The first toneless readings of one character; the character itself where it has none."""
+    from pypinyin.pinyin_dict import pinyin_dict
+
+    listed = pinyin_dict.get(ord(char), "") if len(char) == 1 else ""
+    found = dict.fromkeys(part.translate(_TONES) for part in listed.split(",") if part)
+    return tuple(found)[:_READINGS] or (char,)
+
+
+@cache
+def _plain(word: str) -> str:
+    """ü typed as v or yu, in one way."""
+    return re.sub(r"([ln])v", r"\1u", re.sub(r"^([ln])yu(e?)$", r"\1u\2", word))
+
+
+@cache
+def _surnames() -> dict[str, tuple[str, ...]]:
+    return {
+        row["surname"]: tuple(_plain(word) for word in row["pinyin"].split()) for row in rows("surnames.csv")
+    }
+
+
+@cache
+def _spellings() -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for row in rows("surnames.csv"):
+        classes = row["pinyin"].split()
+        for name in classes:
+            found.setdefault(name, set()).add(_plain(name))
+            found.setdefault(_plain(name), set()).add(_plain(name))
+        for word in row["spellings"].split():
+            found.setdefault(word, set()).add(_plain(classes[0]))
+    return {word: tuple(sorted(classes)) for word, classes in found.items()}
+
+
+@cache
+def _is_compound(word: str) -> bool:
+    return any(
+        len(row["surname"]) > 1 and word in (row["pinyin"], *row["spellings"].split())
+        for row in rows("surnames.csv")
+    )
+
+
+@cache
+def _is_pinyin_surname(word: str) -> bool:
+    return any(word in row["pinyin"].split() for row in rows("surnames.csv"))
+
+
+@cache
+def _sounds() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """From a character of given names to its Cantonese and its Hokkien spellings."""
+    return {
+        row["character"]: (tuple(row["cantonese"].split()), tuple(row["hokkien"].split()))
+        for row in rows("given_sounds.csv")
+    }
+
+
+@cache
+def _syllable_set() -> frozenset[str]:
+    from pypinyin.pinyin_dict import pinyin_dict
+
+    listed = (part.translate(_TONES) for text in pinyin_dict.values() for part in text.split(","))
+    return frozenset(word for word in listed if re.fullmatch(r"[a-z]*[aeiou][a-z]*", word))
+
+
+@cache
+def _syllables(word: str) -> bool:
+    """Whether the word is one pinyin syllable or several."""
+    known = _syllable_set()
+    reached = {0}
+    for start in range(len(word)):
+        if start in reached:
+            reached.update(
+                end
+                for end in range(start + 1, min(start + 7, len(word) + 1))
+                if _plain(word[start:end]) in known
+            )
+    return len(word) in reached
+
+
+@cache
+def _wade_giles() -> dict[str, tuple[str, ...]]:
+    """From a Wade-Giles syllable, its apostrophe left out as most do, to the pinyin syllables it may be."""
+    found: dict[str, set[str]] = {"ing": {"ying"}, "szu": {"si"}, "kwo": {"guo"}}
+    for syllable in _syllable_set():
+        found.setdefault(_to_wade_giles(syllable), set()).add(syllable)
+    return {word: tuple(sorted(syllables)) for word, syllables in found.items()}
+
+
+_WHOLE = {"zi": "tzu", "ci": "tzu", "si": "ssu", "ri": "jih", "er": "erh", "yi": "i", "you": "yu", "yan": "yen", "ye": "yeh", "yue": "yueh", "yong": "yung"}  # fmt: skip
+_INITIALS = {"zh": "ch", "ch": "ch", "sh": "sh", "b": "p", "d": "t", "g": "k", "j": "ch", "q": "ch", "x": "hs", "z": "ts", "c": "ts", "r": "j"}  # fmt: skip
+_FINALS = {"ian": "ien", "ie": "ieh", "ue": "ueh", "iong": "iung", "ong": "ung"}
+
+
+def _to_wade_giles(syllable: str) -> str:
+    if syllable in _WHOLE:
+        return _WHOLE[syllable]
+    initial = next((part for part in (syllable[:2], syllable[:1]) if part in _INITIALS), "")
+    final = syllable[len(initial) :]
+    if not initial and syllable[0] not in "aeiou":
+        initial, final = syllable[0], syllable[1:]
+    return _INITIALS.get(initial, initial) + _wade_giles_final(initial, final)
+
+
+def _wade_giles_final(initial: str, final: str) -> str:
+    if final == "i" and initial in ("zh", "ch", "sh"):
+        return "ih"
+    if final == "e" and initial in ("g", "k", "h"):
+        return "o"
+    if final == "uo" and initial not in ("g", "k", "h", "sh"):
+        return "o"
+    if final == "ui" and initial in ("g", "k"):
+        return "uei"
+    return _FINALS.get(final, final)

@@ -1,0 +1,86 @@
+"""Names and companies in several languages: what agrees, what only looks so, and how well both are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from migrator.dedupe.agreement import Agreement
+from migrator.staging.engine import EngineSettings, Session, open_engine
+from tests.dedupe_pairs import agreements, pairs, score
+
+A = Agreement
+
+LEVELS = [
+    ("person", "王小明", "WANG, Xiao-Ming", A.ACROSS),
+    ("person", "王小明先生", "王小明", A.SAME),
+    ("person", "王伟", "王玮", A.DIFFERENT),
+    ("person", "Bob Smith", "Robert Smith", A.COMPATIBLE),
+    ("person", "Tan Wei Ming", "Chen Weiming", A.COMPATIBLE),
+    ("person", "J. Smith", "John Smith", A.PART),
+    ("person", "Ahmad Faizal bin Ismail", "Ahmad Faizal", A.PART),
+    ("person", "陈小明", "David Chen", A.OPEN),
+    ("person", "陈大卫", "David Chen", A.COMPATIBLE),
+    ("person", "Henry Ford", "Henry Ford II", A.OPEN),
+    ("person", "John Smith, Sr.", "Smith, John Jr.", A.CONTRADICTION),
+    ("person", "Nur binti Ali", "Nur bin Ali", A.CONTRADICTION),
+    ("person", "John Smith", "Jane Doe", A.DIFFERENT),
+    ("person", "", "John Smith", None),
+    ("company", "腾讯", "深圳市腾讯计算机系统有限公司", A.PART),
+    ("company", "华为技术有限公司", "Huawei Technologies Co., Ltd.", A.ACROSS),
+    ("company", "Acme Ltd", "ACME", A.SAME),
+    ("company", "恒信贸易有限公司", "北京恒信贸易有限公司", A.PART),
+    ("company", "北京恒信贸易有限公司", "上海恒信贸易有限公司", A.CONTRADICTION),
+    ("company", "北京恒信贸易有限公司", "北京恒信贸易有限公司上海分公司", A.CONTRADICTION),
+    ("company", "平安银行", "平安保险", A.CONTRADICTION),
+    ("company", "恒信集团有限公司", "恒信贸易有限公司", A.OPEN),
+    ("company", "Acme Ltd", "Apex Ltd", A.DIFFERENT),
+    ("company", "---", "Apex Ltd", None),
+    ("address", "123 Main St. Apt 4B, Springfield", "123 MAIN STREET #4B, SPRINGFIELD", A.SAME),
+    ("address", "12, Jln Ampang, KL", "No. 12, Jalan Ampang, 50450 Kuala Lumpur", A.SAME),
+    ("address", "Hauptstr. 5, 10115 Berlin", "Hauptstraße 5, Berlin", A.SAME),
+    ("address", "广东省深圳市南山区科技园路88号A栋1203室", "深圳市科技园路88號A座1203室", A.SAME),
+    ("address", "深圳市科技园路88号", "88 Ke Ji Yuan Rd, Shenzhen", A.ACROSS),
+    ("address", "深圳市科技园路88号1203室", "88 Kejiyuan Road, Shenzhen", A.PART),
+    ("address", "上海市中山东路8号", "8 Zhongshan East Road, Shanghai", A.ACROSS),
+    ("address", "上海市中山东路8号", "8 Zhongshan West Road, Shanghai", A.DIFFERENT),
+    ("address", "上海市中山路8号", "北京市中山路8号", A.CONTRADICTION),
+    ("address", "123 Main St Apt 4B", "123 Main St Apt 4C", A.CONTRADICTION),
+    ("address", "123 Main St", "125 Main St", A.CONTRADICTION),
+    ("address", "123 Main St", "123 Main Ave", A.DIFFERENT),
+    ("address", "", "123 Main Ave", None),
+]
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    opened = open_engine(EngineSettings(memory_limit="200MB", threads=1), tmp_path_factory.mktemp("engine"))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("kind", ["person", "company", "address"])
+def test_levels(session: Session, kind: str) -> None:
+    chosen = [row[1:] for row in LEVELS if row[0] == kind]
+    left, right, wanted = (list(column) for column in zip(*chosen, strict=True))
+    assert agreements(session, kind, left, right) == wanted
+    assert agreements(session, kind, right, left) == wanted
+
+
+@pytest.mark.parametrize("name", ["people", "companies"])
+def test_pairs_are_told_apart(session: Session, name: str) -> None:
+    found = score(session, pairs(name))
+    assert found.recall >= 0.90, found.wrong
+    assert found.precision >= 0.98, found.wrong
+
+
+def test_there_are_enough_pairs_and_as_many_traps() -> None:
+    listed = [
+        pair
+        for path in (Path(__file__).parents[1] / "dedupe_pairs").glob("*.csv")
+        for pair in pairs(path.stem)
+    ]
+    assert len(listed) >= 200
+    assert 0.4 < sum(pair.same for pair in listed) / len(listed) < 0.6
