@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 
 
-def peer(name: str, *requirements: str) -> Path:
-    """The Python of an environment that holds these packages; skips the test when they cannot be had."""
+class UnavailableError(Exception):
+    """The packages cannot be had here."""
+
+
+def environment(name: str, *requirements: str) -> Path:
+    """The Python of an environment that holds these packages; raises `UnavailableError` when they cannot be had."""
     digest = hashlib.sha256(repr((requirements, sys.version_info[:2])).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "crm-migrator" / "peers" / f"{name}-{digest}"
@@ -22,11 +26,19 @@ def peer(name: str, *requirements: str) -> Path:
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
         command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *requirements]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
-            pytest.skip(f"{name} cannot be installed here: {done.stderr.strip()[-200:]}")
+            raise UnavailableError(f"{name} cannot be installed here: {done.stderr.strip()[-200:]}")
         (folder / "ready").touch()
     return python
+
+
+def peer(name: str, *requirements: str) -> Path:
+    """As `environment`; skips the test when the packages cannot be had."""
+    try:
+        return environment(name, *requirements)
+    except UnavailableError as error:
+        pytest.skip(str(error))
 
 
 def speak(python: Path, script: str, *arguments: str, trusted: Path | None = None) -> Sequence[str]:

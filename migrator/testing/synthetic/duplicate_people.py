@@ -33,6 +33,7 @@ STAFF = 5
 """Contacts to a firm."""
 _RELATIVES = 0.01
 """People who are son or twin of another: same family name, house and landline."""
+_FREE_MAIL = ("gmail.com", "qq.com", "outlook.com")
 _CITIES = {
     "北京市": "Beijing", "上海市": "Shanghai", "广州市": "Guangzhou", "深圳市": "Shenzhen", "杭州市": "Hangzhou",
     "南京市": "Nanjing", "苏州市": "Suzhou", "成都市": "Chengdu", "武汉市": "Wuhan", "西安市": "Xi'an",
@@ -114,14 +115,16 @@ def contacts(chance: Chance, population: Population, records: np.ndarray) -> pa.
     first, last = _retyped(told, seen, *_names(told, seen))
     street, city = _home(told, seen)
     pinyin = told.fate.script & _chinese(seen)
-    title = ask.one_of("new title", records, words("titles", "text"))
+    # a relative has a post of its own, and so has who changed firms
+    elsewhere = told.fate.new_job | told.kin
+    title = ask.one_of("new title", np.where(told.fate.new_job, records, entities), words("titles", "text"))
     return pa.table({
         "record_id": joined("R", as_text(records, 8)),
         "entity_id": joined("E", as_text(entities, 8)),
         "first_name": first,
         "last_name": last,
         "company": _company(told, firm),
-        "job_title": chosen(told.fate.new_job, title, seen.title),
+        "job_title": chosen(elsewhere, title, seen.title),
         "email": _email(told, seen),
         "phone": chosen(ask.happens("no landline", records, 0.25), None, firm.phone),
         "mobile": _mobile(told, seen, how),
@@ -222,10 +225,11 @@ def _company(told: Told, firm: Companies) -> pa.Array:
 
 def _email(told: Told, seen: People) -> pa.Array:
     ask, records = told.ask, told.records
-    own = joined(chosen(told.kin, "jr.", ""), seen.email)
-    new = joined(
-        "m", as_text(records), "@", ask.one_of("new mail", records, ["gmail.com", "qq.com", "outlook.com"])
+    other = joined(
+        "k", as_text(told.entities), "@", ask.one_of("mail of kin", told.entities, list(_FREE_MAIL))
     )
+    own = chosen(told.kin, other, seen.email)
+    new = joined("m", as_text(records), "@", ask.one_of("new mail", records, list(_FREE_MAIL)))
     email = chosen(told.fate.other_email, new, rewritten_email(ask, records, told.copies, own))
     return chosen(told.fate.no_email, None, email)
 

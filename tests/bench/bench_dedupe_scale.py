@@ -1,0 +1,156 @@
+"""What matching costs at size: `python -m tests.bench.bench_dedupe_scale --rows 1000000`; CPU seconds by stage, peak memory, growth.
+
+Contacts of the generator (30 % duplicates), `model: auto`, each size in a process of its own. CPU seconds are of all threads;
+the growth exponent is of the smaller to the larger size: 1 is linear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from math import log
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from migrator.commands.evaluate_data import RECORDS, DataFiles, read_records
+from migrator.core.mapped import DedupeRules, MatchModel, Reach
+from migrator.dedupe import match as matching
+from migrator.dedupe import scoring
+from migrator.dedupe.cluster import MEMBERS
+from migrator.dedupe.evaluate import join_from
+from migrator.dedupe.measure import judge, score
+from migrator.staging.engine import EngineSettings, open_engine
+
+STAGES = (
+    (scoring, "find_meanings", "meanings"),
+    (scoring, "make_features", "features"),
+    (scoring, "make_comparisons", "comparisons"),
+    (scoring, "learn_model", "learning"),
+    (scoring, "_score_all", "blocking and scoring"),
+    (scoring, "_add_edges", "edges"),
+    (matching, "make_clusters", "clustering"),
+)
+"""Functions and what they do; told apart by putting a clock around them."""
+A_MILLION = 75.0
+"""CPU seconds that a million records may cost."""
+MOST_GROWTH = 1.1
+
+
+def main() -> None:
+    """Measure two sizes and print what they cost, stage by stage."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--memory", default="2GB", help="the engine's limit (default %(default)s)")
+    parser.add_argument("--once", action="store_true", help="not a quarter of the rows too, for the growth")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        sys.stdout.write(json.dumps(_measure(arguments.child, arguments.memory)) + "\n")
+        return
+    with TemporaryDirectory() as folder:
+        sizes = [arguments.rows] if arguments.once else [arguments.rows // 4, arguments.rows]
+        costs = [_in_a_process(Path(folder), rows, arguments.memory) for rows in sizes]
+    for rows, cost in zip(sizes, costs, strict=True):
+        _print(rows, cost)
+    if len(costs) > 1:
+        growth = log(costs[1]["matching"] / costs[0]["matching"]) / log(sizes[1] / sizes[0])
+        print(f"growth exponent {growth:.2f} (at most {MOST_GROWTH} wanted)")
+
+
+def _print(rows: int, cost: dict[str, Any]) -> None:
+    print(f"\n{rows:,} contacts")
+    for name, seconds in cost["stages"].items():
+        print(f"  {name:<24} {seconds:8.1f} CPU s")
+    wanted = A_MILLION * rows / 1_000_000
+    print(
+        f"  {'matching in all':<24} {cost['matching']:8.1f} CPU s  (at most {wanted:.0f} wanted), {cost['wall']:.0f} s of time"
+    )
+    print(f"  {'peak memory':<24} {cost['peak'] / 2**20:8,.0f} MiB")
+    for name, found in cost["scores"].items():
+        print(
+            f"  {name:<24} precision {found['precision']:.4f}, recall {found['recall']:.4f}, F1 {found['f1']:.4f}"
+        )
+
+
+def _in_a_process(folder: Path, rows: int, memory: str) -> dict[str, Any]:
+    file = folder / f"contacts{rows}.parquet"
+    # in a process too: what its memory grew to must not be the child's
+    made = [sys.executable, "-m", "migrator.testing.synthetic.duplicates", str(file), "--rows", str(rows)]
+    subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench.bench_dedupe_scale",
+        "--child",
+        str(file),
+        "--memory",
+        memory,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    file.unlink()
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _measure(file: Path, memory: str) -> dict[str, Any]:
+    rules = DedupeRules(keys=(), model=MatchModel())
+    with (
+        TemporaryDirectory(dir=file.parent) as folder,
+        closing(open_engine(EngineSettings(memory), Path(folder))) as session,
+    ):
+        with _clocks() as stages:
+            records = read_records(session, DataFiles((str(file),), "record_id", (), "entity_id"))
+            started, wall = time.process_time(), time.perf_counter()
+            found = matching.match(session, RECORDS, records.fields, rules, Path(folder))
+            spent, lasted = time.process_time() - started, time.perf_counter() - wall
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        session.execute(
+            f"CREATE OR REPLACE TEMP TABLE evaluate_truth AS SELECT __id, entity_id AS entity FROM {RECORDS}"
+        )
+        judge(session, RECORDS, MEMBERS)
+        scores = {"automatic band": score(session, Reach.ALL).pairs.to_json()}
+        if found.bands is not None:
+            join_from(session, found.bands.likely, rules)
+            judge(session, RECORDS, MEMBERS)
+            scores["best guess"] = score(session, Reach.ALL).pairs.to_json()
+    return {"stages": stages, "matching": spent, "wall": lasted, "peak": peak, "scores": scores}
+
+
+@contextmanager
+def _clocks() -> Iterator[dict[str, float]]:
+    """CPU seconds by stage, while this is open."""
+    spent: dict[str, float] = {}
+
+    def timed(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def around(*given: Any, **named: Any) -> Any:
+            started = time.process_time()
+            try:
+                return call(*given, **named)
+            finally:
+                spent[name] = spent.get(name, 0.0) + time.process_time() - started
+
+        return around
+
+    before = [(module, name, getattr(module, name)) for module, name, _ in STAGES]
+    for module, name, stage in STAGES:
+        setattr(module, name, timed(getattr(module, name), stage))
+    try:
+        yield spent
+    finally:
+        for module, name, call in before:
+            setattr(module, name, call)
+
+
+if __name__ == "__main__":
+    main()
