@@ -98,12 +98,17 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
     apart = f"({_elsewhere(left, right)} OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
     trade = f"{_same('trade', left, right)} AND {_same('rank', left, right)}"
     placed = f"{_any('region', left)} = {_any('region', right)}"
-    rivals = f"NOT ({across}) AND {left('trade')} <> '' AND {right('trade')} <> '' AND {_differs('trade', left, right)}"
+    rivals = f"NOT ({across}) AND {_any('trade', left)} AND {_any('trade', right)} AND {_differs('trade', left, right)}"
+    # a trade is translated in many ways: across scripts, one word of it and the place are enough for a closer look
+    akin = f"({across} AND {_shares('region', left, right)} AND {_shares('trade', left, right)})"
     alike = f"{brand} AND NOT {apart}"
     return (
         _level(Agreement.SAME, f"{alike} AND {trade} AND {placed} AND NOT ({across})"),
         _level(Agreement.ACROSS, f"{alike} AND {trade} AND {placed} AND {across}"),
-        _level(Agreement.PART, f"{alike} AND (({trade}) OR {_bare(left, right)} OR {_bare(right, left)})"),
+        _level(
+            Agreement.PART,
+            f"{alike} AND (({trade}) OR {akin} OR {_bare(left, right)} OR {_bare(right, left)})",
+        ),
         _level(Agreement.CONTRADICTION, f"{brand} AND ({apart} OR ({rivals}))"),
         _level(Agreement.OPEN, brand),
     )
@@ -190,6 +195,6 @@ def _shortened(short: Side, long: Side) -> str:
 
 def _bare(short: Side, long: Side) -> str:
     """A name without legal form that leaves out all of the trade, or only words such as 'group'."""
-    trade = f"({short('trade')} = '' OR {_same('trade', short, long)})"
+    trade = f"(NOT {_any('trade', short)} OR {_same('trade', short, long)})"
     said = f"coalesce(list_has_all({long('rank')}, {short('rank')}), false)"
     return f"({short('form')} IS NULL AND {trade} AND {said})"

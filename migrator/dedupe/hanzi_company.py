@@ -7,8 +7,9 @@ middle is the brand. It is never emptied: where everything is known, the name ha
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice, product
+from math import prod
 
 from migrator.dedupe.company_parts import (
     Parts,
@@ -20,7 +21,7 @@ from migrator.dedupe.company_parts import (
     known_forms,
     trades,
 )
-from migrator.dedupe.romanise import latin_sounds, mandarin
+from migrator.dedupe.romanise import DIALECT, dialect_sounds, mandarin
 from migrator.dedupe.script import HAN, KANA, bare
 from migrator.dedupe.wordlists import simplified_forms
 
@@ -35,6 +36,11 @@ _DISTRICT = re.compile(r"^([^区市县]{2,3}(?<![社园小景校厂地片郊特�
 _LONGEST_PLACE = 5
 _LONGEST_TRADE = 8
 _READINGS = 6
+"""Combinations of the readings of a brand that are tried."""
+_LONGEST_SPOKEN = 3
+"""Characters of the longest brand that is spelled as it sounds in the south; readings multiply."""
+_REMEMBERED = 50_000
+"""Brands whose sounds are kept: one brand has many companies, shops and branches."""
 
 
 def hanzi_parts(text: str) -> Parts:
@@ -136,7 +142,7 @@ def _take_trade(core: str, parts: Parts) -> str:
         found = False
         for size in range(min(_LONGEST_TRADE, len(rest)), 0, -1):
             word, before = rest[-size:], rest[:-size]
-            if len(before) == 1:
+            if len(before) == 1 or (before and word == "港"):
                 continue
             if parts.add_trade(word) or (len(before) > 1 and size > 1 and parts.add_place(word)):
                 rest, found = before, True
@@ -149,24 +155,26 @@ def _place_of(word: str) -> bool:
     return bare_word in cities() or bare_word in countries()
 
 
-def brand_sounds(brand: str) -> list[str]:
+@lru_cache(_REMEMBERED)
+def brand_sounds(brand: str) -> tuple[str, ...]:
     """How a brand may be written in letters: known translations, pinyin under every reading, Cantonese, Hokkien."""
-    known = list(brands().get(brand, ()))
+    known = brands().get(brand, ())
     if KANA.search(brand):
         return known
-    sounds = [*known, _in_context(brand)]
     options = [mandarin(char) if HAN.match(char) else (char,) for char in brand]
-    sounds.extend("".join(parts) for parts in islice(product(*options), _READINGS))
-    sounds.extend(latin_sounds(brand))
-    return sorted({sound for sound in sounds if sound})
+    sounds = {*known, *("".join(parts) for parts in islice(product(*options), _READINGS))}
+    if len(brand) <= _LONGEST_SPOKEN:
+        sounds.update(f"{DIALECT}{sound}" for sound in dialect_sounds(brand))
+    if prod(len(option) for option in options) > _READINGS:
+        sounds.add(_in_context(brand))
+    return tuple(sorted(sounds - {""}))
 
 
-@cache
 def _in_context(brand: str) -> str:
     """The pinyin that dictionaries of phrases give: 重庆 is chongqing."""
     from pypinyin import lazy_pinyin
 
-    return "".join(lazy_pinyin(brand, v_to_u=False)).replace("v", "u") if len(brand) > 1 else ""
+    return "".join(lazy_pinyin(brand, v_to_u=False)).replace("v", "u")
 
 
 @cache

@@ -14,7 +14,9 @@ from migrator.dedupe.company_parts import (
     known_forms,
     latin_brands,
 )
+from migrator.dedupe.romanise import DIALECT, is_chinese_word
 from migrator.dedupe.script import WORD, bare, spelled_out
+from migrator.dedupe.southern import folded
 
 _ASIDE = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _INITIALS = re.compile(r"\.([^\W\d_])\b")
@@ -113,6 +115,8 @@ def _take_known(words: Sequence[str], parts: Parts) -> None:
     if brand:
         parts.brand = " ".join(sorted(brand))
         parts.pinyin.extend(("".join(brand), "".join(sorted(brand))))
+        if all(is_chinese_word(word) for word in brand):
+            parts.pinyin.append(DIALECT + "".join(folded(word) for word in brand))
 
 
 def _known_at(words: Sequence[str], place: int, parts: Parts) -> int:

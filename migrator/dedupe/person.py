@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from migrator.dedupe.romanise import (
+    is_chinese_word,
     is_surname,
     name_keys,
     spelled_classes,
@@ -39,8 +40,8 @@ PERSON = pa.struct(
 )
 """Features of a person's name; two names agree in a list when they share an element.
 
-han: simplified, without spaces and titles, null where there are no hanzi · latin: folded words, sorted; null where
-there are none · spelled: '<family> <given>' as written, closed up, in both orders · pinyin: '<family> <given>' in
+han: simplified, without spaces and titles, null where there are no hanzi · latin: folded words, sorted, but in
+the order written where it is a Chinese or Malay name; null where there are none · spelled: '<family> <given>' as written, closed up, in both orders · pinyin: '<family> <given>' in
 toneless pinyin and in dialects, under every reading · forms: '<family> <given>' with nicknames resolved · shorter:
 forms that this name may be shortened to · family: surnames, one spelling for all dialects · suffix: 'jr', 'sr', '2',
 '3', … · father: the father's name after bin, binti, a/l, a/p · child: 'son' or 'daughter', as these say.
@@ -53,6 +54,9 @@ _TOKEN = re.compile(r"[asd]/[lpo](?![^\W_])|[^\W_]+")
 _FORMS = 6
 """Forms of one name that are kept; nicknames of nicknames multiply."""
 _SHORTEST_KEPT = 2
+_COUPLE = 2
+_MOST_CHINESE = 5
+"""Words of the longest Chinese name in letters: two surnames, and a given name of two syllables."""
 _MOST_WORDS = 12
 """Words of a text that can be a name; what has more is compared as words only."""
 
@@ -114,6 +118,8 @@ def _set_aside(text: str) -> tuple[str, list[str]]:
 
 
 def _han_person(han: str, beside: str) -> Person:
+    if han in meanings("name_words.csv", "han_title") and WORD.search(beside):
+        return _latin_person(beside, ())
     name = _without_title(han)
     family, given = split_name(name)
     words = _TOKEN.findall(bare(beside))
@@ -151,8 +157,9 @@ def _without_title(han: str) -> str:
 
 
 def _latin_person(main: str, asides: Sequence[str]) -> Person:
-    plain = bare(main)
-    words = _TOKEN.findall(plain)
+    words = _TOKEN.findall(bare(main))
+    if "," in main:
+        main, words = _turned(main, words)
     named = _named(words)
     if not named or len(words) > _MOST_WORDS:
         return Person(latin=" ".join(sorted(words)) or None)
@@ -162,16 +169,28 @@ def _latin_person(main: str, asides: Sequence[str]) -> Person:
     spelled = spelled_out(main)
     names = [named] if spelled is None else [named, _named(_TOKEN.findall(spelled))]
     forms, shorter = _latin_forms(names, asides)
-    family = {named[0], named[-1], *spelled_classes(named[0]), *spelled_classes(named[-1])}
+    chinese = _chinese_words(named)
+    ends = {named[0], named[-1], *chinese[:1], *chinese[-1:]}
+    family = ends.union(*(spelled_classes(word) for word in ends))
+    ordered = len(chinese) == len(named) > _COUPLE
     return Person(
-        latin=" ".join(sorted(named)),
+        latin=" ".join(named if ordered else sorted(named)),
         spelled=sorted({key for name in names for key in _both_orders(name)}),
-        pinyin=_chinese_keys(named),
+        pinyin=spelled_keys(chinese, hyphened="-" in main) if chinese else [],
         forms=forms,
         shorter=shorter,
         family=sorted(family) if len(named) > 1 else named,
         suffix=_suffix(words),
     )
+
+
+def _turned(main: str, words: list[str]) -> tuple[str, list[str]]:
+    """'SURNAME, GIVEN' with the given name first; 'John Smith, Jr.' stays as it is."""
+    family, given = main.split(",", 1)
+    if any(word not in _last_words() and word not in _titles() for word in _TOKEN.findall(bare(given))):
+        turned = f"{given} {family}"
+        return turned, _TOKEN.findall(bare(turned))
+    return main, words
 
 
 def _named(words: Sequence[str]) -> list[str]:
@@ -221,7 +240,7 @@ def _malay_person(words: Sequence[str], at: int) -> Person:
     return Person(
         latin=" ".join((*given, child, *words[at + 1 :])),
         spelled=[whole],
-        forms=sorted({whole, f"{father} {''.join(given)}"}),
+        forms=sorted({whole, f"{father} {''.join(given)}", "".join((*given, father))}),
         shorter=sorted(shorter),
         family=[father],
         father=father,
@@ -235,25 +254,29 @@ def _both_orders(words: Sequence[str]) -> tuple[str, ...]:
     return f"{words[0]} {''.join(words[1:])}", f"{words[-1]} {''.join(words[:-1])}"
 
 
-def _chinese_keys(words: Sequence[str]) -> list[str]:
-    """Keys as a Chinese name; English given names beside a Chinese one are left out."""
+def _chinese_words(words: Sequence[str]) -> list[str]:
+    """The words of a Chinese name, without English given names beside it; none where it can be no Chinese name."""
     if not all(word.isascii() for word in words):
         return []
-    chinese = [word for word in words if not _formal(word)]
-    if not chinese or len(chinese) > _MOST_WORDS // 2 or (len(chinese) == 1 and len(words) > 1):
+    chinese = [word for word in words if not _formal(word) and is_chinese_word(word)]
+    if len(chinese) > _MOST_CHINESE or (len(chinese) == 1 and len(words) > 1):
         return []
-    return spelled_keys(chinese)
+    return (
+        chinese if len(words) == 1 or any(map(spelled_classes, chinese)) or len(chinese) == len(words) else []
+    )
 
 
 def _latin_forms(names: Sequence[Sequence[str]], asides: Sequence[str]) -> tuple[list[str], list[str]]:
     forms: set[str] = set()
     shorter: set[str] = set()
     for words in names:
+        if any(word in _malay() for word in words):
+            forms.add("".join(words))
         if len(words) == 1:
             forms.update(words)
             shorter.add(words[0])
             continue
-        for family, given in ((words[-1], words[:-1]), (words[0], words[1:])):
+        for family, given in _readings(words):
             surnames = (family, *spelled_classes(family))
             forms.update(f"{surname} {name}" for surname in surnames for name in _resolved(given))
             short = set(_shortened(given, words))
@@ -264,8 +287,19 @@ def _latin_forms(names: Sequence[Sequence[str]], asides: Sequence[str]) -> tuple
     return sorted(forms), sorted(shorter - forms)
 
 
-def _resolved(given: Sequence[str]) -> list[str]:
+def _readings(words: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Which word is the surname: the last, the first, or either, where neither is an English given name."""
+    first, last = bool(_formal(words[0])), bool(_formal(words[-1]))
+    if first or not last:
+        yield words[-1], words[:-1]
+    if last or not first:
+        yield words[0], words[1:]
+
+
+def _resolved(given: Sequence[str]) -> Sequence[str]:
     """The given name under every formal name that its nicknames stand for."""
+    if len(given) == 1:
+        return _formal(given[0]) or given
     options = [_formal(word) or (word,) for word in given]
     return ["".join(parts) for parts in islice(product(*options), _FORMS)]
 
@@ -294,7 +328,6 @@ def _suffix(words: Sequence[str]) -> str | None:
 # --- the tables
 
 
-@cache
 def _formal(word: str) -> tuple[str, ...]:
     """The formal names that an English given name or nickname stands for; none where it is neither."""
     return _formal_names().get(word, ())

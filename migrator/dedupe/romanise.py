@@ -3,16 +3,18 @@
 A key is '<surname> <given name>': the surname in the pinyin of its character whatever dialect it was written in
 ('chan' and 'tan' are 'chen'), the given name closed up as it sounds. Characters with several readings give several
 keys, and a spelling that several surnames share ('ng') gives several too; two names may be one when they share a key.
+Cantonese and Hokkien sounds are marked, so that Man (文) does not meet the Mandarin Man (曼).
 ü is written u on both sides: nobody types it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from itertools import islice, product
 
+from migrator.dedupe import southern
 from migrator.dedupe.words import rows
 
 _READINGS = 2
@@ -23,6 +25,16 @@ _TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜüńňǹ
 _COMPOUND = 2
 _LONGEST = 4
 """Characters of the longest surname."""
+_LONGEST_CLOSED = 9
+_REMEMBERED = 50_000
+"""Words whose reading is kept; names are made of few."""
+DIALECT = "~"
+"""Stands before a given name as it sounds in the south, so that it meets no Mandarin sound."""
+_SYLLABLE = re.compile(
+    r"(?:[bpmfdtnlgkhwzcsjyrqxv]|ng|gw|kw|hw|hu|ch|sh|zh|ts|tz|tj|hs|sz|ph|th|kh)?"
+    r"(?:[aeiou]|ai|ao|au|aw|ay|ea|ee|ei|eo|eu|ew|ia|ie|io|iu|oa|oe|oi|oo|ou|ow|oy|ua|ue|ui|uo|wa|we|wi|ya|ye|yo|yu"
+    r"|iao|iau|iew|eow|uai|ooi|uay|wai|wee|yue|iou)?(?:ng|ngr?|[nmptkhr]|ck|tt|rn|eh|ih)?"
+)
 
 
 def split_name(han: str) -> tuple[str, str]:
@@ -55,62 +67,82 @@ def readings(han: str) -> tuple[str, ...]:
     return tuple(_joined([mandarin(char) for char in han]))
 
 
-def latin_sounds(han: str) -> list[str]:
-    """The characters in Cantonese and in Hokkien spelling, closed up; nothing where one of them is not in the table."""
-    table = _sounds()
-    if not han or not all(char in table for char in han):
+def dialect_sounds(han: str) -> list[str]:
+    """The characters in Cantonese and in Hokkien, folded and closed up, also one in this and one in that.
+
+    None where a character is in neither table.
+    """
+    if not han:
         return []
-    return [sound for place in (0, 1) for sound in _joined([table[char][place] for char in han])]
+    every = tuple([southern.sounds(char, dialect) for char in han] for dialect in southern.DIALECTS)
+    mixed: list[Sequence[str]] = [sorted({*one, *other}) for one, other in zip(*every, strict=True)]
+    return sorted({*_joined(every[0]), *_joined(every[1]), *_joined(mixed)})
 
 
 def name_keys(family: str, given: str) -> list[str]:
     """The keys of a name in characters."""
-    classes = surname_classes(family)
-    sounds = {*readings(given), *latin_sounds(given)}
-    return sorted({f"{family} {sound}".strip() for family in classes for sound in sounds})
+    sounds = _sounding(given)
+    return [f"{name} {sound}".strip() for name in surname_classes(family) for sound in sounds]
 
 
-def spelled_keys(words: Sequence[str]) -> list[str]:
-    """The keys of a name in Latin words, if it can be a Chinese one: the surname first or last."""
+@lru_cache(_REMEMBERED)
+def _sounding(given: str) -> tuple[str, ...]:
+    return tuple(sorted({*readings(given), *(f"{DIALECT}{sound}" for sound in dialect_sounds(given))}))
+
+
+def spelled_keys(words: Sequence[str], *, hyphened: bool = False) -> list[str]:
+    """The keys of a name in Latin words, if it can be a Chinese one: the surname first or last.
+
+    `hyphened` says that the given name was: Wade-Giles does that, so it is read as that too.
+    """
     if len(words) == 1:
         return _closed_keys(words[0])
     found: set[str] = set()
+    older = hyphened or _is_wade_giles(words)
     sides = [(words[0], words[1:]), (words[-1], words[:-1])]
     if len(words) > _COMPOUND:
         sides += [(words[0] + words[1], words[2:]), (words[-2] + words[-1], words[:-2])]
     for number, (family, given) in enumerate(sides):
         classes = spelled_classes(family)
         if classes and (number < _COMPOUND or _is_compound(family)):
-            found.update(f"{name} {sound}" for name in classes for sound in _given_sounds(given, words))
+            found.update(f"{name} {sound}" for name in classes for sound in _given_sounds(given, older))
     if not found and all(_syllables(word) for word in words):
         for family, given in sides[:2]:
-            found.update(f"{_plain(family)} {sound}" for sound in _given_sounds(given, words))
+            found.update(f"{_plain(family)} {sound}" for sound in _given_sounds(given, older))
     return sorted(found)
+
+
+def is_chinese_word(word: str) -> bool:
+    """Whether a Latin word can be part of a Chinese name: a syllable of some dialect, or pinyin syllables closed up."""
+    return bool(_SYLLABLE.fullmatch(word)) or _syllables(word) or word in _spellings()
 
 
 def _closed_keys(word: str) -> list[str]:
     """'wangxiaoming' taken apart after its surname."""
     found = set()
-    for size in range(2, min(len(word) - 1, 9)):
+    for size in range(2, min(len(word) - 1, _LONGEST_CLOSED)):
         family, given = word[:size], word[size:]
         if _is_pinyin_surname(family) and _syllables(given):
             found.add(f"{_plain(family)} {_plain(given)}")
     return sorted(found)
 
 
-def _given_sounds(given: Sequence[str], words: Sequence[str]) -> Iterable[str]:
-    wade_giles = _wade_giles()
-    if any(word in wade_giles and word not in _syllable_set() for word in words):
-        options = [sorted({_plain(word), *wade_giles.get(word, ())}) for word in given]
-        return _joined(options)
-    return ("".join(_plain(word) for word in given),)
+def _is_wade_giles(words: Sequence[str]) -> bool:
+    """Whether a word is spelled as only Wade-Giles spells."""
+    return any(word in _wade_giles() and word not in _syllable_set() for word in words)
+
+
+def _given_sounds(given: Sequence[str], older: bool) -> set[str]:
+    dialect = DIALECT + "".join(southern.folded(word) for word in given)
+    options = [sorted({_plain(word), *(_wade_giles().get(word, ()) if older else ())}) for word in given]
+    return {dialect, *_joined(options)}
 
 
 def _joined(options: Sequence[Sequence[str]]) -> list[str]:
     return sorted({"".join(parts) for parts in islice(product(*options), _KEYS)})
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def mandarin(char: str) -> tuple[str, ...]:
     """The first toneless readings of one character; the character itself where it has none."""
     from pypinyin.pinyin_dict import pinyin_dict
@@ -120,7 +152,7 @@ def mandarin(char: str) -> tuple[str, ...]:
     return tuple(found)[:_READINGS] or (char,)
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def _plain(word: str) -> str:
     """ü typed as v or yu, in one way."""
     return re.sub(r"([ln])v", r"\1u", re.sub(r"^([ln])yu(e?)$", r"\1u\2", word))
@@ -146,26 +178,25 @@ def _spellings() -> dict[str, tuple[str, ...]]:
     return {word: tuple(sorted(classes)) for word, classes in found.items()}
 
 
-@cache
 def _is_compound(word: str) -> bool:
-    return any(
-        len(row["surname"]) > 1 and word in (row["pinyin"], *row["spellings"].split())
-        for row in rows("surnames.csv")
-    )
+    return word in _surname_words()[0]
 
 
-@cache
 def _is_pinyin_surname(word: str) -> bool:
-    return any(word in row["pinyin"].split() for row in rows("surnames.csv"))
+    return word in _surname_words()[1]
 
 
 @cache
-def _sounds() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """From a character of given names to its Cantonese and its Hokkien spellings."""
-    return {
-        row["character"]: (tuple(row["cantonese"].split()), tuple(row["hokkien"].split()))
-        for row in rows("given_sounds.csv")
-    }
+def _surname_words() -> tuple[frozenset[str], frozenset[str]]:
+    """Latin words of compound surnames, and the pinyin of all."""
+    listed = rows("surnames.csv")
+    compound = (
+        word
+        for row in listed
+        if len(row["surname"]) > 1
+        for word in f"{row['pinyin']} {row['spellings']}".split()
+    )
+    return frozenset(compound), frozenset(word for row in listed for word in row["pinyin"].split())
 
 
 @cache
@@ -176,7 +207,7 @@ def _syllable_set() -> frozenset[str]:
     return frozenset(word for word in listed if re.fullmatch(r"[a-z]*[aeiou][a-z]*", word))
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def _syllables(word: str) -> bool:
     """Whether the word is one pinyin syllable or several."""
     known = _syllable_set()
