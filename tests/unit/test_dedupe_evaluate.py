@@ -24,6 +24,7 @@ from migrator.dedupe.match import Matched
 from migrator.dedupe.mistakes import Missed, Why
 from migrator.dedupe.scoring import Scored
 from migrator.staging.engine import EngineSettings, Session, open_engine
+from tests.small_migration import assert_told, migrator, write_small
 
 PARTS = json.dumps(
     [{"field": "", "level": "prior", "bits": -9.0}, {"field": "name", "level": "exact", "bits": 12.5}]
@@ -178,3 +179,46 @@ def test_a_plain_file_is_measured_from_the_command_line(
     assert "Content-Security-Policy" in html
     assert "Becker" not in html
     assert not re.search(r"(src|href)=\"(?!#)", html)
+
+
+@pytest.mark.slow
+def test_a_project_is_measured_by_its_own_rules_and_not_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_small(tmp_path)
+    for step in ("extract", "map"):
+        assert migrator(folder, capsys, step).code == 0
+    truth = folder / "truth.csv"
+    truth.write_text(
+        "key,who\nsalesforce:001000000000001AAA,acme\na0000000-0000-0000-0000-000000000001,acme\n", "utf-8"
+    )
+    before = sorted(str(path) for path in (folder / ".migrator" / "staging").rglob("*"))
+    said = migrator(
+        folder,
+        capsys,
+        "dedupe",
+        "evaluate",
+        "-o",
+        "account",
+        "--truth",
+        str(truth),
+        "--out",
+        str(folder / "p.html"),
+        "--json",
+    )
+    found = json.loads(said.out)
+    assert said.code == 0
+    assert found["automatic"]["pairs"]["real"] == 1
+    assert found["bands"] is None
+    assert sorted(str(path) for path in (folder / ".migrator" / "staging").rglob("*")) == before
+    assert_told(
+        migrator(folder, capsys, "dedupe", "evaluate", "--truth", str(truth)),
+        2,
+        "several mappings",
+        "account",
+    )
+    assert_told(
+        migrator(folder, capsys, "dedupe", "evaluate", "-o", "contact", "--truth", str(truth)),
+        2,
+        "no duplicate rules",
+    )
