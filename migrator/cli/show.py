@@ -217,6 +217,12 @@ def deduped(lines: Sequence[StepLine], console: Console) -> None:
     console.print(table)
     for line in lines:
         _renamed(line.name, line.detail.get("renamed", {}), console)
+        doubtful = line.detail.get("bands", {}).get("review", 0)
+        if doubtful:
+            name = escape(line.name)
+            console.print(
+                f"{name}: {_number(doubtful)} pairs are in doubt: [bold]migrator dedupe review {name}[/]"
+            )
 
 
 def _renamed(name: str, renamed: Mapping[str, Any], console: Console) -> None:

@@ -20,6 +20,7 @@ from migrator.mapping.bound import Bound, BoundField, BoundSource, Column, Const
 from migrator.staging import life as lives
 from migrator.staging.accounting import Accounting, account
 from migrator.staging.engine import DuckSession
+from migrator.staging.match_decisions import MatchDecision, decisions
 from migrator.staging.store import Kind
 
 
@@ -34,6 +35,8 @@ class Life:
     """Source columns that hold personal values."""
     ways: Mapping[str, str]
     """Target field → how its value is made, in the mapping's words."""
+    decisions: tuple[MatchDecision, ...] = ()
+    """What people said of it and another record, the oldest first."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -67,6 +70,8 @@ class Life:
             yield "issues", [(item.rule, item.message or "") for item in found.issues]
         if found.cluster is not None:
             yield "duplicates", list(self._cluster(found.cluster))
+        if self.decisions:
+            yield "decisions", [self._decision(item) for item in self.decisions]
         if found.planned is not None:
             plan = found.planned
             yield (
@@ -103,6 +108,11 @@ class Life:
         how = self.ways.get(item.name, "")
         return "  ".join([" → ".join(way), *issues, *([f"({how})"] if how else [])])
 
+    def _decision(self, item: MatchDecision) -> tuple[str, str]:
+        other = item.other if item.one == self.found.record else item.one
+        why = f": {item.why}" if item.why else ""
+        return other, f"{item.said.replace('_', ' ')}, said {item.who} on {item.at:%Y-%m-%d %H:%M} UTC{why}"
+
     def _cluster(self, cluster: lives.Clustered) -> Iterator[tuple[str, str]]:
         yield "survivor", cluster.survivor
         if self.story is not None:
@@ -131,7 +141,9 @@ def explain(project: Project, reference: str, *, unmask: bool = False) -> Life:
             story = explain_cluster(session, workspace.store, obj, found.record)
         source = found.record.partition(":")[0]
         personal = _feeds(bound, found.object)[source] | _declared(project, found)
-        return Life(found, story, unmask, personal, _ways(bound, found.object, source))
+        said = decisions(workspace.ledger, found.object)
+        about = tuple(item for item in said if found.record in item.pair)
+        return Life(found, story, unmask, personal, _ways(bound, found.object, source), about)
 
 
 def profile(project: Project, names: Sequence[str]) -> list[ObjectProfile]:

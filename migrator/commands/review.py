@@ -89,13 +89,14 @@ class Said:
     """What was said of a mapping's pairs, and what follows from it for others."""
 
     words: Words
+    judgements: tuple[Judgement, ...]
     together: Judged
 
     @classmethod
     def of(cls, words: Words) -> Said:
         """Of the last words on its pairs."""
-        known = (Judgement(item.one, item.other, item.verdict) for item in words.values() if item.verdict)
-        return cls(words, together(known))
+        said = tuple(Judgement(item.one, item.other, item.verdict) for item in words.values() if item.verdict)
+        return cls(words, said, together(said))
 
     def verdict(self, pair: Pair) -> Same | None:
         """What holds of a pair: the word on it, else what follows by way of other pairs."""
@@ -110,6 +111,7 @@ Standing: TypeAlias = Mapping[str, Said]
 @dataclass(frozen=True, slots=True)
 class _Undo:
     number: int
+    word: MatchDecision
     before: MatchDecision | None
 
 
@@ -124,6 +126,7 @@ class Review:
         self.reviewer = reviewer
         self._ledger = ledger
         self._done: list[_Undo] = []
+        self._known: tuple[int, Standing] = (-1, {})
         standing = self._all()
         self._first = [self._verdict(pair, standing) for pair in self.pairs]
 
@@ -134,7 +137,8 @@ class Review:
 
     def said(self, number: int) -> MatchDecision | None:
         """The last word on a pair, whoever said it; None when there is none."""
-        return self._standing(self.pairs[number].mapping).get(_key(self.pairs[number]))
+        pair = self.pairs[number]
+        return self._all()[pair.mapping].words.get(_key(pair))
 
     def decide(self, number: int, verdict: Same, why: str = "") -> tuple[Judgement, ...]:
         """Put a word on record; returns other judgements that contradict it, () when none does.
@@ -143,19 +147,22 @@ class Review:
         """
         pair = self.pairs[number]
         before = self.said(number)
-        self._record(pair, verdict, why)
-        self._done.append(_Undo(number, before))
+        word = self._record(pair, verdict, why)
+        self._done.append(_Undo(number, word, before))
         return self.conflict(number)
 
     def undo(self) -> int | None:
-        """Take this sitting's last word back, by saying again what stood before; the pair's number, None when there is none."""
+        """Take this sitting's last word back, by saying again what stood before; the pair's number, None when there is none.
+
+        What somebody else has said of the pair meanwhile stands.
+        """
         if not self._done:
             return None
         last = self._done.pop()
-        before = last.before
-        self._record(
-            self.pairs[last.number], before.verdict if before else None, before.why if before else ""
-        )
+        if self.said(last.number) == last.word:
+            before = last.before
+            why = f"undone: as {before.who} said {before.why}".rstrip() if before else "undone"
+            self._record(self.pairs[last.number], before.verdict if before else None, why)
         return last.number
 
     def conflict(self, number: int) -> tuple[Judgement, ...]:
@@ -163,8 +170,7 @@ class Review:
         pair, said = self.pairs[number], self.said(number)
         if said is None or said.verdict is None:
             return ()
-        known = decided.judgements(self._ledger, pair.mapping)
-        return against(known, Judgement(pair.one, pair.other, said.verdict))
+        return against(self._all()[pair.mapping].judgements, Judgement(pair.one, pair.other, said.verdict))
 
     def counts(self) -> dict[Same | None, int]:
         """How many of the pairs have each verdict; None: those that are open."""
@@ -192,27 +198,23 @@ class Review:
         return bool(self._done)
 
     def _all(self) -> Standing:
-        return {name: Said.of(self._standing(name)) for name in self.found.waiting}
+        """What is said now; read again only when somebody said more."""
+        newest = decided.newest(self._ledger)
+        if newest != self._known[0]:
+            said = {
+                name: decided.standing(decided.decisions(self._ledger, name)) for name in self.found.waiting
+            }
+            self._known = (newest, {name: Said.of(words) for name, words in said.items()})
+        return self._known[1]
 
     @staticmethod
     def _verdict(pair: Pair, standing: Standing) -> Same | None:
         return standing[pair.mapping].verdict(pair)
 
-    def _standing(self, mapping: str) -> Words:
-        return decided.standing(decided.decisions(self._ledger, mapping))
-
-    def _record(self, pair: Pair, verdict: Same | None, why: str) -> None:
-        word = MatchDecision(
-            pair.mapping,
-            pair.one,
-            pair.other,
-            verdict,
-            self.reviewer.who,
-            why,
-            self.reviewer.way,
-            pair.weight,
-        )
-        decided.record(self._ledger, [word])
+    def _record(self, pair: Pair, verdict: Same | None, why: str) -> MatchDecision:
+        who, way = self.reviewer.who, self.reviewer.way
+        word = MatchDecision(pair.mapping, pair.one, pair.other, verdict, who, why, way, pair.weight)
+        return decided.record(self._ledger, [word])[0]
 
 
 def _key(pair: Pair) -> tuple[str, str, str]:

@@ -116,6 +116,12 @@ def decisions(ledger: Ledger, mapping: str = "") -> list[MatchDecision]:
         return [_decision(row) for row in connection.execute(query)]
 
 
+def newest(ledger: Ledger) -> int:
+    """A number that grows with every decision: who has read all of them may ask cheaply whether there are more."""
+    with ledger.read() as connection:
+        return int(connection.execute(sa.select(sa.func.max(table.c.number))).scalar() or 0)
+
+
 def _decision(row: sa.Row[Any]) -> MatchDecision:
     verdict = None if row.verdict == WITHDRAWN else Same(row.verdict)
     return MatchDecision(

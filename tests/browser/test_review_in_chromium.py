@@ -67,7 +67,7 @@ def test_pairs_are_decided_by_keyboard_alone(desk: Page, project: Project) -> No
         assert desk.get_by_role("heading", name="The review has ended").is_visible()
         page.wait()
     assert [(item.said, item.why) for item in list_decisions(project, About())] == [
-        ("same", "same voice"), ("not_same", ""), ("withdrawn", ""), ("unsure", ""),
+        ("same", "same voice"), ("not_same", ""), ("withdrawn", "undone"), ("unsure", ""),
     ]  # fmt: skip
     assert [url for url in asked if not url.startswith((page.url, "data:"))] == []
     assert told == []

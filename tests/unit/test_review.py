@@ -136,8 +136,17 @@ def test_undo_brings_back_what_another_said_before(project: Project) -> None:
         assert review.undo() == 0
         word = review.said(0)
         assert word is not None
-        assert (word.verdict, word.why) == (Same.NOT_SAME, "seen")
+        assert (word.verdict, word.why, word.who) == (Same.NOT_SAME, "undone: as Bob said seen", "Ada")
         assert review.undo() is None
+        review.decide(2, Same.SAME, "a \0 b")
+        add_decision(project, "contact", ("crm:1", "erp:7"), Same.UNSURE, who="Bob")
+        assert review.undo() == 2
+        word = review.said(2)
+        assert word is not None
+        assert (word.verdict, word.who) == (Same.UNSURE, "Bob"), "what another said since is not taken back"
+        review.decide(3, Same.SAME, "a \0 b")
+        assert review.undo() == 3
+        assert review.said(3) is None
 
 
 def test_values_cannot_command_the_terminal(project: Project) -> None:
@@ -210,6 +219,9 @@ def test_a_contradiction_is_told_at_once_and_stops_the_step_until_it_is_gone(pro
     assert "crm:1" in stopped.err
     assert run(folder, "dedupe", "decisions", "withdraw", "--by", "Bob", "--who", "Bob").code == 0
     assert run(folder, "dedupe").code == 0
+    told = run(folder, "explain", "contact/crm:3", "--json").json()["stages"]["decisions"]
+    assert list(told) == ["erp:7", "crm:1"]
+    assert told["crm:1"].startswith("withdrawn, said Bob on ")
     listed = run(folder, "dedupe", "decisions", "list", "--standing", "--json").json()["decisions"]
     assert [item["verdict"] for item in listed] == ["same", "same"]
 
