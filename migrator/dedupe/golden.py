@@ -11,6 +11,7 @@ from migrator.dedupe.choices import donor_columns, failed_customs, gathered, gol
 from migrator.dedupe.survive import RANKED, Contest
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
+from migrator.staging.relation import reference
 from migrator.staging.store import Building
 
 CELLS_A_PAGE = 4_000_000
@@ -30,10 +31,7 @@ def write_golden(
     """
     golden, donors = into
     page = max(1, CELLS_A_PAGE // len(contest.schema))
-    ranks = ", ".join(
-        f"r.{name}" for name in ("__cluster", "__name", "__own", "__trusted", "__recent", "__complete")
-    )
-    joined = f"SELECT m.*, {ranks} FROM {good} m JOIN {RANKED} r USING ({quote(columns.ID)})"
+    joined = _members(good, contest)
     scratch = golden.folder / "members.parquet"
     if clusters > page:
         session.write(f"{joined} ORDER BY __cluster", scratch)
@@ -50,6 +48,30 @@ def write_golden(
             disputed[name] = disputed.get(name, 0) + count
     scratch.unlink(missing_ok=True)
     return {name: disputed[name] for name in contest.mapped.schema.field_names if name in disputed}
+
+
+def _members(good: str, contest: Contest) -> str:
+    """SQL for the mapped rows of members with their ranks.
+
+    A link between members is no value: the record that they become does not point to itself.
+    """
+    ranks = ("__cluster", "__name", "__own", "__trusted", "__recent", "__complete")
+    own = contest.mapped.name
+    inward = [link.field for link in contest.mapped.links if own in link.mappings]
+    replaced = ", ".join(
+        f"CASE WHEN l{place}.__id IS NULL THEN m.{quote(name)} END AS {quote(name)}"
+        for place, name in enumerate(inward)
+    )
+    joins = " ".join(
+        f"LEFT JOIN {RANKED} l{place} ON l{place}.__cluster = r.__cluster"
+        f" AND {reference(own, f'l{place}.__id')} = m.{quote(name)}"
+        for place, name in enumerate(inward)
+    )
+    rows = f"m.* REPLACE ({replaced})" if inward else "m.*"
+    return (
+        f"SELECT {rows}, {', '.join(f'r.{name}' for name in ranks)} FROM {good} m"
+        f" JOIN {RANKED} r ON r.__id = m.{quote(columns.ID)} {joins}"
+    )
 
 
 def _disputed(session: Session, donors: Path) -> Iterator[tuple[str, int]]:

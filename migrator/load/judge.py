@@ -9,7 +9,6 @@ from migrator.load.canonical import row_fingerprint
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
 from migrator.staging.engine import literal, quote
-from migrator.staging.relation import reference
 
 CLAIM = "__claim"
 """The external key as text."""
@@ -99,27 +98,19 @@ def _holds(obj: MappedObject, name: str) -> bool:
 
 
 def _pointed(obj: MappedObject, merged: str) -> str:
-    """References to a merged record lead to its survivor; a survivor does not point to itself because of that."""
+    """References to a merged record lead to its survivor."""
     links = [link.field for link in obj.links] if merged else []
-    own = reference(obj.name, f"s.{_ID}")
-    inward = {link.field for link in obj.links if obj.name in link.mappings}
-
-    def shown(name: str) -> str:
-        if name not in links:
-            return f"s.{quote(name)}"
-        led = f"coalesce(m{links.index(name)}.survivor, s.{quote(name)})"
-        if name in inward:
-            led = f"CASE WHEN {led} = {own} AND own.survivor IS NOT NULL THEN NULL ELSE {led} END"
-        return f"{led} AS {quote(name)}"
-
-    joins = [
+    shown = [
+        f"coalesce(m{links.index(item.name)}.survivor, s.{quote(item.name)}) AS {quote(item.name)}"
+        if item.name in links
+        else f"s.{quote(item.name)}"
+        for item in obj.fields
+    ]
+    joins = " ".join(
         f"LEFT JOIN {merged} AS m{place} ON m{place}.ref = s.{quote(name)}"
         for place, name in enumerate(links)
-    ]
-    if inward & set(links):
-        joins.append(f"LEFT JOIN (SELECT DISTINCT survivor FROM {merged}) AS own ON own.survivor = {own}")
-    fields = ", ".join(shown(item.name) for item in obj.fields)
-    return f"SELECT {', '.join(f's.{quote(name)}' for name in _OWN)}, {fields} FROM survivors AS s {' '.join(joins)}"
+    )
+    return f"SELECT {', '.join(f's.{quote(name)}' for name in _OWN)}, {', '.join(shown)} FROM survivors AS s {joins}"
 
 
 def _checked(obj: MappedObject, blocked: str) -> str:

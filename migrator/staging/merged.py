@@ -1,7 +1,7 @@
 """Which record stands in the target for every other: what was merged stays findable for ever, whatever becomes of its cluster.
 
 MERGED holds every record that was ever merged into another and has not become a record of its own again, also after it
-is gone from the source. `standing_for` is what a sync asks: the target's record for any source record.
+is gone from the source or does not move any more. `standing_for` is what a sync asks: the target's record for any source record.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ def remember_merged(store: Store, session: Session, obj: MappedObject) -> Datase
 
 
 def _folded(now: str, known: str, mapped: str) -> str:
-    """What is merged now, and what is gone from the source as it was last known, led on to who survives now."""
+    """What is merged now, and what does not stand for itself as it was last known, led on to who survives now."""
     return (
         f"WITH now AS ({now}) SELECT {_ID}, survivor FROM now"
         f" UNION ALL SELECT k.{_ID}, coalesce(n.survivor, k.survivor) AS survivor FROM {known} AS k"
         f" LEFT JOIN now AS n ON n.{_ID} = k.survivor"
-        f" WHERE NOT EXISTS (SELECT 1 FROM {mapped} AS m WHERE m.{_ID} = k.{_ID})"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {mapped} AS m WHERE m.{_ID} = k.{_ID}"
+        f" AND NOT m.{quote(columns.BAD)} AND m.{quote(columns.EXCLUDED)} IS NULL)"
     )
 
 

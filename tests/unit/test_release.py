@@ -132,16 +132,3 @@ def test_who_gave_a_value_up_and_was_not_sent_again_is_sent_by_the_next_load(her
     known = {row["__id"]: row["__fp"] for row in here.query(Kind.CROSSWALK, "person")}
     assert "released" not in known.values()
     assert held(target) == {"k1": "b@x", "k2": "c@x"}
-
-
-def test_a_survivor_never_points_to_itself_because_of_a_merge(here: World) -> None:
-    target = MemoryTarget()
-    circle = {
-        "1": {"boss": "person/s:2"},
-        "2": {"boss": "person/s:1"},
-        "3": {"boss": "person/s:2"},
-        "4": {"boss": "person/s:4"},
-    }
-    load(here, target, Rows(circle, merged={"2": "1"}))
-    bosses = {row["key"]: row["boss"] for page in target.read("T person") for row in page.to_pylist()}
-    assert bosses == {"k1": None, "k3": "k1", "k4": "k4"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from migrator.core.errors import ProjectError
-from migrator.core.mapped import Custom, DedupeRules, Survivorship
+from migrator.core.mapped import Custom, DedupeRules, Link, Survivorship
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.dedupe.story import SEVERAL, explain_cluster
 from migrator.staging import columns
@@ -36,7 +37,7 @@ def rules(**given: Any) -> DedupeRules:
 
 
 def test_the_most_complete_record_gives_the_value(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "erp:1", "name": "Al", "changed": on(9)},
         {"id": "crm:2", "name": "Bo", "phone": "1", "company": "C", "changed": on(1)},
     ]
@@ -46,7 +47,7 @@ def test_the_most_complete_record_gives_the_value(tmp_path: Path) -> None:
 
 
 def test_the_most_frequent_value_wins_and_trust_breaks_a_tie(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "erp:1", "name": "Al", "phone": "1"},
         {"id": "crm:2", "name": "Bo", "phone": "2"},
         {"id": "crm:3", "name": "Bo", "phone": "3"},
@@ -71,7 +72,7 @@ def test_the_most_frequent_value_wins_and_trust_breaks_a_tie(tmp_path: Path) -> 
 def test_a_union_holds_every_value_once_the_most_trusted_first(
     tmp_path: Path, separator: str, values: list[str | None], wanted: str
 ) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": f"{source}:{n}", "tags": value}
         for n, (source, value) in enumerate(zip(["erp", "crm", "crm", "crm"], values, strict=True))
     ]
@@ -82,7 +83,10 @@ def test_a_union_holds_every_value_once_the_most_trusted_first(
 
 
 def test_an_expression_is_made_of_all_members_and_must_fit(tmp_path: Path) -> None:
-    rows = [{"id": "erp:1", "Order": 2, "name": "b"}, {"id": "crm:2", "Order": 40, "name": "a"}]
+    rows: list[dict[str, Any]] = [
+        {"id": "erp:1", "Order": 2, "name": "b"},
+        {"id": "crm:2", "Order": 40, "name": "a"},
+    ]
     made = {
         "Order": Custom('sum("Order")', sql='sum("Order")', gives="BIGINT"),
         "name": Custom("…", sql="listagg(\"name\", '+' ORDER BY __trusted)", gives="VARCHAR"),
@@ -107,14 +111,14 @@ def test_a_function_gets_the_members_values_as_lists(tmp_path: Path) -> None:
 
     custom = Custom("hooks.join", function="hook join", using=("name", "Order"))
     given = rules(survivorship={"tags": Survivorship.CUSTOM}, customs={"tags": custom})
-    rows = [{"id": "crm:2", "name": "Bo"}, {"id": "erp:1", "name": "Al", "Order": 1}]
+    rows: list[dict[str, Any]] = [{"id": "crm:2", "name": "Bo"}, {"id": "erp:1", "name": "Al", "Order": 1}]
     with open_project(tmp_path) as project:
         project.session.function("hook join", join, ("VARCHAR", "VARCHAR[]", "BIGINT[]"), "VARCHAR")
         assert merged(project, given, rows)["tags"] == "erp:1=['Al', 'Bo'][1, None]"
 
 
 def test_a_group_comes_from_one_record_whole(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "erp:1", "company": "C", "zip": None, "phone": " ", "changed": on(9)},
         {"id": "crm:2", "company": "D", "zip": "10115", "phone": "030", "changed": on(1)},
         {"id": "crm:3", "changed": on(99 - 80)},
@@ -135,8 +139,26 @@ def test_a_group_comes_from_one_record_whole(tmp_path: Path) -> None:
         assert (complete["company"], complete["zip"], complete["phone"]) == ("D", "10115", "030")
 
 
+def test_a_link_between_members_is_no_value(tmp_path: Path) -> None:
+    mapped = replace(
+        contacts(rules(), (*FIELDS, FieldSchema("boss", FieldType.REFERENCE))),
+        links=(Link("boss", ("contact", "lead"), deferred=True),),
+    )
+    rows: list[dict[str, Any]] = [
+        {"id": "erp:1", "email": MAIL, "boss": "contact/crm:2", "changed": on(9)},
+        {"id": "crm:2", "email": MAIL, "boss": "contact/crm:2", "changed": on(8)},
+        {"id": "crm:3", "email": MAIL, "boss": "contact/crm:4", "changed": on(1)},
+        {"id": "crm:4", "email": "other@b.de", "boss": "contact/crm:4"},
+        {"id": "erp:5", "email": "5@b.de", "boss": "lead/erp:6"},
+        {"id": "erp:6", "email": "5@b.de"},
+    ]
+    with open_project(tmp_path) as project:
+        golden = {row["__id"]: row["boss"] for row in project.rows(project.run(mapped, rows).golden)}
+    assert golden == {"erp:1": "contact/crm:4", "erp:5": "lead/erp:6"}
+
+
 def test_donors_and_disputes_are_kept_for_every_cluster(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "erp:1", "name": "Al", "changed": on(1)},
         {"id": "crm:2", "name": "Bo", "phone": "2", "changed": on(2)},
     ]
@@ -167,17 +189,17 @@ def test_who_is_in_the_target_stays_the_survivor(tmp_path: Path) -> None:
 
 def test_a_merged_record_is_found_for_ever(tmp_path: Path) -> None:
     mapped = contacts(rules(), FIELDS)
-    rows = [{"id": f"{one}", "email": MAIL} for one in ("erp:1", "crm:2", "crm:3")]
+    rows: list[dict[str, Any]] = [{"id": f"{one}", "email": MAIL} for one in ("erp:1", "crm:2", "crm:3")]
     with open_project(tmp_path) as project:
         assert remember_merged(project.store, project.session, mapped) is None
         stands(project, mapped, rows)
         loaded(project, "erp:1")
         assert stands(project, mapped, rows) == {"erp:1": "T-erp:1", "crm:2": "T-erp:1", "crm:3": "T-erp:1"}
         # gone from the source, and its survivor merged into yet another
-        older = [{"id": "erp:0", "email": MAIL}, rows[0]]
+        older: list[dict[str, Any]] = [{"id": "erp:0", "email": MAIL}, rows[0]]
         loaded(project, "erp:0", "erp:1")
         assert stands(project, mapped, [*older, rows[1]])["crm:3"] == "T-erp:1"
-        parted = [rows[0], {"id": "crm:2", "email": "other@b.de"}]
+        parted: list[dict[str, Any]] = [rows[0], {"id": "crm:2", "email": "other@b.de"}]
         assert stands(project, mapped, parted) == {"erp:1": "T-erp:1", "erp:0": "T-erp:1", "crm:3": "T-erp:1"}
         assert survivor_of(project.session, project.store, mapped, "crm:2") is None
         assert survivor_of(project.session, project.store, mapped, "crm:3") == "erp:1"
@@ -192,7 +214,9 @@ def stands(project: Project, mapped: Any, rows: Sequence[Mapping[str, Any]]) -> 
 
 def loaded(project: Project, *ids: str) -> None:
     """Let the crosswalk say that these records are in the target."""
-    rows = [{"__id": one, "target_key": one, "target_id": f"T-{one}", "outcome": "created"} for one in ids]
+    rows: list[dict[str, Any]] = [
+        {"__id": one, "target_key": one, "target_id": f"T-{one}", "outcome": "created"} for one in ids
+    ]
     made = project.store.build(Kind.CROSSWALK, "contact", repr(ids))
     made.add_table(pa.Table.from_pylist(rows, schema=columns.CROSSWALK))
     made.complete({})
