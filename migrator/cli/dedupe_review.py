@@ -119,7 +119,15 @@ def _in_the_terminal(wanted: _Wanted) -> None:
     with reviewing(
         opened_project(), wanted.objects, wanted.asked, _reviewer(wanted.who, "terminal")
     ) as sitting:
-        ask(sitting, stdout, typer.getchar, lambda: str(typer.prompt("why", default="", show_default=False)))
+        ask(sitting, stdout, _pressed, lambda: str(typer.prompt("why", default="", show_default=False)))
+
+
+def _pressed() -> str:
+    """The next key; the end of what is typed (Ctrl-D) quits."""
+    try:
+        return typer.getchar()
+    except EOFError:
+        return "q"
 
 
 def ask(review: Review, console: Console, key: Callable[[], str], reason: Callable[[], str]) -> None:
@@ -135,13 +143,14 @@ def ask(review: Review, console: Console, key: Callable[[], str], reason: Callab
         show_review.pair(review, number, console)
         show_review.progress(review, console)
         console.print(_KEYS, highlight=False)
-        pressed = key()
+        pressed = key().lower()
         if pressed == "q":
             break
         if pressed == "w":
             why = reason()
             continue
-        number, why = _move(review, number, pressed, why, console), ""
+        number = _move(review, number, pressed, why, console)
+        why = "" if pressed in _VERDICTS else why
     show_review.ended(review, console)
 
 
@@ -159,7 +168,7 @@ def _move(review: Review, number: int, pressed: str, why: str, console: Console)
     if pressed in {"b", "\x7f", "\b"}:
         back = review.undo()
         return number if back is None else back
-    if pressed in {" ", "\x1b[C"}:
+    if pressed in {" ", "\x1b[c"}:
         return review.next_open(number)
     return number
 

@@ -79,6 +79,10 @@ def _cut(item: Contrast, spans: Iterable[Span]) -> Text:
     return text if text else Text("∅", style="dim")
 
 
+def _safe(text: str) -> str:
+    return escape(_visible(text))
+
+
 def _visible(text: str) -> str:
     """Without what a terminal would obey: escape sequences, and signs that turn the direction of what follows."""
     return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
@@ -144,7 +148,7 @@ def waiting(found: Waiting, console: Console) -> None:
         differing = ", ".join(field.field for field in item.fields if field.difference.differs)
         weight = "" if item.weight is None else f"{item.weight:+.1f}"
         table.add_row(
-            *map(escape, (item.mapping, item.one, item.other, weight, differing, ", ".join(item.rules)))
+            *map(_safe, (item.mapping, item.one, item.other, weight, differing, ", ".join(item.rules)))
         )
     console.print(table)
     console.print(
@@ -202,5 +206,5 @@ def decisions(found: Sequence[MatchDecision], console: Console) -> None:
             f"{item.at:%Y-%m-%d %H:%M}", item.who, item.mapping, item.one, item.other,
             item.said.replace("_", " "), item.way.value, item.why,
         )  # fmt: skip
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(_safe, cells))
     console.print(table)

@@ -102,7 +102,7 @@ def said(project: Project, *, standing: bool = True) -> list[tuple[str, str, str
 
 
 def test_a_sitting_key_by_key(project: Project) -> None:
-    shown = sit(project, "wsnxb nq", ["they moved house"])
+    shown = sit(project, "wxSnb nq", ["they moved house"])
     assert said(project) == [("crm:2", "erp:8", "same"), ("crm:1", "erp:7", "not_same")]
     everything = list_decisions(project, About())
     assert [item.said for item in everything] == ["same", "not_same", "withdrawn", "not_same"]
