@@ -70,12 +70,11 @@ def _thresholds(found: Measured, console: Console) -> None:
     if bands is None:
         return
     table = Table("from", "precision", "recall", "F1", "exact clusters F1", "", box=None, header_style="bold")
-    marks = {bands.review: "review", bands.likely: "best guess", bands.automatic: "automatic"}
+    named = ((bands.review, "review"), (bands.likely, "best guess"), (bands.automatic, "automatic"))
     for rung in found.evaluation.rungs:
         clusters = _figures(rung.scores.clusters)[2]
-        table.add_row(
-            f"{rung.threshold:.6g}", *_figures(rung.scores.pairs), clusters, marks.get(rung.threshold, "")
-        )
+        marks = ", ".join(name for at, name in named if at == rung.threshold)
+        table.add_row(f"{rung.threshold:.6g}", *_figures(rung.scores.pairs), clusters, marks)
     console.print(table)
 
 

@@ -166,14 +166,26 @@ def test_a_plain_file_is_measured_from_the_command_line(
             rows.append(f"{number + 100};{name.upper()};{mail if number % 2 else ''};;e{number}")
     (tmp_path / "people.csv").write_text("\n".join(rows) + "\n", "utf-8-sig")
     page = tmp_path / "page.html"
-    code = run_app(
-        ["dedupe", "evaluate", "--data", str(tmp_path / "people.csv"), "--entity", "truth", "--out", str(page),
-         "--min-recall", "1", "--worst", "3", "--json"]
-    )  # fmt: skip
+    asked = [
+        "dedupe",
+        "evaluate",
+        "--data",
+        str(tmp_path / "people.csv"),
+        "--entity",
+        "truth",
+        "--out",
+        str(page),
+    ]
+    code = run_app([*asked, "--min-recall", "1", "--worst", "3", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["records"] == 80
     assert found["automatic"]["pairs"]["real"] == 20
     assert code == (1 if found["below"] else 0)
+    assert run_app(asked) == 0
+    shown = capsys.readouterr().out
+    assert "80 records, truth known of 80" in shown
+    assert re.search(r"best guess +pairs +[01]", shown)
+    assert "Becker" not in shown
     html = page.read_text("utf-8")
     assert "<script" not in html
     assert "Content-Security-Policy" in html
