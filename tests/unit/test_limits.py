@@ -108,7 +108,8 @@ class Counting:
     admitted: int = 0
 
     def admit(self, scope: str = "", requests: int = 1) -> None:
-        self.admitted += requests
+        """One call of a database has no scope of its own."""
+        self.admitted += requests if not scope else 0
 
     def hold(self, seconds: float, scope: str = "") -> None:
         """Nobody is held."""
