@@ -122,14 +122,14 @@ def _rare(item: Feature) -> str:
     return f"list_slice(list_reverse_sort(list_transform({kept}, lambda t: ((t & 255) << 56) | (t >> 8))), 1, {_WORDS})"
 
 
-def _keys(rule: Rule, share: int = 1) -> str:
+def block_keys(rule: Rule, share: int = 1, source: str = FEATURES) -> str:
     """A query of (n, source, key): one row a record and value of the rule; of every `share`th value only."""
     present = " AND ".join(f"v{number} IS NOT NULL" for number in sorted(rule.features))
     columns = ", ".join(f"unnest({_sql(unit)}) AS u{n}" for n, unit in enumerate(rule.units[:1]))
     inner = f"SELECT n, __source, {columns}"
     if len(rule.units) > 1:
         inner += f", {_sql(rule.units[1])} AS rest"
-    inner += f" FROM {FEATURES} WHERE {present}"
+    inner += f" FROM {source} WHERE {present}"
     if len(rule.units) > 1:
         inner = f"SELECT n, __source, hash(u0, unnest(rest)) AS key FROM ({inner})"
     else:
@@ -146,7 +146,7 @@ def weigh(session: Session, rule: Rule, wanted: MatchModel, share: int = 1) -> W
     row = session.fetch(
         f"SELECT coalesce(sum(c * (c - 1) // 2) {small}, 0)::BIGINT AS pairs, count(*) {large} AS blocks, "
         f'coalesce(sum(c) {large}, 0)::BIGINT AS "rows", coalesce(sum(c * (c - 1) // 2) {large}, 0)::DOUBLE AS dropped '
-        f"FROM (SELECT count(*)::HUGEINT AS c FROM ({_keys(rule, share)}) GROUP BY key HAVING count(*) > 1)"
+        f"FROM (SELECT count(*)::HUGEINT AS c FROM ({block_keys(rule, share)}) GROUP BY key HAVING count(*) > 1)"
     ).to_pylist()[0]
     return Weighed(
         rule, row["pairs"] * share, row["blocks"] * share, row["rows"] * share, int(row["dropped"]) * share
@@ -213,7 +213,7 @@ def block(session: Session, rules: Sequence[Rule], wanted: MatchModel, table: st
     session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, rule INTEGER)")
     across = "AND l.__source <> r.__source" if wanted.reach is Reach.ACROSS else ""
     for place, rule in enumerate(rules):
-        session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keyed AS {_keys(rule, share)}")
+        session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keyed AS {block_keys(rule, share)}")
         session.execute(
             f"INSERT INTO {table} SELECT DISTINCT l.n, r.n, {place:d} FROM "
             f"(SELECT key FROM dedupe_keyed GROUP BY key HAVING count(*) BETWEEN 2 AND {wanted.largest_block:d}) "

@@ -70,14 +70,31 @@ class Feature:
         return f"v{self.number}"
 
 
+@dataclass(frozen=True, slots=True)
+class KnownWords:
+    """The relation of features whose words have weights, and of how many records they were counted."""
+
+    relation: str
+    records: int
+
+
 def choose_features(meanings: Sequence[FieldMeaning]) -> tuple[Feature, ...]:
     """The fields that are compared, in their order."""
     used = [item for item in meanings if item.meaning is not Meaning.NONE]
     return tuple(Feature(n, item.field, item.meaning, KINDS[item.meaning]) for n, item in enumerate(used))
 
 
-def make_features(session: Session, relation: str, features: Sequence[Feature], scratch: Path) -> str:
-    """Make `FEATURES` of the relation's records: `__id`, `__source`, and the columns of each feature."""
+def make_features(
+    session: Session,
+    relation: str,
+    features: Sequence[Feature],
+    scratch: Path,
+    known: KnownWords | None = None,
+) -> str:
+    """Make `FEATURES` of the relation's records: `__id`, `__source`, and the columns of each feature.
+
+    Words weigh what they did in `known` features; without, the bits of their rarity in this relation.
+    """
     changed = compose(
         session, f"(SELECT {_texts(features)} FROM {relation})", [f"t{f.number}" for f in features],
         "dedupe_composed", scratch / "texts.parquet",
@@ -90,7 +107,7 @@ def make_features(session: Session, relation: str, features: Sequence[Feature], 
     session.view("dedupe_folded", [scratch / "folded.parquet"])
     texts = [item for item in features if item.kind is Kind.TEXT]
     for item in texts:
-        _weigh_words(session, item)
+        _weigh_words(session, item, known)
     listed = ", ".join(_columns(item) for item in features)
     joins = " ".join(
         f"LEFT JOIN dedupe_words{f.number} x{f.number} ON x{f.number}.value = m.c{f.number}" for f in texts
@@ -173,22 +190,45 @@ def _code(x: str) -> str:
     return f"nullif(regexp_replace(upper({x}), '[^0-9A-Z\\p{{Han}}]', '', 'g'), '')"
 
 
-def _weigh_words(session: Session, item: Feature) -> None:
-    """Make dedupe_wordsN (value, k, w, d) of the distinct texts of a feature; a word weighs the bits of its rarity."""
+def _weigh_words(session: Session, item: Feature, known: KnownWords | None) -> None:
+    """Make dedupe_wordsN (value, k, w, d) of the distinct texts of a feature."""
     n = item.number
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_word AS SELECT value, n, unnest(list_distinct({_split('value')})) AS word "
         f"FROM (SELECT c{n} AS value, count(*) AS n FROM dedupe_folded WHERE c{n} IS NOT NULL GROUP BY 1)"
     )
+    weighed = _weights_by_rarity() if known is None else _weights_known(item, known)
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_words{n} AS WITH every AS (SELECT count(*) AS n FROM dedupe_folded), "
-        "rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word), "
-        f"weighed AS (SELECT word, greatest(1, least(255, round({_IDF_STEPS} * log2((SELECT n FROM every) / n)))) AS w FROM rare) "
+        f"CREATE OR REPLACE TEMP TABLE dedupe_words{n} AS WITH {weighed} "
         f"SELECT value, list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) AS k, sum(w)::DOUBLE AS w, "
         "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d "
         "FROM dedupe_word JOIN weighed USING (word) GROUP BY value"
     )
     session.execute("DROP TABLE dedupe_word")
+
+
+def _weights_by_rarity() -> str:
+    """CTEs down to `weighed` (word, w): the bits of a word's rarity among the relation's records."""
+    return (
+        "every AS (SELECT count(*) AS n FROM dedupe_folded), "
+        "rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word), "
+        f"weighed AS (SELECT word, {_weight('(SELECT n FROM every) / n')} AS w FROM rare)"
+    )
+
+
+def _weights_known(item: Feature, known: KnownWords) -> str:
+    """As `_weights_by_rarity`; a word that nobody had weighs as much as one that a single record has."""
+    return (
+        "words AS (SELECT DISTINCT word, hash(word) >> 8 AS code FROM dedupe_word), "
+        f"held AS (SELECT t >> 8 AS code, max(t & 255) AS w FROM (SELECT unnest(k{item.number}) AS t FROM {known.relation}) "
+        "WHERE t >> 8 IN (SELECT code FROM words) GROUP BY code), "
+        f"weighed AS (SELECT word, coalesce(held.w, {_weight(f'{known.records:d}')}) AS w "
+        "FROM words LEFT JOIN held USING (code))"
+    )
+
+
+def _weight(rarity: str) -> str:
+    return f"greatest(1, least(255, round({_IDF_STEPS} * log2({rarity}))))"
 
 
 def _split(x: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from migrator.core.mapped import DedupeRules, Judgement
 from migrator.core.schema import FieldSchema
 from migrator.dedupe.bands import Bands
 from migrator.dedupe.cluster import Clusters, make_clusters
+from migrator.dedupe.delta import Last, add_delta, find_touched, kept_features
 from migrator.dedupe.edges import RuleTally, add_exact_edges, create_edges
 from migrator.dedupe.keys import KEYS_FILE, SharedValues, make_keys
 from migrator.dedupe.scoring import Scored, add_scored_edges
@@ -53,6 +54,16 @@ class Guards:
     claims: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What matching has from the last run, and where it puts what the next one is to have."""
+
+    last: Last | None
+    """None where everything is to be matched: also when the rules or people's decisions are not what they were."""
+    keep: Callable[[str], None]
+    """Is given a query of the features."""
+
+
 def match(
     session: Session,
     relation: str,
@@ -77,8 +88,9 @@ def match_guarded(
     *,
     scratch: Path,
     guards: Guards,
+    memory: Memory | None = None,
 ) -> Matched:
-    """As `match`, with all that clusters have to keep to."""
+    """As `match`, with all that clusters have to keep to; where a `memory` allows, only what changed is matched."""
     create_edges(session)
     tallies: tuple[RuleTally, ...] = ()
     shared: tuple[SharedValues, ...] = ()
@@ -87,11 +99,19 @@ def match_guarded(
         keys = make_keys(session, relation, schema, rules, scratch)
         tallies, shared = add_exact_edges(session, keys, rules), keys.shared
         (scratch / KEYS_FILE).unlink()
-    scored = None
-    if rules.model:
-        scored = add_scored_edges(session, relation, fields, rules, scratch, judgements=guards.judgements)
+    keep = memory.keep if memory else None
+    scored, touched = None, None
+    if memory is not None and memory.last is not None and rules.model:
+        scored = add_delta(session, relation, rules, memory.last, scratch)
+    if scored is not None and memory is not None:
+        memory.keep(kept_features())
+        touched = find_touched(session)
+    elif rules.model:
+        scored = add_scored_edges(
+            session, relation, fields, rules, scratch, judgements=guards.judgements, keep=keep
+        )
     clusters = make_clusters(
         session, rules.max_cluster, guards.judgements, guards.vetoes, guards.before,
-        claims=guards.claims, rows=guards.rows,
+        claims=guards.claims, rows=guards.rows, touched=touched,
     )  # fmt: skip
     return Matched(clusters, tallies, shared, scored)

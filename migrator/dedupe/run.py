@@ -16,6 +16,7 @@ from migrator.dedupe.choices import donors_schema
 from migrator.dedupe.cluster import Clusters
 from migrator.dedupe.edges import EDGES, RuleTally
 from migrator.dedupe.golden import write_golden
+from migrator.dedupe.known import Known
 from migrator.dedupe.match import Guards, Matched, match_guarded
 from migrator.dedupe.scoring import RULE
 from migrator.dedupe.survive import Contest, clusters_query, know_the_target, rank_members
@@ -34,10 +35,11 @@ _GOOD = "dedupe_good"
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What clusters are held to from before: what people decided, and the relation of the last run's clusters."""
+    """What is there from before: what people decided, the relation of the last run's clusters, and what it kept."""
 
     judgements: Sequence[Judgement]
     before: str | None
+    known: Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def dedupe(
     if mapped.dedupe is not None and (mapped.dedupe.keys or mapped.dedupe.model):
         know_the_target(session, store, mapped.name)
         contest = Contest(mapped, mapped.dedupe, rows.schema())
-        decided = Decided(judgements, _clusters_before(store, session, mapped.name))
+        known = Known(store, mapped.name, made_of=made_of, rules=_rules_of(mapped), judgements=judgements)
+        decided = Decided(judgements, _clusters_before(store, session, mapped.name), known)
         detail = _find(session, contest, rows, decided, outcome)
     else:
         detail = _nothing(rows, outcome)
@@ -130,10 +133,16 @@ def _clusters_before(store: Store, session: Session, name: str) -> str | None:
 
 
 def _fingerprint(mapped: MappedObject, rows: Dataset, judgements: Sequence[Judgement]) -> str:
-    rules = repr(mapped.dedupe) if mapped.dedupe else ""
-    lists = (wordlists_fingerprint(), version("phonenumbers"), version("splink"))
     decided = sorted((item.one, item.other, item.verdict.value) for item in judgements)
-    return fingerprint(rows.id, rows.fingerprint, rules, mapped.key, CODE_VERSION, lists, decided)
+    return fingerprint(rows.id, rows.fingerprint, _rules_of(mapped), decided)
+
+
+def _rules_of(mapped: MappedObject) -> str:
+    """Everything but records and decisions that the outcome depends on."""
+    rules = repr(mapped.dedupe) if mapped.dedupe else ""
+    fields = [(item.name, item.type.value) for item in mapped.fields]
+    lists = (wordlists_fingerprint(), version("phonenumbers"), version("splink"))
+    return fingerprint(rules, fields, mapped.key, CODE_VERSION, lists)
 
 
 def _nothing(rows: Dataset, outcome: Outcome) -> dict[str, Any]:
@@ -153,13 +162,18 @@ def _find(
     try:
         good = good_rows(session, rows)
         guards = Guards(decided.judgements, before=decided.before, rows=good)
-        found = match_guarded(session, good, contest.mapped.fields, rules, scratch=scratch, guards=guards)
+        found = match_guarded(
+            session, good, contest.mapped.fields, rules,
+            scratch=scratch, guards=guards, memory=decided.known.memory(session),
+        )  # fmt: skip
+        decided.known.keep_edges(session)
         rank_members(session, good, contest)
         outcome.pairs.add(lambda path: session.write(_pairs_query(), path))
         outcome.clusters.add(lambda path: session.write(clusters_query(), path))
         disputed = write_golden(
             session, good, contest, found.clusters.clusters, (outcome.golden, outcome.donors)
         )
+        decided.known.complete(found.scored)
         return _detail(found, disputed)
     finally:
         drop_scratch(session)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from migrator.dedupe.comparison import Comparison, make_comparisons
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, choose_features, make_features
 from migrator.dedupe.follow import follow_decisions
+from migrator.dedupe.frozen import features_query, freeze
 from migrator.dedupe.learning import (
     SCORED,
     Model,
@@ -44,6 +45,8 @@ class Scored:
 
     bands: Bands
     report: Mapping[str, Any]
+    frozen: Mapping[str, Any] = field(default_factory=dict)
+    """The model as the next run takes it up; see `frozen`."""
 
 
 def add_scored_edges(
@@ -54,10 +57,12 @@ def add_scored_edges(
     scratch: Path,
     *,
     judgements: Sequence[Judgement] = (),
+    keep: Callable[[str], None] | None = None,
 ) -> Scored | None:
     """Add the edges of the rules' model to the table of edges; None when no field of the relation tells records apart.
 
-    Its bands follow what people decided (`judgements`) about pairs that it weighs.
+    Its bands follow what people decided (`judgements`) about pairs that it weighs. `keep` is given a query of the
+    features, to be kept for the next run.
     """
     wanted = rules.model or MatchModel()
     meanings = find_meanings(session, relation, fields, wanted.meanings)
@@ -67,29 +72,32 @@ def add_scored_edges(
     make_features(session, relation, features, scratch)
     comparisons = make_comparisons(session, features)
     model = learn_model(session, features, comparisons, wanted)
-    pairs = _score_all(session, model, wanted, scratch)
+    block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
+    often = weigh_values(session, model)
+    least = bits_of(1 - model.prior) - _KEPT_BELOW
+    pairs = score_tried(session, Evidence(model.comparisons, model.odds, often), scratch, least)
+    kept = freeze(session, model, often, least)
+    if keep is not None:
+        keep(features_query(relation, features, often))
+    for name in often.values():
+        session.execute(f"DROP TABLE {name}")
     model = replace(model, prior=estimate_prior(scored_weights(session), model.population))
     followed = follow_decisions(session, set_bands(wanted), wanted, judgements, model.prior)
     bands = followed.bands
-    _add_edges(session, model, bands)
-    decided = {"heard": followed.decisions, "bits": followed.bits}
-    report = {**_report(meanings, model), **_counts(session, bands), "pairs": pairs, "decisions": decided}
-    _drop(session)
-    return Scored(bands, report)
+    add_model_edges(session, model, bands)
+    told = {**_report(meanings, model), "decisions": {"heard": followed.decisions, "bits": followed.bits}}
+    report = {**told, **count_bands(session, bands), "pairs": pairs}
+    drop_scored(session)
+    return Scored(bands, report, {**kept, "prior": model.prior, "bands": asdict(bands), "report": told})
 
 
-def _score_all(session: Session, model: Model, wanted: MatchModel, scratch: Path) -> int:
-    """Fill `SCORED`, chunk by chunk of the pairs, so that memory is bounded however many there are."""
-    block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
+def score_tried(session: Session, evidence: Evidence, scratch: Path, least: float) -> int:
+    """Fill `SCORED` from the pairs in `dedupe_tried`, chunk by chunk, so that memory is bounded however many there are."""
     path = scratch / "pairs.parquet"
     count = session.write("SELECT a, b, min(rule) AS rule FROM dedupe_tried GROUP BY a, b", path)
     session.execute("DROP TABLE dedupe_tried")
     session.view("dedupe_candidates", [path])
-    create_scored(session, model.comparisons)
-    often = weigh_values(session, model)
-    evidence = Evidence(model.comparisons, model.odds, often)
-    Evidence(model.comparisons, model.odds, often)
-    least = bits_of(1 - model.prior) - _KEPT_BELOW
+    create_scored(session, evidence.comparisons)
     chunks = -(-count // CHUNK)
     for chunk in range(chunks):
         session.execute(
@@ -97,15 +105,13 @@ def _score_all(session: Session, model: Model, wanted: MatchModel, scratch: Path
             f"FROM dedupe_candidates WHERE a % {chunks} = {chunk}"
         )
         score(session, FEATURES, "dedupe_blocked", evidence, least=least, into=SCORED)
-    for name in often.values():
-        session.execute(f"DROP TABLE {name}")
     session.execute("DROP VIEW dedupe_candidates")
     path.unlink()
     return count
 
 
-def _add_edges(session: Session, model: Model, bands: Bands) -> None:
-    """Scored pairs as edges, the smaller id first; what each field gave is kept where somebody may ask."""
+def add_model_edges(session: Session, model: Model, bands: Bands) -> None:
+    """Add scored pairs as edges, the smaller id first; what each field gave is kept where somebody may ask."""
     odds = f"(s.weight + {bits_of(model.prior)!r})"
     session.execute(
         f"INSERT INTO {EDGES} SELECT least(x.__id, y.__id), greatest(x.__id, y.__id), {literal(RULE)}, {PLACE:d}, NULL, "
@@ -126,12 +132,13 @@ def _parts(model: Model) -> str:
             for label, value in zip(item.labels, bits, strict=True)
         )
         level = f"CASE WHEN b{n} = 0 THEN 'missing' {cases} END"
-        field = literal(item.feature.field)
-        listed.append(f"{{'field': {field}, 'level': {level}, 'bits': round(b{n} + r{n}, 2)::DOUBLE}}")
+        name = literal(item.feature.field)
+        listed.append(f"{{'field': {name}, 'level': {level}, 'bits': round(b{n} + r{n}, 2)::DOUBLE}}")
     return f"CAST(to_json([{', '.join(listed)}]) AS VARCHAR)"
 
 
-def _counts(session: Session, bands: Bands) -> dict[str, Any]:
+def count_bands(session: Session, bands: Bands) -> dict[str, Any]:
+    """Where the bands lie, and how many edges of the model fell into each."""
     counted = session.fetch(
         f"SELECT band, count(*) AS n FROM {EDGES} WHERE rule = {literal(RULE)} GROUP BY band ORDER BY band"
     ).to_pylist()
@@ -160,6 +167,7 @@ def _levels(item: Comparison, odds: Odds) -> list[dict[str, Any]]:
     return [{"level": label, "m": m, "u": u} for label, m, u in zip(item.labels, odds.m, odds.u, strict=True)]
 
 
-def _drop(session: Session) -> None:
+def drop_scored(session: Session) -> None:
+    """Give back what scoring no longer needs."""
     for name in (SCORED, FEATURES, "dedupe_blocked"):
         session.execute(f"DROP TABLE IF EXISTS {name}")

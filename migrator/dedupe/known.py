@@ -1,0 +1,74 @@
+"""What a run of the step leaves for the next one: the model with the features it compares, and all pairs that were found.
+
+It is used only beside the clusters it was made with, and under the same rules and decisions (the bands follow those);
+anything else is matched from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator.core.fingerprint import fingerprint
+from migrator.core.mapped import Judgement
+from migrator.dedupe.delta import Last
+from migrator.dedupe.edges import EDGES
+from migrator.dedupe.match import Memory
+from migrator.dedupe.scoring import Scored
+from migrator.staging.engine import Session
+from migrator.staging.store import Building, Kind, Store
+
+
+class Known:
+    """The memory of one mapping's step: read from the last run, written for the next.
+
+    `made_of` is the fingerprint of this run's inputs, `rules` that of everything besides records and decisions.
+    """
+
+    def __init__(
+        self, store: Store, name: str, *, made_of: str, rules: str, judgements: Sequence[Judgement]
+    ) -> None:
+        self._store, self._name, self._made_of = store, name, made_of
+        self._guards = {
+            "rules": rules,
+            "decided": fingerprint(sorted((item.one, item.other, item.verdict.value) for item in judgements)),
+        }
+        self._made: dict[Kind, Building] = {}
+
+    def memory(self, session: Session) -> Memory:
+        """What matching gets of it."""
+
+        def keep(query: str) -> None:
+            self._write(session, Kind.FEATURES, query)
+
+        return Memory(self._last(), keep)
+
+    def keep_edges(self, session: Session) -> None:
+        """Put the table of edges on record, if features were."""
+        if self._made:
+            self._write(session, Kind.EDGES, f"SELECT * FROM {EDGES}")
+
+    def complete(self, scored: Scored | None) -> None:
+        """Make what was kept stand for the mapping; nothing when no model was used."""
+        if scored is not None and self._made:
+            self._made[Kind.EDGES].complete()
+            self._made[Kind.FEATURES].complete({**self._guards, "model": dict(scored.frozen)})
+
+    def _write(self, session: Session, kind: Kind, query: str) -> None:
+        self._made[kind] = self._store.build(kind, self._name, self._made_of)
+        self._made[kind].add(lambda path: session.write(query, path))
+
+    def _last(self) -> Last | None:
+        found = [self._store.current(kind, self._name) for kind in (Kind.FEATURES, Kind.EDGES, Kind.CLUSTERS)]
+        features, edges, clusters = found
+        if (
+            features is None
+            or edges is None
+            or clusters is None
+            or not all(item.intact for item in (features, edges))
+        ):
+            return None
+        fitting = features.fingerprint == edges.fingerprint == clusters.fingerprint
+        same = all(features.detail[name] == value for name, value in self._guards.items())
+        if not (fitting and same and clusters.intact and features.files and edges.files):
+            return None
+        return Last(features.files, edges.files, features.detail["model"])
