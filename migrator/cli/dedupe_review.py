@@ -154,7 +154,10 @@ def ask(review: Review, console: Console, key: Callable[[], str], reason: Callab
     show_review.ended(review, console)
 
 
-_KEYS = "[bold]s[/]ame  [bold]n[/]ot the same  [bold]u[/]nsure  [bold]b[/]ack  [bold]w[/]hy  [bold]space[/] skips  [bold]q[/]uit"
+_KEYS = (
+    "[bold]s[/] same · [bold]n[/] not the same · [bold]u[/] unsure · [bold]w[/] why · [bold]b[/] back · "
+    "[bold]space[/] skip · [bold]q[/] quit"
+)
 _VERDICTS = {"s": Same.SAME, "n": Same.NOT_SAME, "u": Same.UNSURE}
 
 
