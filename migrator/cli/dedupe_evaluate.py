@@ -20,6 +20,14 @@ def dedupe_evaluate(
     pairs: Annotated[
         bool, typer.Option("--pairs", help="Rows of the truth are pairs of records that are one.")
     ] = False,
+    match: Annotated[
+        str,
+        typer.Option(
+            "--match",
+            metavar="COLUMN",
+            help="With --pairs: only rows where it says yes (true, same, 0.5 and more) are pairs that are one.",
+        ),
+    ] = "",
     key: Annotated[
         str,
         typer.Option(
@@ -81,7 +89,7 @@ def dedupe_evaluate(
     from migrator.core.mapped import Reach
 
     wanted = commands.Wanted(
-        commands.TruthFile(truth, key, entity if truth else "", pairs), Reach.ACROSS if across else Reach.ALL, worst,
+        commands.TruthFile(truth, key, entity if truth else "", pairs, match), Reach.ACROSS if across else Reach.ALL, worst,
         unmask, out, commands.Least(min_precision, min_recall, min_f1),
     )  # fmt: skip
     chosen = commands.chosen_model(model)

@@ -10,7 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from migrator.commands.binding import bind_project, selected
-from migrator.commands.evaluate_data import RECORDS, DataFiles, Table, read_records, read_table
+from migrator.commands.evaluate_data import (
+    RECORDS,
+    DataFiles,
+    Table,
+    check_settings,
+    read_records,
+    read_table,
+)
 from migrator.commands.evaluate_page import write_page
 from migrator.commands.project import Project, open_workspace
 from migrator.commands.steps import flat
@@ -33,6 +40,8 @@ QUIET = Quiet()
 STEP = "evaluate"
 AUTO = "auto"
 PAGE = "dedupe-evaluation.html"
+_YES = ("true", "yes", "y", "same", "match", "是")
+"""What says of a pair that it is one, besides numbers from 0.5 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,8 @@ class TruthFile:
     """Its column of entities, or of the other key; '' for the second one. Without a file: a column of the data."""
     pairs: bool = False
     """Its rows are pairs of records that are one."""
+    match: str = ""
+    """Its column that says of which pairs this is true; '' when it is of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +176,12 @@ def evaluate_files(
         )
     if wanted.reach is Reach.ACROSS and len(data.files) < 2:
         raise ProjectError.at("--across", "there is one file", "name two files with --data")
+    check_settings(data.settings, [name for name in (*data.files, truth.file) if name])
     with _engine() as (session, folder):
         records = read_records(session, data)
         told = Told(RECORDS, ("__id", data.entity), "--entity")
         use, notes = (
-            _lay_down(session, RECORDS, truth, records.sources)
+            _lay_down(session, RECORDS, truth, records.sources, data.settings)
             if truth.file
             else (entities_of_records(session, RECORDS, told), ())
         )
@@ -247,12 +259,14 @@ def _engine() -> Iterator[tuple[Session, Path]]:
 
 
 def _lay_down(
-    session: Session, relation: str, truth: TruthFile, sources: Sequence[str]
+    session: Session, relation: str, truth: TruthFile, sources: Sequence[str], settings: Sequence[str] = ()
 ) -> tuple[TruthUse, tuple[str, ...]]:
-    table = read_table(session, truth.file, (), "--truth", 0)
+    named = [text for text in settings if "." in text.partition("=")[0]]  # what is said of all is of the data
+    table = read_table(session, truth.file, named, "--truth", 0)
     columns = _columns(table, truth)
     session.execute(
-        f"CREATE OR REPLACE TEMP VIEW evaluate_told AS SELECT {_texts(columns)} FROM {table.relation}"
+        f"CREATE OR REPLACE TEMP VIEW evaluate_told AS SELECT {_texts(columns)} FROM {table.relation} "
+        f"{_where(table, truth)}"
     )
     if not truth.pairs:
         return entities_of_records(session, relation, Told("evaluate_told", columns, truth.file)), table.notes
@@ -262,6 +276,22 @@ def _lay_down(
         else ("", "")
     )
     return pairs_of_records(session, relation, Told("evaluate_told", columns, truth.file, pair)), table.notes
+
+
+def _where(table: Table, truth: TruthFile) -> str:
+    """Which rows of a truth count."""
+    if not truth.match:
+        return ""
+    if not truth.pairs or truth.match not in table.schema.field_names:
+        hint = (
+            did_you_mean(truth.match, table.schema.field_names, noun="columns")
+            if truth.pairs
+            else "it goes with --pairs"
+        )
+        raise ProjectError.at("--match", f"no column {truth.match!r} says which pairs are one", hint)
+    text = f"lower(trim({quote(truth.match)}::VARCHAR))"
+    yes = ", ".join(map(literal, _YES))
+    return f"WHERE {text} IN ({yes}) OR try_cast({text} AS DOUBLE) >= 0.5"
 
 
 def _texts(columns: tuple[str, str]) -> str:

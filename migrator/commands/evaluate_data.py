@@ -15,6 +15,7 @@ from migrator.core.connector import Page, Source
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
+from migrator.extract.infer import looks_like_key
 from migrator.staging.engine import Session, literal, quote
 
 RECORDS = "evaluate_records"
@@ -104,6 +105,20 @@ def read_records(session: Session, data: DataFiles) -> Records:
     return Records(described, tuple(table.name for table in tables), rows, tuple(told))
 
 
+def check_settings(settings: Sequence[str], files: Sequence[str]) -> None:
+    """Raise `ProjectError` when a setting names a file that is none of these."""
+    systems = {text: text.partition("=")[0].rpartition(".")[0] for text in settings}
+    if not any(systems.values()):
+        return
+    with _told_here("--data"):
+        names = [recognise(what).name for what in files]
+    for system in systems.values():
+        if system and system not in names:
+            raise ProjectError.at(
+                "--set", f"no file is called {system!r}", did_you_mean(system, names, noun="files")
+            )
+
+
 def _own(found: Recognised, settings: Sequence[str]) -> list[str]:
     """Settings for all files, and those that name this one."""
     mine = []
@@ -165,24 +180,33 @@ def _lacks(table: Table, columns: Sequence[str]) -> list[str]:
 
 def _keyed(session: Session, table: Table, wanted: str) -> tuple[str, str]:
     """The column that is the key of a table, '' for its row number; and what is to be said of it."""
-    key = wanted or table.schema.key
-    if not key:
-        return (
-            "",
-            f"{table.name}: no column is a key by its name, so records are known by their row; --id names one",
-        )
-    counts = session.fetch(
-        f"SELECT count(*) - count(DISTINCT nullif({quote(key)}::VARCHAR, '')) AS n FROM {table.relation}"
-    )
-    spare = counts.column("n")[0].as_py()
-    if not spare:
-        return key, ""
     if wanted:
+        spare = _spare(session, table, wanted)
+        if not spare:
+            return wanted, ""
         raise ProjectError.at(
-            "--id", f"{key!r} is no key of {table.name}: {spare:,} of its values are empty or come again",
+            "--id", f"{wanted!r} is no key of {table.name}: {spare:,} of its values are empty or come again",
             "name a column in which every record has a value of its own, or leave --id out: rows are counted then",
         )  # fmt: skip
-    return "", f"{table.name}: values of {key!r} come again or are empty, so records are known by their row"
+    called = [name for name in table.schema.field_names if name == table.schema.key or looks_like_key(name)]
+    for name in sorted(called, key=lambda name: name != table.schema.key):
+        if not _spare(session, table, name):
+            return (
+                name,
+                f"{table.name}: {name!r} is taken for the key of the records; --id names another column",
+            )
+    return (
+        "",
+        f"{table.name}: no column is a key by its name and values, so records are known by their row; --id names one",
+    )
+
+
+def _spare(session: Session, table: Table, name: str) -> int:
+    """Values of a column that are empty or come again."""
+    counts = session.fetch(
+        f"SELECT count(*) - count(DISTINCT nullif({quote(name)}::VARCHAR, '')) AS n FROM {table.relation}"
+    )
+    return int(counts.column("n")[0].as_py())
 
 
 def _unite(session: Session, tables: Sequence[tuple[Table, str]], columns: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -121,6 +122,14 @@ def test_without_a_column_of_keys_rows_are_counted(engine: Session, tmp_path: Pa
     assert found["select"].to_pylist() == [None, "x"]
 
 
+def test_a_column_called_like_a_key_that_is_one_is_the_key_and_nobody_compares_it(
+    engine: Session, tmp_path: Path
+) -> None:
+    found = read(engine, tmp_path, b"tax_id,rec_id,name\n7,r-1,Ann\n7,r-2,Bob\n")
+    assert [name.rpartition(":")[2] for name in found["__id"].to_pylist()] == ["r-1", "r-2"]
+    assert found.column_names == ["__id", "__source", "tax_id", "name"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -132,6 +141,17 @@ def test_without_a_column_of_keys_rows_are_counted(engine: Session, tmp_path: Pa
 def test_wrong_columns_are_told(engine: Session, tmp_path: Path, options: dict[str, str], said: str) -> None:
     with pytest.raises(ProjectError, match=re.escape(said)):
         read(engine, tmp_path, b"name,city\nAnn,x\nAnn,\n,y\n", **options)
+
+
+def test_of_labelled_pairs_those_count_that_are_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,name\n1,Ann Abbott\n2,Ann Abbott\n3,Bob Becker\n", "utf-8")
+    (tmp_path / "labels.csv").write_text("l,r,score\n1,2,1.0\n1,3,0.0\n", "utf-8")
+    truth = TruthFile(str(tmp_path / "labels.csv"), "l", "r", pairs=True, match="score")
+    data = DataFiles((str(tmp_path / "a.csv"),))
+    found = evaluate_files(data, None, Wanted(truth, out=tmp_path / "page.html"))
+    assert (found.truth.entities, found.evaluation.automatic.pairs.real) == (1, 1)
+    with pytest.raises(ProjectError, match="did you mean 'score'"):
+        evaluate_files(data, None, Wanted(replace(truth, match="scor")))
 
 
 def test_what_is_no_file_is_told_at_its_option(engine: Session, tmp_path: Path) -> None:
