@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,16 +54,19 @@ class Database:
         self.label = settings.label
         self.kind = settings.url.get_backend_name()
         self._engine: sa.Engine | None = None
-        self._connection: sa.Connection | None = None
+        self._opening = threading.Lock()
+        self._kept: dict[int, sa.Connection] = {}
 
     @property
     def connection(self) -> sa.Connection:
-        """The one kept connection; made anew after it was lost."""
-        if self._connection is not None and self._connection.invalidated:
+        """The kept connection of the thread that asks; made anew after it was lost."""
+        kept = self._kept.get(threading.get_ident())
+        if kept is not None and kept.invalidated:
             self.drop()
-        if self._connection is None:
-            self._connection = self.connect()
-        return self._connection
+            kept = None
+        if kept is None:
+            kept = self._kept[threading.get_ident()] = self.connect()
+        return kept
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -89,20 +93,22 @@ class Database:
 
     def connect(self) -> sa.Connection:
         """A fresh connection; raises `FatalError` or `RetryableError`."""
-        if self._engine is None:
-            self._engine = _engine(self.settings.url, self.mode, self.label)
+        with self._opening:
+            if self._engine is None:
+                self._engine = _engine(self.settings.url, self.mode, self.label)
         with translated(self.label):
             return self._engine.connect()
 
     def drop(self) -> None:
-        """Forget the kept connection, so that the next call opens a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Forget the kept connection of this thread, so that its next call opens a new one."""
+        kept = self._kept.pop(threading.get_ident(), None)
+        if kept is not None:
+            kept.close()
 
     def close(self) -> None:
-        """Release everything; may be called twice."""
-        self.drop()
+        """Release everything, of all threads; may be called twice, and while no call is in flight."""
+        while self._kept:
+            self._kept.popitem()[1].close()
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None

@@ -25,13 +25,15 @@ from connectors.sql.writing import Answers, Batch, Verb, Writer
 from connectors.sql.writing_generic import write_generic
 from connectors.sql.writing_postgres import write_postgres
 from connectors.sql.writing_sqlite import write_sqlite
-from migrator.core.connector import OUTCOMES, TargetFacts
+from migrator.core.connector import OUTCOMES, Gate, Limits, OpenGate, TargetFacts
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, SafetyStop
 from migrator.core.schema import ObjectSchema
 
 _KEYS_A_QUERY = 500
 """How many keys one query names: below the least number of parameters that any database takes."""
+_AT_ONCE = {"postgresql": 2}
+"""Calls in flight by kind of database: while PostgreSQL works on one batch, the next is made ready and sent."""
 _WRITERS: dict[str, Writer] = {"postgresql": write_postgres, "sqlite": write_sqlite}
 
 
@@ -44,6 +46,7 @@ class SqlTarget:
         self._database = Database(settings, "r" if settings.read_only else "w")
         self._write = writer or _WRITERS.get(self._database.kind, write_generic)
         self._relations: dict[str, Relation] | None = None
+        self._gate: Gate = OpenGate()
 
     @property
     def facts(self) -> TargetFacts:
@@ -53,6 +56,15 @@ class SqlTarget:
             assigns_ids=False,
             creates_objects=self._settings.create_tables,
         )
+
+    @property
+    def limits(self) -> Limits:
+        """As many calls at once as speed the database up; a project may set a rate."""
+        return Limits(parallel=_AT_ONCE.get(self._database.kind, 1))
+
+    def pace(self, gate: Gate) -> None:
+        """From now on every write and every fetch asks this gate first."""
+        self._gate = gate
 
     def describe(self) -> Sequence[ObjectSchema]:
         """All tables and views that the settings let through."""
@@ -121,6 +133,7 @@ class SqlTarget:
 
     def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
         """Rows with these keys, in the types they are written in."""
+        self._gate.admit()
         relation = self._relation(object_name)
         for name in (key, *columns):
             self._require_column(relation, name)
@@ -187,6 +200,7 @@ class SqlTarget:
     def _written(self, verb: Verb, name: str, rows: pa.Table, key: str) -> pa.Table:
         """Check, write what passes, and answer for every key."""
         self._refuse_when_read_only(verb.value)
+        self._gate.admit()
         relation = self._relation(name)
         for column in (key, *rows.column_names):
             self._require_column(relation, column)

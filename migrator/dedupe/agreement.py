@@ -81,10 +81,7 @@ def name_levels(left: Side, right: Side) -> tuple[Level, ...]:
         ),
         _level(Agreement.SAME, f"{whole} AND ({_same('han', left, right)} OR ({latin} AND ({written})))"),
         _level(Agreement.ACROSS, f"{whole} AND {across} AND {_shares('pinyin', left, right)}"),
-        _level(
-            Agreement.COMPATIBLE,
-            f"{not_han} AND ({_shares('forms', left, right)} OR ({latin} AND {_shares('pinyin', left, right)}))",
-        ),
+        _level(Agreement.COMPATIBLE, f"{not_han} AND {_shares('forms', left, right)}"),
         _level(Agreement.PART, f"{not_han} AND ({_shortened(left, right)} OR {_shortened(right, left)})"),
         _level(Agreement.OPEN, f"({across} OR {suffixed}) AND {_shares('family', left, right)}"),
     )
@@ -99,9 +96,14 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
     trade = f"{_same('trade', left, right)} AND {_same('rank', left, right)}"
     placed = f"{_any('region', left)} = {_any('region', right)}"
     rivals = f"NOT ({across}) AND {_any('trade', left)} AND {_any('trade', right)} AND {_differs('trade', left, right)}"
-    # a trade is translated in many ways: across scripts, one word of it and the place are enough for a closer look
-    akin = f"({across} AND {_shares('region', left, right)} AND {_shares('trade', left, right)})"
-    alike = f"{brand} AND NOT {apart}"
+    # a trade is translated in many ways: across scripts, one word of it is enough for a closer look
+    akin = f"({across} AND {_shares('trade', left, right)})"
+    # 'X (Hong Kong) Ltd' is not 'X Ltd', while 'X (M) Sdn Bhd' is 'X Sdn Bhd': the form says where that is
+    abroad = (
+        f"({_one_sided('seat', left, right)} AND {_unlike('country', left, right)} "
+        f"AND {left('form')} IS NOT NULL AND {right('form')} IS NOT NULL)"
+    )
+    alike = f"{brand} AND NOT {apart} AND NOT {abroad}"
     return (
         _level(Agreement.SAME, f"{alike} AND {trade} AND {placed} AND NOT ({across})"),
         _level(Agreement.ACROSS, f"{alike} AND {trade} AND {placed} AND {across}"),

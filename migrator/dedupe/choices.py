@@ -6,7 +6,7 @@ Two levels: aggregates over the members of a cluster (`gathered`), and what is m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -26,21 +26,55 @@ _RANK = {
 }
 
 
+_LAST = 1 << 40
+"""Beyond every rank."""
+_PLACE = (1 << 32) - 1
+
+
 def gathered(source: str, contest: Contest) -> str:
     """One row a cluster from the relation `source` of mapped rows with their ranks; what the columns below read."""
+    chosen = [name for unit in contest.units() for name in unit.fields]
     made = [
         "__cluster",
         "first(__name) AS __name",
         "list(__id ORDER BY __own) AS __members",
+        *(f"list(__own ORDER BY {rank}) AS {_order(rank)}" for rank in _ranks(contest)),
         *(
             f"first({quote(name)}) FILTER (WHERE __own = 1) AS {quote(name)}"
             for name in contest.schema.names
-            if name not in _chosen(contest)
+            if name not in chosen
         ),
     ]
     for place, unit in enumerate(contest.units()):
         made += _aggregates(place, unit, contest)
+    # the engine does not work out once what is written twice
+    held = ", ".join(f"{filled(name, contest.schema)} AS {_held(name)}" for name in chosen)
+    hashes = ", ".join(
+        f"CASE WHEN {_held(name)} IS NOT NULL THEN hash({_held(name)}) END AS {_hash(name)}"
+        for name in chosen
+    )
+    if chosen:
+        source = f"(SELECT *, {hashes} FROM (SELECT *, {held} FROM {source}))"
     return f"SELECT {', '.join(made)} FROM {source} GROUP BY __cluster"
+
+
+def _held(field: str) -> str:
+    """The column of a field that is null where it is blank."""
+    return quote(f"__held {field}")
+
+
+def _hash(field: str) -> str:
+    return quote(f"__hash {field}")
+
+
+def _order(rank: str) -> str:
+    """The column that leads from a member's place in a rank to its place among `__members`."""
+    return f"__by{rank}"
+
+
+def _ranks(contest: Contest) -> list[str]:
+    """The ranks that donors are told by, their own place aside."""
+    return sorted({_RANK.get(unit.rule, "__trusted") for unit in contest.units()} - {"__own"})
 
 
 def golden_columns(contest: Contest) -> str:
@@ -78,34 +112,34 @@ def failed_customs(contest: Contest) -> Iterator[tuple[str, Custom, str]]:
             yield unit.name, custom, f"v{place} IS NOT NULL AND TRY_CAST(v{place} AS {custom.gives}) IS NULL"
 
 
-def _chosen(contest: Contest) -> set[str]:
-    return {name for unit in contest.units() for name in unit.fields}
-
-
 def _aggregates(place: int, unit: Unit, contest: Contest) -> Iterator[str]:
-    """v: what the value is made of, o: the donor's place, n…: how many values there are of a field, h…: whether they differ."""
-    held = [filled(name, contest.schema) for name in unit.fields]
-    present = f"FILTER (WHERE {' OR '.join(f'{sql} IS NOT NULL' for sql in held)})"
+    """v: what the value is made of, o: the donor's place in its rank, n…: how many values there are of a field, a… and
+    b…: the same where these agree, w…: the survivor's own.
+    """
+    present = " OR ".join(f"{_held(name)} IS NOT NULL" for name in unit.fields)
     whole = f"struct_pack({', '.join(f'f{n} := {quote(name)}' for n, name in enumerate(unit.fields))})"
+    is_made = unit.rule.is_made or unit.rule is Survivorship.MOST_FREQUENT
     match unit.rule:
         case Survivorship.MOST_FREQUENT:
             seen = f"{{'v': {whole}, 't': __trusted, 'o': __own}}"
-            yield f"list({seen}) {present} AS v{place}"
+            yield f"list({seen}) FILTER (WHERE {present}) AS v{place}"
         case Survivorship.UNION:
-            yield f"list({quote(unit.name)} ORDER BY __trusted) {present} AS v{place}"
-            yield f"min(__own) {present} AS o{place}"
+            yield f"list({quote(unit.name)} ORDER BY __trusted) FILTER (WHERE {present}) AS v{place}"
         case Survivorship.CUSTOM:
             yield from _custom(place, contest.rules.customs[unit.name])
-            yield f"min(__own) {present} AS o{place}"
         case _:
-            rank = _rank(unit, held)
-            yield f"arg_min({whole}, {rank}) {present} AS v{place}"
-            yield f"arg_min(__own, {rank}) {present} AS o{place}"
-    for number, (name, sql) in enumerate(zip(unit.fields, held, strict=True)):
-        yield f"count({sql}) AS n{place}_{number}"
-        yield f"min(hash({sql})) FILTER (WHERE {sql} IS NOT NULL) AS a{place}_{number}"
-        yield f"max(hash({sql})) FILTER (WHERE {sql} IS NOT NULL) AS b{place}_{number}"
-        yield f"first({quote(name)}) FILTER (WHERE __own = 1) AS w{place}_{number}"
+            rank, value = _rank(unit), quote(unit.name) if len(unit.fields) == 1 else whole
+            # a blank text is kept where nobody has a value
+            yield f"arg_min({value}, CASE WHEN {present} THEN {rank} ELSE {_LAST} + __own END) AS v{place}"
+            yield f"min(CASE WHEN {present} THEN {rank} END) AS o{place}"
+    for number, name in enumerate(unit.fields):
+        yield f"min({_hash(name)}) AS a{place}_{number}"
+        yield f"max({_hash(name)}) AS b{place}_{number}"
+        if is_made or len(unit.fields) > 1:
+            yield f"count({_held(name)}) AS n{place}_{number}"
+        if is_made:
+            yield f"first({quote(name)}) FILTER (WHERE __own = 1) AS w{place}_{number}"
+            yield f"min(CASE WHEN {present} THEN __own END) AS o{place}"
 
 
 def _custom(place: int, custom: Custom) -> Iterator[str]:
@@ -116,12 +150,12 @@ def _custom(place: int, custom: Custom) -> Iterator[str]:
         yield f"list({quote(name)} ORDER BY __trusted) AS l{place}_{number}"
 
 
-def _rank(unit: Unit, held: Sequence[str]) -> str:
-    """SQL of a whole number over a member's row: the least of them gives the unit."""
+def _rank(unit: Unit) -> str:
+    """SQL of a whole number over a member's row: the least of them gives the unit; its low half is a place in a rank."""
     if unit.rule is Survivorship.LONGEST:
         return _most(f"coalesce(length(CAST({quote(name)} AS VARCHAR)), 0)" for name in unit.fields)
     if unit.rule is Survivorship.MOST_COMPLETE and len(unit.fields) > 1:
-        return _most((f"({sql} IS NOT NULL)::INTEGER" for sql in held), "__complete")
+        return _most((f"({_held(name)} IS NOT NULL)::INTEGER" for name in unit.fields), "__complete")
     return _RANK[unit.rule]
 
 
@@ -131,7 +165,7 @@ def _most(counts: Iterable[str], then: str = "__trusted") -> str:
 
 def _value(place: int, unit: Unit, name: str, contest: Contest) -> str:
     number = unit.fields.index(name)
-    own = f"w{place}_{number}"  # a blank text is kept where nobody has a value
+    own = f"w{place}_{number}"
     match unit.rule:
         case Survivorship.UNION:
             return f"coalesce({_union(place, unit, contest)}, {own})"
@@ -140,7 +174,7 @@ def _value(place: int, unit: Unit, name: str, contest: Contest) -> str:
         case Survivorship.MOST_FREQUENT:
             return f"CASE WHEN v{place} IS NULL THEN {own} ELSE {_frequent(place)}.v.f{number} END"
         case _:
-            return f"CASE WHEN v{place} IS NULL THEN {own} ELSE v{place}.f{number} END"
+            return f"v{place}" if len(unit.fields) == 1 else f"v{place}.f{number}"
 
 
 def _frequent(place: int) -> str:
@@ -188,8 +222,10 @@ def _donor(place: int, unit: Unit) -> str:
             return f"CASE WHEN n{place}_0 > 0 THEN 0 END"
         case Survivorship.UNION:
             return f"CASE WHEN n{place}_0 > 1 THEN 0 ELSE o{place} END"
-        case _:
+        case Survivorship.FIRST:
             return f"o{place}"
+        case rule:
+            return f"{_order(_RANK.get(rule, '__trusted'))}[o{place} & {_PLACE}]"
 
 
 def _given_up(place: int, number: int, unit: Unit, contest: Contest) -> str:

@@ -19,6 +19,7 @@ COMPANY = pa.struct(
         pa.field("latin", pa.string()),
         pa.field("region", _LISTED),
         pa.field("country", pa.string()),
+        pa.field("seat", pa.string()),
         pa.field("brand", pa.string()),
         pa.field("pinyin", _LISTED),
         pa.field("trade", _LISTED),
@@ -31,7 +32,7 @@ COMPANY = pa.struct(
 
 han: simplified, without spaces and legal form, null where there are no hanzi or kana · latin: folded words without
 legal form, sorted; null where there are none · region: places in it ('beijing') · country: ISO code, as said by
-place or legal form · brand: what is its own; where nothing is, '*' with country, places and trade · pinyin: the brand
+place or legal form · seat: the same, as said by place only · brand: what is its own; where nothing is, '*' with country, places and trade · pinyin: the brand
 closed up under every reading and known translation · trade: what it does, in English ('electronic',
 'system'), empty where it does not say · rank: words that say little ('group', 'development', 'technology') · form: its legal form,
 null where left out · branch: which branch, null for the company itself.
@@ -66,6 +67,7 @@ def _row(parts: Parts) -> Sequence[object]:
         parts.latin,
         region,
         parts.country,
+        parts.seat,
         brand,
         sorted(set(parts.pinyin)),
         trade,

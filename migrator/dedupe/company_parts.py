@@ -24,6 +24,7 @@ class Parts:
     latin: str | None = None
     region: list[str] = field(default_factory=list)
     country: str | None = None
+    seat: str | None = None
     brand: str | None = None
     pinyin: list[str] = field(default_factory=list)
     trade: list[str] = field(default_factory=list)
@@ -34,12 +35,17 @@ class Parts:
     def add_place(self, word: str) -> bool:
         """Take the word as a place; False when it is none."""
         if word in countries():
-            self.country = self.country or countries()[word][0]
+            self.add_country(countries()[word][0])
             return True
         if word in cities():
             self.region.extend(cities()[word])
             return True
         return False
+
+    def add_country(self, code: str) -> None:
+        """Take a country that the name says."""
+        self.country = self.country or code
+        self.seat = self.seat or code
 
     def add_form(self, form: str) -> None:
         """Take a legal form, and the country it belongs to."""

@@ -62,7 +62,7 @@ def _read_aside(aside: str, parts: Parts) -> str:
     word = _CLOSE.sub("", aside)
     place = _DIVISION.sub("", word) if len(word) > len("东区") else word
     if place in bracketed():
-        parts.country = parts.country or bracketed()[place][0]
+        parts.add_country(bracketed()[place][0])
         return ""
     if parts.add_place(place) or parts.add_trade(word):
         return ""

@@ -22,7 +22,7 @@ _ASIDE = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _INITIALS = re.compile(r"\.([^\W\d_])\b")
 _JOINING = frozenset(("and", "of", "the", "for", "und", "et", "y", "e", "dan"))
 _BRANCH = (("representative", "office"), ("rep", "office"), ("branch", "office"), ("branch",), ("outlet",))
-_PREFIXES = frozenset(("syarikat", "perusahaan", "kumpulan", "firma", "cv", "ud", "tm", "m/s"))
+_PREFIXES = frozenset(("syarikat", "perniagaan", "perusahaan", "kumpulan", "firma", "cv", "ud", "tm", "m/s"))
 _MOST_WORDS = 30
 """Words of a text that can be a name; what has more is compared as words only."""
 
@@ -55,7 +55,7 @@ def _read_aside(aside: str, parts: Parts) -> str:
     """What stands in brackets: a country, often shortened, or words of the name that go back to where they stood."""
     word = " ".join(_words(bare(aside)))
     if word in bracketed():
-        parts.country = parts.country or bracketed()[word][0]
+        parts.add_country(bracketed()[word][0])
         return " "
     return " " if parts.add_place(word) else f" {aside} "
 
@@ -90,7 +90,13 @@ def _take_forms(words: list[str], parts: Parts) -> list[str]:
                 break
         if found and len(rest) > 1 and rest[-1] in _JOINING:
             del rest[-1]
-    for size in (2, 1):
+    return _take_fronts(rest, parts)
+
+
+def _take_fronts(words: list[str], parts: Parts) -> list[str]:
+    """Legal forms and words such as 'Syarikat' off the front."""
+    rest = words
+    for size in (2, 1, 1):
         form = " ".join(rest[:size])
         if len(rest) > size and (form in _fronts() or form in _PREFIXES):
             if form in _fronts():

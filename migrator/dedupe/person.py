@@ -169,6 +169,8 @@ def _latin_person(main: str, asides: Sequence[str]) -> Person:
     spelled = spelled_out(main)
     names = [named] if spelled is None else [named, _named(_TOKEN.findall(spelled))]
     forms, shorter = _latin_forms(names, asides)
+    if len(named) == 1:
+        forms = sorted({*forms, *spelled_keys(named)})
     chinese = _chinese_words(named)
     ends = {named[0], named[-1], *chinese[:1], *chinese[-1:]}
     family = ends.union(*(spelled_classes(word) for word in ends))
@@ -277,7 +279,7 @@ def _latin_forms(names: Sequence[Sequence[str]], asides: Sequence[str]) -> tuple
             shorter.add(words[0])
             continue
         for family, given in _readings(words):
-            surnames = (family, *spelled_classes(family))
+            surnames = (family, *_other_spellings(family, words))
             forms.update(f"{surname} {name}" for surname in surnames for name in _resolved(given))
             short = set(_shortened(given, words))
             short.update(
@@ -285,6 +287,13 @@ def _latin_forms(names: Sequence[Sequence[str]], asides: Sequence[str]) -> tuple
             )
             shorter.update(f"{surname} {name}" for surname in surnames for name in short)
     return sorted(forms), sorted(shorter - forms)
+
+
+def _other_spellings(family: str, words: Sequence[str]) -> tuple[str, ...]:
+    """A Chinese surname in pinyin; of two surnames around a given name, the first is one: Lee Chong Wei."""
+    if family == words[-1] and spelled_classes(words[0]):
+        return ()
+    return spelled_classes(family)
 
 
 def _readings(words: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:

@@ -31,7 +31,7 @@ _REMEMBERED = 50_000
 DIALECT = "~"
 """Stands before a given name as it sounds in the south, so that it meets no Mandarin sound."""
 _SYLLABLE = re.compile(
-    r"(?:[bpmfdtnlgkhwzcsjyrqxv]|ng|gw|kw|hw|hu|ch|sh|zh|ts|tz|tj|hs|sz|ph|th|kh)?"
+    r"tsz|sz|ng|hm|(?:[bpmfdtnlgkhwzcsjyrqxv]|ng|gw|kw|hw|hu|ch|sh|zh|ts|tz|tj|hs|sz|ph|th|kh)?"
     r"(?:[aeiou]|ai|ao|au|aw|ay|ea|ee|ei|eo|eu|ew|ia|ie|io|iu|oa|oe|oi|oo|ou|ow|oy|ua|ue|ui|uo|wa|we|wi|ya|ye|yo|yu"
     r"|iao|iau|iew|eow|uai|ooi|uay|wai|wee|yue|iou)?(?:ng|ngr?|[nmptkhr]|ck|tt|rn|eh|ih)?"
 )
@@ -106,12 +106,14 @@ def spelled_keys(words: Sequence[str], *, hyphened: bool = False) -> list[str]:
         classes = spelled_classes(family)
         if classes and (number < _COMPOUND or _is_compound(family)):
             found.update(f"{name} {sound}" for name in classes for sound in _given_sounds(given, older))
-    if not found and all(_syllables(word) for word in words):
+    if all(_syllables(word) for word in words):
         for family, given in sides[:2]:
-            found.update(f"{_plain(family)} {sound}" for sound in _given_sounds(given, older))
+            if not spelled_classes(family):
+                found.update(f"{_plain(family)} {sound}" for sound in _given_sounds(given, older))
     return sorted(found)
 
 
+@lru_cache(_REMEMBERED)
 def is_chinese_word(word: str) -> bool:
     """Whether a Latin word can be part of a Chinese name: a syllable of some dialect, or pinyin syllables closed up."""
     return bool(_SYLLABLE.fullmatch(word)) or _syllables(word) or word in _spellings()

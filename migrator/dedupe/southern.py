@@ -1,7 +1,7 @@
 """Cantonese and Hokkien: how the sounds of characters are spelled in names, with all usual spellings folded into one.
 
-Hong Kong has no one spelling: 瑞 is Sui or Shui, 志 Chi or Tze, 良 Leung or Leong. Both the sound of a character
-(Jyutping, from the table) and a spelling found in a name are brought to one form, and the forms are compared.
+There is no one spelling: 瑞 is Sui or Shui, 志 Chi or Tze, 良 Leung or Leong. Both the sound of a character (Jyutping and
+Tâi-lô, from the table) and a spelling found in a name are brought to one form, and the forms are compared.
 """
 
 from __future__ import annotations
@@ -16,21 +16,33 @@ _FINALS = {"oe": "eu", "oeng": "eung", "oek": "euk", "eoi": "ui", "eon": "un", "
 _SHORT_A = {"an": "un", "at": "ut"}
 """珍 is Chan or Chun: the short a is written both ways."""
 _JYUTPING = re.compile(r"(gw|kw|ng(?=.)|[bpmfdtnlgkhwzcsj](?=.))?(.+)")
-_SPELLINGS = (
-    (re.compile(r"tsz|tze|tse\b"), "chi"),
-    (re.compile(r"sze|szu"), "si"),
-    (re.compile(r"t[sz]"), "ch"),
-    (re.compile(r"sh"), "s"),
-    (re.compile(r"(.)\1(?=[^aeiou]|$)(?<=[^aeiou])"), r"\1"),
-    (re.compile(r"ck"), "k"),
-    (re.compile(r"(?<=[aeo])[hr]\b"), ""),
-    (re.compile(r"ee|ei|ay|ie\b"), "i"),
-    (re.compile(r"oo|ue|ou(?=\w)"), "u"),
-    (re.compile(r"ou\b"), "o"),
-    (re.compile(r"i?ew|iau"), "iu"),
-    (re.compile(r"ow"), "au"),
-    (re.compile(r"eong"), "eung"),
-    (re.compile(r"um"), "am"),
+_TAILO = re.compile(r"(tsh|ts|[pkt]h|ng(?=.)|[bpmtnlgkhsj](?=.))?(.+)")
+_TAILO_FINALS = {"ing": "eng", "ik": "ek", "e": "i"}
+_SPELLINGS = tuple(
+    (re.compile(pattern), to)
+    for pattern, to in (
+        (r"tsz|tze|tzu|tse\b", "chi"),
+        (r"sze|szu|ssu", "si"),
+        (r"t[sz]h?", "ch"),
+        (r"sh", "s"),
+        (r"(?<!n)g", "k"),
+        (r"(?<=[ptk])h", ""),
+        (r"ck", "k"),
+        (r"([bdfgklmnpst])\1", r"\1"),
+        (r"(?<=[a-z])w(?=[aeiou])", "u"),
+        (r"(?<=[a-z])ye\b", "ai"),
+        (r"(?<=[aeo])[hr]\b", ""),
+        (r"ee|ei|ay|ie\b", "i"),
+        (r"oo|ue|ou(?=[a-z])", "u"),
+        (r"ou\b", "o"),
+        (r"eow|iew|ew|iau", "iu"),
+        (r"ow", "au"),
+        (r"oy", "oi"),
+        (r"eung|eong|iang|eang", "iong"),
+        (r"eok", "iok"),
+        (r"ean|ien", "ian"),
+        (r"um", "am"),
+    )
 )
 _REMEMBERED = 50_000
 _CANTONESE, _HOKKIEN = 0, 1
@@ -54,14 +66,14 @@ def sounds(char: str, dialect: int) -> tuple[str, ...]:
 def _sounds() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     return {
         row["character"]: (
-            tuple(sorted({form for sound in row["jyutping"].split() for form in _spelled(sound)})),
-            tuple(sorted({folded(word) for word in row["hokkien"].split()})),
+            tuple(sorted({form for sound in row["jyutping"].split() for form in _cantonese(sound)})),
+            tuple(sorted({*map(folded, row["hokkien"].split()), *map(_hokkien, row["tailo"].split())})),
         )
         for row in rows("given_sounds.csv")
     }
 
 
-def _spelled(jyutping: str) -> tuple[str, ...]:
+def _cantonese(jyutping: str) -> tuple[str, ...]:
     """A sound in Jyutping as names spell it."""
     found = _JYUTPING.fullmatch(jyutping)
     if not found:
@@ -71,3 +83,16 @@ def _spelled(jyutping: str) -> tuple[str, ...]:
     if final in _SHORT_A:
         return folded(start + final), folded(start + _SHORT_A[final])
     return (folded(start + _FINALS.get(final, final.replace("aa", "a"))),)
+
+
+def _hokkien(tailo: str) -> str:
+    """A sound in Tâi-lô as names spell it."""
+    found = _TAILO.fullmatch(tailo.removesuffix("nn").removesuffix("h"))
+    if not found:
+        return tailo
+    initial, final = found.group(1) or "", found.group(2)
+    start = "ch" if initial.startswith("ts") else initial
+    spelled = _TAILO_FINALS.get(final, final)
+    if not start and spelled[0] in "iu" and len(spelled) > 1 and spelled[1] in "aeiou":
+        spelled = {"i": "y", "u": "w"}[spelled[0]] + spelled[1:]
+    return folded(start + spelled)

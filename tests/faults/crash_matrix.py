@@ -122,13 +122,13 @@ class Matrix:
         """The project as a stage begins."""
         return self.folder / f"before {stage.name.lower()}"
 
-    def trials(self) -> list[Trial]:
-        """Every passing of every boundary."""
+    def trials(self, most: int | None = None) -> list[Trial]:
+        """Every passing of every boundary; with `most`, only so many of each, from the first to the last."""
         return [
             Trial(stage, ((name, passing),), passing == 1 and name.startswith(WRITES))
             for stage in Stage
             for name, total in self.passed[stage].items()
-            for passing in range(1, total + 1)
+            for passing in spaced(total, most)
         ]
 
     def play(self, trial: Trial, number: int) -> tuple[str, dict[str, int]]:
@@ -171,6 +171,13 @@ class Matrix:
             return "the way back failed"
         left = told(here.held, here.folder.with_suffix(".json"))
         return "" if left == self._begin else f"after the way back: {_difference(self._begin, left)}"
+
+
+def spaced(total: int, most: int | None) -> list[int]:
+    """The numbers from 1 to `total`, or `most` of them at even distances, the first and the last among them."""
+    if most is None or total <= most:
+        return list(range(1, total + 1))
+    return sorted({1 + round(step * (total - 1) / max(1, most - 1)) for step in range(most)})
 
 
 def _difference(expected: Any, found: Any) -> str:
@@ -288,6 +295,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many trials at a time")
     parser.add_argument("--only", default="", help="only boundaries whose names begin so")
     parser.add_argument("--stage", choices=[stage.name.lower() for stage in Stage], help="only this stage")
+    parser.add_argument("--passings", type=int, help="only so many passings of each boundary, first to last")
     parser.add_argument("--sample", type=int, help="only so many kills, drawn by lot from all stages")
     arguments = parser.parse_args()
     began = time.monotonic()
@@ -297,7 +305,7 @@ def main() -> int:
         matrix.live()
         trials = [
             trial
-            for trial in matrix.trials()
+            for trial in matrix.trials(arguments.passings)
             if trial.kills[0][0].startswith(arguments.only)
             and arguments.stage in (None, trial.stage.name.lower())
         ]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from connectors.sql.target import SqlTarget
 from migrator.commands.gates import Gates
 from migrator.commands.limits import LimitSettings
 from migrator.commands.project import load_project
 from migrator.core.clock import FixedClock
 from migrator.core.connector import Gate, Limits, OpenGate, Rate
 from migrator.core.errors import ProjectError, RetryableError
+from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.staging.ledger import Ledger, open_ledger
 from migrator.staging.tally import LedgerTally
 
@@ -74,11 +78,44 @@ def test_every_problem_has_its_place(tmp_path: Path, text: str, told: list[str])
 
 
 def test_limits_of_a_system_that_has_none_are_not_ignored_silently(tmp_path: Path) -> None:
-    parsed(tmp_path, "{parallel: 4}")
+    (tmp_path / "migration.yaml").write_text(
+        "systems:\n  old: {connector: files, path: export, limits: {parallel: 4}}\n"
+    )
+    (tmp_path / "export").mkdir()
     with pytest.raises(
-        ProjectError, match=r"migration.yaml:2:50: the connector 'sql' has no limits to narrow"
+        ProjectError, match=r"migration.yaml:2:\d+: the connector 'files' has no limits to narrow"
     ):
-        load_project(tmp_path).open_target("new")
+        load_project(tmp_path).open_source("old")
+
+
+def test_a_database_keeps_to_the_rate_that_its_owner_set(tmp_path: Path) -> None:
+    parsed(tmp_path, "{rates: [{calls: 2, per: 1h}]}")
+    target = load_project(tmp_path).open_target("new")
+    assert isinstance(target, SqlTarget)
+    gate = Counting()
+    target.pace(gate)
+    target.prepare([ObjectSchema("t", "k", (FieldSchema("k", FieldType.STRING, unique=True),))])
+    target.upsert("t", pa.table({"k": ["1"]}), key="k")
+    target.fetch("t", ["1"], key="k", columns=["k"])
+    target.close()
+    assert gate.admitted == 2
+
+
+@dataclass
+class Counting:
+    """Counts the requests that ask it."""
+
+    admitted: int = 0
+
+    def admit(self, scope: str = "", requests: int = 1) -> None:
+        """One call of a database has no scope of its own."""
+        self.admitted += requests if not scope else 0
+
+    def hold(self, seconds: float, scope: str = "") -> None:
+        """Nobody is held."""
+
+    def spent(self, used: int, limit: int | None = None) -> None:
+        """Nobody counts."""
 
 
 def test_a_system_has_one_gate_however_often_it_is_opened() -> None:
