@@ -37,11 +37,6 @@ class Pair:
     fields: tuple[Contrast, ...]
     """The fields in which at least one record has a value, in the mapping's order; its key is left out."""
 
-    @property
-    def differing(self) -> int:
-        """Fields in which they differ."""
-        return sum(item.difference.differs for item in self.fields)
-
 
 @dataclass(frozen=True, slots=True)
 class Queue:
