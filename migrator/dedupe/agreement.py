@@ -103,6 +103,7 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
         f"({_one_sided('seat', left, right)} AND {_unlike('country', left, right)} "
         f"AND {left('form')} IS NOT NULL AND {right('form')} IS NOT NULL)"
     )
+    begun = f"({both_han} AND NOT {apart} AND ({_begins(left, right)} OR {_begins(right, left)}))"
     alike = f"{brand} AND NOT {apart} AND NOT {abroad}"
     return (
         _level(Agreement.SAME, f"{alike} AND {trade} AND {placed} AND NOT ({across})"),
@@ -111,6 +112,7 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
             Agreement.PART,
             f"{alike} AND (({trade}) OR {akin} OR {_bare(left, right)} OR {_bare(right, left)})",
         ),
+        _level(Agreement.PART, begun),
         _level(Agreement.CONTRADICTION, f"{brand} AND ({apart} OR ({rivals}))"),
         _level(Agreement.OPEN, brand),
     )
@@ -184,6 +186,12 @@ def _shares(field: str, left: Side, right: Side) -> str:
 
 def _any(field: str, side: Side) -> str:
     return f"(len({side(field)}) > 0)"
+
+
+def _begins(short: Side, long: Side) -> str:
+    """A bare brand of three characters or more with which the other begins: 药明康德 of 药明康德新药开发."""
+    bare = f"{short('form')} IS NULL AND NOT {_any('trade', short)} AND length({short('brand')}) >= 3"
+    return f"({bare} AND starts_with({long('brand')}, {short('brand')}))"
 
 
 def _elsewhere(left: Side, right: Side) -> str:

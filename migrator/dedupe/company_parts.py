@@ -23,6 +23,7 @@ class Parts:
     han: str | None = None
     latin: str | None = None
     region: list[str] = field(default_factory=list)
+    town: str | None = None
     country: str | None = None
     seat: str | None = None
     brand: str | None = None
@@ -41,6 +42,11 @@ class Parts:
             self.region.extend(cities()[word])
             return True
         return False
+
+    def add_town(self, name: str) -> None:
+        """Take a town that no table has; in letters it cannot be told from the brand."""
+        self.region.append(name)
+        self.town = name
 
     def add_country(self, code: str) -> None:
         """Take a country that the name says."""

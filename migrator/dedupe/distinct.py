@@ -11,26 +11,37 @@ import pyarrow.parquet as pq
 from migrator.staging.engine import Session
 
 PAGE_ROWS = 50_000
-_PAIRS = pa.schema([pa.field("raw", pa.string()), pa.field("value", pa.string())])
+_TEXT = pa.string()
 
 
 def translate_distinct(
-    session: Session, texts: str, translate: Callable[[pa.Array], pa.Array], table: str, scratch: Path
+    session: Session,
+    texts: str,
+    translate: Callable[[pa.Array], pa.Array],
+    table: str,
+    scratch: Path,
+    *,
+    made: pa.DataType = _TEXT,
 ) -> int:
     """Make `table` (raw, value) from the query `texts` of distinct texts in one column; returns its rows.
+
+    `made` is the type of what `translate` makes of a text.
 
     The texts pass through the file `scratch`, so that memory is bounded by a page and the engine is free while
     Python works; the file is gone afterwards.
     """
     rows = session.write(texts, scratch)
-    pages = _pages(scratch, translate) if rows else iter(())
-    session.table(table, pa.RecordBatchReader.from_batches(_PAIRS, pages))
+    schema = pa.schema([pa.field("raw", _TEXT), pa.field("value", made)])
+    pages = _pages(scratch, translate, schema) if rows else iter(())
+    session.table(table, pa.RecordBatchReader.from_batches(schema, pages))
     scratch.unlink()
     return rows
 
 
-def _pages(scratch: Path, translate: Callable[[pa.Array], pa.Array]) -> Iterator[pa.RecordBatch]:
+def _pages(
+    scratch: Path, translate: Callable[[pa.Array], pa.Array], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(scratch, pre_buffer=False) as file:
         for batch in file.iter_batches(PAGE_ROWS):
-            raw = batch.column(0).cast(pa.string())
-            yield pa.record_batch([raw, translate(raw).cast(pa.string())], schema=_PAIRS)
+            raw = batch.column(0).cast(_TEXT)
+            yield pa.record_batch([raw, translate(raw).cast(schema.field("value").type)], schema=schema)

@@ -32,7 +32,7 @@ _BRANCH = re.compile(
 )
 _DIVISION = re.compile(r"(?:特别行政区|(?:壮族|回族|维吾尔)?自治区|自治州|地区|省|市|县|区|镇)")
 _TOWN = re.compile(r"^([^省市县]{2,3}(?<![超城都股门]))(?:市|县)(?!场|政|民|值|区)")
-_DISTRICT = re.compile(r"^([^区市县]{2,3}(?<![社园小景校厂地片郊特发]))区(?=..)")
+_DISTRICT = re.compile(r"^([^区市县镇乡]{2,3}(?<![社园小景校厂地片郊特发城]))(?:区|镇|乡)(?=..)")
 _LONGEST_PLACE = 5
 _LONGEST_TRADE = 8
 _READINGS = 6
@@ -53,7 +53,8 @@ def hanzi_parts(text: str) -> Parts:
     brand = core if core in brands() else _take_trade(take_places(core, parts), parts)
     if brand:
         parts.brand = brand
-        parts.pinyin.extend(brand_sounds(brand))
+        sounds = brand_sounds(brand)
+        parts.pinyin.extend((*sounds, *(f"{parts.town}{sound}" for sound in sounds if parts.town)))
     return parts
 
 
@@ -126,7 +127,7 @@ def take_places(core: str, parts: Parts) -> str:
                 break
         town = None if found else _TOWN.match(rest) or (_DISTRICT.match(rest) if parts.region else None)
         if town and len(rest) > town.end() + 1:
-            parts.region.append("".join(mandarin(char)[0] for char in town.group(1)))
+            parts.add_town("".join(mandarin(char)[0] for char in town.group(1)))
             rest, found = rest[town.end() :], True
     return rest
 
@@ -142,7 +143,7 @@ def _take_trade(core: str, parts: Parts) -> str:
         found = False
         for size in range(min(_LONGEST_TRADE, len(rest)), 0, -1):
             word, before = rest[-size:], rest[:-size]
-            if len(before) == 1 or (before and word == "港"):
+            if (len(before) == 1 and before not in trades()) or (before and word == "港"):
                 continue
             if parts.add_trade(word) or (len(before) > 1 and size > 1 and parts.add_place(word)):
                 rest, found = before, True

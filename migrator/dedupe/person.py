@@ -50,6 +50,8 @@ forms that this name may be shortened to · family: surnames, one spelling for a
 _ASIDE = re.compile(
     r"\(([^()]*)\)|\[([^\[\]]*)\]|【([^【】]*)】|\"([^\"]*)\"|“([^“”]*)”|「([^「」]*)」|《([^《》]*)》"
 )
+_HYPHENED = re.compile(r"([^\W_]+)-([^\W_]+)")
+_NONE: frozenset[str] = frozenset()
 _TOKEN = re.compile(r"[asd]/[lpo](?![^\W_])|[^\W_]+")
 _FORMS = 6
 """Forms of one name that are kept; nicknames of nicknames multiply."""
@@ -171,14 +173,17 @@ def _latin_person(main: str, asides: Sequence[str]) -> Person:
     forms, shorter = _latin_forms(names, asides)
     if len(named) == 1:
         forms = sorted({*forms, *spelled_keys(named)})
-    chinese = _chinese_words(named)
+    hyphened = (
+        frozenset(word for pair in _HYPHENED.findall(bare(main)) for word in pair) if "-" in main else _NONE
+    )
+    chinese = _chinese_words(named, hyphened)
     ends = {named[0], named[-1], *chinese[:1], *chinese[-1:]}
     family = ends.union(*(spelled_classes(word) for word in ends))
     ordered = len(chinese) == len(named) > _COUPLE
     return Person(
         latin=" ".join(named if ordered else sorted(named)),
         spelled=sorted({key for name in names for key in _both_orders(name)}),
-        pinyin=spelled_keys(chinese, hyphened="-" in main) if chinese else [],
+        pinyin=spelled_keys(chinese, hyphened=bool(hyphened)) if chinese else [],
         forms=forms,
         shorter=shorter,
         family=sorted(family) if len(named) > 1 else named,
@@ -233,14 +238,15 @@ def _child_at(words: Sequence[str]) -> int:
 
 
 def _malay_person(words: Sequence[str], at: int) -> Person:
-    given, father = words[:at], "".join(words[at + 1 :])
+    named_after = [word for word in words[at + 1 :] if word not in _titles()] or words[at + 1 :]
+    given, father = words[:at], "".join(named_after)
     child = _children()[words[at]]
     whole = f"{''.join(given)} {child} {father}"
     shorter = set(_both_orders(given)) if len(given) > 1 else set()
     if given[0] == "muhammad" and len(given) > 1:
         shorter.add(f"{''.join(given[1:])} {child} {father}")
     return Person(
-        latin=" ".join((*given, child, *words[at + 1 :])),
+        latin=" ".join((*given, child, *named_after)),
         spelled=[whole],
         forms=sorted({whole, f"{father} {''.join(given)}", "".join((*given, father))}),
         shorter=sorted(shorter),
@@ -256,11 +262,14 @@ def _both_orders(words: Sequence[str]) -> tuple[str, ...]:
     return f"{words[0]} {''.join(words[1:])}", f"{words[-1]} {''.join(words[:-1])}"
 
 
-def _chinese_words(words: Sequence[str]) -> list[str]:
-    """The words of a Chinese name, without English given names beside it; none where it can be no Chinese name."""
+def _chinese_words(words: Sequence[str], hyphened: frozenset[str]) -> list[str]:
+    """The words of a Chinese name, without English given names beside it; none where it can be no Chinese name.
+
+    'Jen' is English alone, but not in 'Chien-jen'.
+    """
     if not all(word.isascii() for word in words):
         return []
-    chinese = [word for word in words if not _formal(word) and is_chinese_word(word)]
+    chinese = [word for word in words if (word in hyphened or not _formal(word)) and is_chinese_word(word)]
     if len(chinese) > _MOST_CHINESE or (len(chinese) == 1 and len(words) > 1):
         return []
     return (

@@ -26,6 +26,10 @@ _COMPOUND = 2
 _LONGEST = 4
 """Characters of the longest surname."""
 _LONGEST_CLOSED = 9
+_LONGEST_NAME = 3
+"""Words of a surname and a given name; what is more may be a name of another language before or after them."""
+_COMPOUND_SIDES = (2, 3)
+"""Which ways to divide a name take two words for the surname."""
 _REMEMBERED = 50_000
 """Words whose reading is kept; names are made of few."""
 DIALECT = "~"
@@ -67,16 +71,17 @@ def readings(han: str) -> tuple[str, ...]:
     return tuple(_joined([mandarin(char) for char in han]))
 
 
-def dialect_sounds(han: str) -> list[str]:
-    """The characters in Cantonese and in Hokkien, folded and closed up, also one in this and one in that.
+def dialect_sounds(han: str) -> set[str]:
+    """The characters in Cantonese and in Hokkien, folded and closed up; none where a table has not all of them."""
+    every = ([southern.sounds(char, dialect) for char in han] for dialect in southern.DIALECTS)
+    return {sound for options in every for sound in _joined(options)}
 
-    None where a character is in neither table.
-    """
-    if not han:
-        return []
-    every = tuple([southern.sounds(char, dialect) for char in han] for dialect in southern.DIALECTS)
-    mixed: list[Sequence[str]] = [sorted({*one, *other}) for one, other in zip(*every, strict=True)]
-    return sorted({*_joined(every[0]), *_joined(every[1]), *_joined(mixed)})
+
+def _mixed_sounds(han: str) -> list[str]:
+    """One character in Cantonese and the next in Hokkien, as families do that speak both."""
+    return _joined(
+        [sorted({sound for d in southern.DIALECTS for sound in southern.sounds(char, d)}) for char in han]
+    )
 
 
 def name_keys(family: str, given: str) -> list[str]:
@@ -87,7 +92,8 @@ def name_keys(family: str, given: str) -> list[str]:
 
 @lru_cache(_REMEMBERED)
 def _sounding(given: str) -> tuple[str, ...]:
-    return tuple(sorted({*readings(given), *(f"{DIALECT}{sound}" for sound in dialect_sounds(given))}))
+    spoken = {*dialect_sounds(given), *_mixed_sounds(given)} if given else set[str]()
+    return tuple(sorted({*readings(given), *(f"{DIALECT}{sound}" for sound in spoken)}))
 
 
 def spelled_keys(words: Sequence[str], *, hyphened: bool = False) -> list[str]:
@@ -102,9 +108,11 @@ def spelled_keys(words: Sequence[str], *, hyphened: bool = False) -> list[str]:
     sides = [(words[0], words[1:]), (words[-1], words[:-1])]
     if len(words) > _COMPOUND:
         sides += [(words[0] + words[1], words[2:]), (words[-2] + words[-1], words[:-2])]
+    if len(words) > _LONGEST_NAME:
+        sides += [(words[1], words[2:]), (words[0], words[1:-1])]
     for number, (family, given) in enumerate(sides):
         classes = spelled_classes(family)
-        if classes and (number < _COMPOUND or _is_compound(family)):
+        if classes and (number not in _COMPOUND_SIDES or _is_compound(family)):
             found.update(f"{name} {sound}" for name in classes for sound in _given_sounds(given, older))
     if all(_syllables(word) for word in words):
         for family, given in sides[:2]:
