@@ -33,8 +33,12 @@ STAGES = (
     (scoring, "make_features", "features"),
     (scoring, "make_comparisons", "comparisons"),
     (scoring, "learn_model", "learning"),
-    (scoring, "_score_all", "blocking and scoring"),
-    (scoring, "_add_edges", "edges"),
+    (scoring, "block", "blocking"),
+    (scoring, "weigh_values", "weights of values"),
+    (scoring, "score_tried", "scoring"),
+    (scoring, "estimate_prior", "prior"),
+    (scoring, "follow_decisions", "bands"),
+    (scoring, "add_model_edges", "edges"),
     (matching, "make_clusters", "clustering"),
 )
 """Functions and what they do; told apart by putting a clock around them."""
@@ -95,9 +99,10 @@ def _in_a_process(folder: Path, rows: int, memory: str) -> dict[str, Any]:
         "--memory",
         memory,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(f"{rows:,} contacts …", file=sys.stderr, flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        sys.exit(done.stderr[-3000:])
+        sys.exit(f"matching {rows:,} contacts ended with {done.returncode}")
     file.unlink()
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -139,6 +144,7 @@ def _clocks() -> Iterator[dict[str, float]]:
                 return call(*given, **named)
             finally:
                 spent[name] = spent.get(name, 0.0) + time.process_time() - started
+                print(f"  {name:<24} {spent[name]:8.1f} CPU s", file=sys.stderr, flush=True)
 
         return around
 
