@@ -36,7 +36,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(ROWS, RULES, st.randoms(use_true_random=False))
 def test_every_input_is_accounted_for_a_group_has_one_donor_and_order_says_nothing(
     rows: list[dict[str, Any]], rules: DedupeRules, rng: random.Random

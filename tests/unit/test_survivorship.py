@@ -203,6 +203,9 @@ def test_a_merged_record_is_found_for_ever(tmp_path: Path) -> None:
         assert stands(project, mapped, parted) == {"erp:1": "T-erp:1", "erp:0": "T-erp:1", "crm:3": "T-erp:1"}
         assert survivor_of(project.session, project.store, mapped, "crm:2") is None
         assert survivor_of(project.session, project.store, mapped, "crm:3") == "erp:1"
+        # what does not move any more is no record of its own
+        assert stands(project, mapped, [rows[0], {**rows[1], "email": MAIL}])["crm:2"] == "T-erp:1"
+        assert stands(project, mapped, [rows[0], {**rows[1], "__excluded": "old"}])["crm:2"] == "T-erp:1"
 
 
 def stands(project: Project, mapped: Any, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
