@@ -121,6 +121,10 @@ def _cost(found: Forecast, console: Console) -> None:
     order = " → ".join(escape(", ".join(group)) for group in found.plan.order)
     batches = sum(item.planned.batches for item in found.objects)
     facts = [("order", f"{order}, {batches:,} batches")]
+    freed = [f"{item.released:,} of {item.planned.name}" for item in found.objects if item.released]
+    if freed:
+        words = f"{', '.join(freed)} give up a unique value that another record takes over"
+        facts.insert(0, ("first", escape(words)))
     later = [item for item in found.objects if item.second_pass]
     if later:
         fields = "; ".join(f"{', '.join(item.planned.deferred)} of {item.planned.name}" for item in later)

@@ -212,7 +212,10 @@ class _Forecasting:
 
 
 def _work(objects: Sequence[ObjectForecast]) -> dict[str, dict[str, int]]:
-    return {item.planned.name: {ROWS: item.planned.to_send, LINKS: item.second_pass} for item in objects}
+    return {
+        item.planned.name: {ROWS: item.planned.to_send + item.released, LINKS: item.second_pass}
+        for item in objects
+    }
 
 
 def masked(obj: MappedObject, found: Record) -> Record:

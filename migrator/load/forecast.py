@@ -13,8 +13,10 @@ from migrator.load.changes import Changes, Comparison
 from migrator.load.cost import Calls, calls_of
 from migrator.load.held import Held
 from migrator.load.links import expected_links, has_second_pass
+from migrator.load.outbound import rows_left
 from migrator.load.plan import ObjectPlan
 from migrator.load.refusals import Expected, expected_refusals
+from migrator.load.release import released
 from migrator.staging import columns
 from migrator.staging.action import QUARANTINED, Action
 from migrator.staging.engine import Session, quote
@@ -38,6 +40,8 @@ class ObjectForecast:
     """Records whose deferred links or states are set after all rows are there."""
     refusals: tuple[Expected, ...]
     calls: Calls
+    released: int = 0
+    """Records that first give up a unique value which another takes over: one more write each."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`, beside what the plan itself says of the object."""
@@ -46,6 +50,7 @@ class ObjectForecast:
             "classes": dict(self.classes),
             "changes": asdict(self.changes),
             "second_pass": self.second_pass,
+            "released": self.released,
             "breaks_rules_of_the_target": [asdict(item) for item in self.refusals],
             "calls": {**asdict(self.calls), "total": self.calls.total},
         }
@@ -71,6 +76,8 @@ def forecast_object(
     if has_second_pass(obj):
         later = _number(session, expected_links(store, session, obj, dataset))
     rejects = _rejects(store, obj)
+    freed = released(store, session, obj, dataset, rows_left(store, session, obj, dataset))
+    gives_up = _number(session, f"SELECT count(*) AS n FROM ({freed})") if freed and planned.to_send else 0
     return ObjectForecast(
         planned,
         need_mapped(store, obj).mapped.rows + rejects,
@@ -79,12 +86,13 @@ def forecast_object(
         later,
         expected_refusals(session, obj, dataset, target) if target and planned.to_send else (),
         calls_of(
-            planned.to_send,
+            planned.to_send + gives_up,
             later,
             batch_rows=dataset.detail["batch_rows"],
             call_rows=facts.batch_rows,
             row_requests=facts.row_requests,
         ),
+        gives_up,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from migrator.commands import steps
 from migrator.commands.inspect import explain, status
+from migrator.commands.planning import plan
 from migrator.commands.project import load_project
 from migrator.commands.unmerge import Unmerged, raise_unless_possible, unmerge
 from migrator.core.errors import ProjectError, SafetyStop
@@ -63,6 +64,9 @@ def test_records_that_were_loaded_before_they_were_merged_come_back(tmp_path: Pa
     assert set(target(folder)["account"]) == {f"old:A{n}" for n in range(1, 6)}
     newest = [{**row, "Changed": "2027-01-01"} if row["Id"] == "A3" else row for row in ACCOUNTS]
     write_exports(folder, {"Account": newest})
+    for step in (steps.extract, steps.map_records, steps.dedupe):
+        step(load_project(folder))
+    assert [item.released for item in plan(load_project(folder)).objects] == [1, 0, 0]
     merged = steps.run(load_project(folder))
     assert merged.load.refused == 0
     found = target(folder)
