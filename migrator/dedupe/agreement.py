@@ -95,9 +95,9 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
     apart = f"({_elsewhere(left, right)} OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
     trade = f"{_same('trade', left, right)} AND {_same('rank', left, right)}"
     placed = f"{_any('region', left)} = {_any('region', right)}"
-    rivals = f"NOT ({across}) AND {_any('trade', left)} AND {_any('trade', right)} AND {_differs('trade', left, right)}"
+    rivals = f"NOT ({across}) AND {_any('trades', left)} AND {_any('trades', right)} AND {_differs('trade', left, right)}"
     # a trade is translated in many ways: across scripts, one word of it is enough for a closer look
-    akin = f"({across} AND {_shares('trade', left, right)})"
+    akin = f"({across} AND {_shares('trades', left, right)})"
     # 'X (Hong Kong) Ltd' is not 'X Ltd', while 'X (M) Sdn Bhd' is 'X Sdn Bhd': the form says where that is
     abroad = (
         f"({_one_sided('seat', left, right)} AND {_unlike('country', left, right)} "
@@ -190,7 +190,7 @@ def _any(field: str, side: Side) -> str:
 
 def _begins(short: Side, long: Side) -> str:
     """A bare brand of three characters or more with which the other begins: 药明康德 of 药明康德新药开发."""
-    bare = f"{short('form')} IS NULL AND NOT {_any('trade', short)} AND length({short('brand')}) >= 3"
+    bare = f"{short('form')} IS NULL AND NOT {_any('trades', short)} AND length({short('brand')}) >= 3"
     return f"({bare} AND starts_with({long('brand')}, {short('brand')}))"
 
 
@@ -205,6 +205,6 @@ def _shortened(short: Side, long: Side) -> str:
 
 def _bare(short: Side, long: Side) -> str:
     """A name without legal form that leaves out all of the trade, or only words such as 'group'."""
-    trade = f"(NOT {_any('trade', short)} OR {_same('trade', short, long)})"
+    trade = f"(NOT {_any('trades', short)} OR {_same('trade', short, long)})"
     said = f"coalesce(list_has_all({long('rank')}, {short('rank')}), false)"
     return f"({short('form')} IS NULL AND {trade} AND {said})"

@@ -22,7 +22,8 @@ COMPANY = pa.struct(
         pa.field("seat", pa.string()),
         pa.field("brand", pa.string()),
         pa.field("pinyin", _LISTED),
-        pa.field("trade", _LISTED),
+        pa.field("trade", pa.string()),
+        pa.field("trades", _LISTED),
         pa.field("rank", _LISTED),
         pa.field("form", pa.string()),
         pa.field("branch", pa.string()),
@@ -33,8 +34,8 @@ COMPANY = pa.struct(
 han: simplified, without spaces and legal form, null where there are no hanzi or kana · latin: folded words without
 legal form, sorted; null where there are none · region: places in it ('beijing') · country: ISO code, as said by
 place or legal form · seat: the same, as said by place only · brand: what is its own; where nothing is, '*' with country, places and trade · pinyin: the brand
-closed up under every reading and known translation · trade: what it does, in English ('electronic',
-'system'), empty where it does not say · rank: words that say little ('group', 'development', 'technology') · form: its legal form,
+closed up under every reading and known translation · trade: what it does, in English words
+('electronic system'), '' where it does not say; trades: the same as a list · rank: words that say little ('group', 'development', 'technology') · form: its legal form,
 null where left out · branch: which branch, null for the company itself.
 """
 
@@ -57,11 +58,12 @@ def _features(text: str) -> Sequence[object]:
 
 
 def _row(parts: Parts) -> Sequence[object]:
-    trade = sorted(set(parts.trade))
+    trades = sorted(set(parts.trade))
+    trade = " ".join(trades)
     region = sorted(set(parts.region))
     brand = parts.brand
     if brand is None and (trade or parts.rank or region or parts.country):
-        brand = " ".join(("*", parts.country or "", *region, *trade, *sorted(set(parts.rank))))
+        brand = " ".join(("*", parts.country or "", *region, trade, *sorted(set(parts.rank))))
     return (
         parts.han,
         parts.latin,
@@ -71,6 +73,7 @@ def _row(parts: Parts) -> Sequence[object]:
         brand,
         sorted(set(parts.pinyin)),
         trade,
+        trades,
         sorted(set(parts.rank)),
         parts.form,
         parts.branch,

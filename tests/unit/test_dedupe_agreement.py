@@ -69,7 +69,7 @@ def test_levels(session: Session, kind: str) -> None:
     assert agreements(session, kind, right, left) == wanted
 
 
-@pytest.mark.parametrize("name", ["people", "companies", "second", "third", "fourth"])
+@pytest.mark.parametrize("name", ["people", "companies", "second", "third", "fourth", "held_out"])
 def test_pairs_are_told_apart(session: Session, name: str) -> None:
     found = score(session, pairs(name))
     assert found.recall >= 0.90, found.wrong
