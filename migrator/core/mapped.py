@@ -196,6 +196,8 @@ class DedupeRules:
     """ISO country code for phone numbers without a country prefix; '' leaves such numbers unmatched."""
     max_cluster: int = 50
     """A cluster with more members is not merged: it is reported."""
+    identity: tuple[str, ...] = field(default=(), kw_only=True)
+    """Fields, such as a tax id, that are never different within one cluster."""
     model: MatchModel | None = None
     """Finds probable duplicates besides those that agree in a key; None: keys only."""
 

@@ -15,8 +15,9 @@ from typing import Any
 from migrator.core.mapped import DedupeRules, MatchModel, Reach
 from migrator.dedupe.bands import Bands
 from migrator.dedupe.blocking import Rule, block_keys
+from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.edges import EDGES
-from migrator.dedupe.features import FEATURES, Feature, KnownWords, make_features
+from migrator.dedupe.features import FEATURES, KnownWords, make_features
 from migrator.dedupe.frozen import PRINT, Frozen, prints, thaw
 from migrator.dedupe.scoring import RULE, Scored, add_model_edges, count_bands, drop_scored, score_tried
 from migrator.dedupe.splink_model import Evidence
@@ -49,7 +50,7 @@ def add_delta(
     frozen, wanted = thaw(session, last.model), rules.model or MatchModel()
     session.view(_KNOWN, last.features)
     session.view("dedupe_edges_before", last.edges)
-    changed = _find_changed(session, relation, frozen.features)
+    changed = _find_changed(session, prints(relation, frozen.features, claiming_fields(rules)))
     drift = int(last.model.get("drift", 0)) + changed
     if drift > MOST_CHANGED * frozen.model.population.records:
         return None
@@ -91,9 +92,9 @@ def find_touched(session: Session) -> str:
     return "dedupe_touched"
 
 
-def _find_changed(session: Session, relation: str, features: Sequence[Feature]) -> int:
+def _find_changed(session: Session, printed: str) -> int:
     """`dedupe_new` (`__id`, fingerprint): records that are new or other than they were; `dedupe_stale` (`__id`, n): what was."""
-    session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_prints AS {prints(relation, features)}")
+    session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_prints AS {printed}")
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_same AS SELECT __id, n FROM {_KNOWN} JOIN dedupe_prints USING (__id, {PRINT})"
     )

@@ -66,12 +66,14 @@ def thaw(session: Session, kept: Mapping[str, Any]) -> Frozen:
     return Frozen(model, features, kept["least"], kept["unseen"], kept["report"])
 
 
-def features_query(relation: str, features: Sequence[Feature], often: Mapping[str, str]) -> str:
+def features_query(
+    relation: str, features: Sequence[Feature], often: Mapping[str, str], claiming: Sequence[str]
+) -> str:
     """The features of `relation`'s records with their fingerprints, and how often each value is, as columns oN."""
     columns, joins = often_columns(features, often)
     return (
         f"SELECT f.*, p.{PRINT}{columns} FROM {FEATURES} f "
-        f"JOIN ({prints(relation, features)}) p USING (__id) {joins}"
+        f"JOIN ({prints(relation, features, claiming)}) p USING (__id) {joins}"
     )
 
 
@@ -86,9 +88,10 @@ def often_columns(features: Sequence[Feature], often: Mapping[str, str]) -> tupl
     return columns, joins
 
 
-def prints(relation: str, features: Sequence[Feature]) -> str:
-    """A query of (`__id`, `PRINT`)."""
-    listed = ", ".join(f"CAST({quote(item.field)} AS VARCHAR)" for item in features)
+def prints(relation: str, features: Sequence[Feature], claiming: Sequence[str]) -> str:
+    """A query of (`__id`, `PRINT`): of what is compared, and of the fields that claim something."""
+    names = dict.fromkeys((*(item.field for item in features), *claiming))
+    listed = ", ".join(f"CAST({quote(name)} AS VARCHAR)" for name in names)
     return f"SELECT __id, hash(__source, {listed}) AS {PRINT} FROM {relation}"
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrator.core.mapped import DedupeRules, Judgement
+from migrator.core.mapped import DedupeRules, Judgement, Meaning
 from migrator.core.schema import FieldSchema
 from migrator.dedupe.bands import Bands
+from migrator.dedupe.claims import make_claims
 from migrator.dedupe.cluster import Clusters, make_clusters
 from migrator.dedupe.delta import Last, add_delta, find_touched, kept_features
 from migrator.dedupe.edges import RuleTally, add_exact_edges, create_edges
@@ -51,7 +52,6 @@ class Guards:
     vetoes: str | None = None
     before: str | None = None
     rows: str | None = None
-    claims: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,11 @@ def match_guarded(
         scored = add_scored_edges(
             session, relation, fields, rules, scratch, judgements=guards.judgements, keep=keep
         )
+    told = scored.report["fields"] if scored else {}
+    persons = [name for name, item in told.items() if item["meaning"] == Meaning.PERSON.value]
+    claims = make_claims(session, relation, rules, persons)
     clusters = make_clusters(
         session, rules.max_cluster, guards.judgements, guards.vetoes, guards.before,
-        claims=guards.claims, rows=guards.rows, touched=touched,
+        claims=claims, rows=guards.rows, touched=touched,
     )  # fmt: skip
     return Matched(clusters, tallies, shared, scored)

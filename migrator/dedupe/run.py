@@ -203,6 +203,7 @@ def _check_fields(mapped: MappedObject, rules: DedupeRules) -> None:
     named = {field for key in rules.keys for field, _ in key.fields} | set(rules.survivorship) - set(
         rules.groups
     )
+    named |= set(rules.identity)
     named |= {field for fields in rules.groups.values() for field in fields} | {rules.recency} - {""}
     raise_errors(
         Problem(Location(mapped.name), f"dedupe: no field {name!r}", did_you_mean(name, known, noun="fields"))

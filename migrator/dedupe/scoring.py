@@ -11,6 +11,7 @@ from migrator.core.mapped import DedupeRules, Judgement, MatchModel
 from migrator.core.schema import FieldSchema
 from migrator.dedupe.bands import Bands, bits_of, set_bands
 from migrator.dedupe.blocking import block
+from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.comparison import Comparison, make_comparisons
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, choose_features, make_features
@@ -78,7 +79,7 @@ def add_scored_edges(
     pairs = score_tried(session, Evidence(model.comparisons, model.odds, often), scratch, least)
     kept = freeze(session, model, often, least)
     if keep is not None:
-        keep(features_query(relation, features, often))
+        keep(features_query(relation, features, often, claiming_fields(rules)))
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
     model = replace(model, prior=estimate_prior(scored_weights(session), model.population))

@@ -277,6 +277,8 @@ def _dedupe(
     for key, parts in rule.keys.items():
         for name in parts:
             _known_field(scope, mapping, name, names, ("dedupe", "keys", key, name))
+    for position, name in enumerate(rule.identity):
+        _known_field(scope, mapping, name, names, ("dedupe", "identity", position))
     if rule.recency:
         _check_recency(scope, mapping, rule.recency, fields)
     sources = [item.name for item in mapping.sources]
@@ -290,7 +292,7 @@ def _dedupe(
         keys=tuple(MatchKey(name, tuple(parts.items())) for name, parts in rule.keys.items()),
         survivorship=survival.survivorship, default=survival.default, groups=survival.groups,
         separators=survival.separators, customs=survival.customs, recency=rule.recency, trust=rule.trust,
-        region=rule.region, max_cluster=rule.max_cluster,
+        region=rule.region, max_cluster=rule.max_cluster, identity=rule.identity,
     )  # fmt: skip
 
 

@@ -367,6 +367,12 @@ class DedupeRule(Strict):
         AfterValidator(_region),
         Field(description="Country for phone numbers without a country prefix, for example CN."),
     ] = ""
+    identity: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Fields (tax id, national id) of which records that are one never have two values."
+        ),
+    ] = ()
     max_cluster: Annotated[int, Field(ge=2, description="Larger clusters are reported, not merged.")] = 50
 
 

@@ -78,7 +78,9 @@ def test_a_delta_comes_to_what_scoring_everything_comes_to(
     first = people(900, rng)
     later = changed(first, 10, rng)
     last = changed(later, 12, rng)
-    mapped = contacts(DedupeRules((BY_EMAIL,), model=MatchModel(largest_block=largest), region="MY"))
+    mapped = contacts(
+        DedupeRules((BY_EMAIL,), model=MatchModel(largest_block=largest), region="MY", identity=("phone",))
+    )
     for folder in ("some", "all"):
         (tmp_path / folder).mkdir()
     with open_project(tmp_path / "some") as project:

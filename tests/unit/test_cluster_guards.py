@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from migrator.core.errors import ProjectError
-from migrator.core.mapped import DedupeRules, Judgement, Same
+from migrator.core.mapped import DedupeRules, Judgement, MatchKey, Normaliser, Same
 from migrator.core.progress import Quiet
 from migrator.dedupe.cluster import DECISION
 from migrator.dedupe.run import dedupe
@@ -97,3 +97,25 @@ def test_the_step_holds_to_decisions_keeps_names_and_tells_splits_and_merges(tmp
         assert not dedupe(project.store, project.session, mapped, progress=Quiet(), judgements=apart).fresh
         back = dedupe(project.store, project.session, mapped, progress=Quiet())
         assert project.groups(back) == {frozenset({"crm:1", "crm:2", "crm:3"})}
+
+
+def test_records_that_differ_in_what_one_has_once_are_never_one(tmp_path: Path) -> None:
+    rows = [
+        {"id": "crm:1", "email": "a@b.de", "company": "DE 123"},
+        {"id": "crm:2", "email": "a@b.de", "company": None},
+        {"id": "crm:3", "email": "a@b.de", "company": "de-123"},
+        {"id": "crm:4", "email": "a@b.de", "company": "DE 124"},
+        {"id": "crm:5", "name": "John Smith, Jr.", "phone": "+60132223333"},
+        {"id": "crm:6", "name": "John Smith Sr", "phone": "+60132223333"},
+        {"id": "crm:7", "name": "John Smith II", "phone": "+60132223333"},
+    ]
+    by_name = MatchKey("name", (("name", Normaliser.NAME),))
+    rules = DedupeRules((BY_EMAIL, BY_PHONE, by_name), identity=("company",))
+    with open_project(tmp_path) as project:
+        found = project.groups(project.run(contacts(rules), rows))
+        assert {group for group in found if "crm:5" in group} == {frozenset({"crm:5", "crm:7"})}
+        assert any({"crm:1", "crm:3"} <= group for group in found)
+        assert not any({"crm:4", other} <= group for group in found for other in ("crm:1", "crm:3"))
+        unknown = contacts(DedupeRules((BY_EMAIL,), identity=("tax_id",)))
+        with pytest.raises(ProjectError, match="no field 'tax_id'"):
+            project.run(unknown, rows)
