@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -72,6 +73,9 @@ class Way:
     """Raises when this process may not write any more."""
     again: Callable[[RetryableError, float], None] = retry.nobody
     """Is told of every call that is tried again."""
+    passed: dict[tuple[str, Verb], Callable[[], bool]] = field(default_factory=dict)
+    """For each object, by what was asked for: sends its last row that passed again, which changes nothing, and says
+    whether the system still takes it."""
 
     def patiently(self, attempt: Callable[[], Any], policy: RetryPolicy | None = None) -> Any:
         """The answer of an idempotent call; the right to make it is asked for before each try."""
@@ -125,7 +129,17 @@ class Writing:
             self._doubts += alone
             return Told(error=error, doubtful=alone and self._doubts < DOUBTFUL)
         self._doubts = 0
+        good = pc.index(pc.not_equal(answers.column("outcome"), "refused"), True).as_py()
+        if good >= 0:
+            self._way.passed[self._name, self._verb] = partial(self._passes, rows.slice(good, 1))
         return Told(answers)
+
+    def _passes(self, row: pa.Table) -> bool:
+        """Whether a row that passed before passes again."""
+        try:
+            return bool(self._sent(row, self._brief).column("outcome")[0].as_py() != "refused")
+        except MigratorError:
+            return False
 
     def _searched(self, rows: pa.Table) -> pa.Table:
         search = Search(self._name, rows.num_rows, lambda some: self._sent(some, self._brief), self._settled)
@@ -184,12 +198,21 @@ class Writing:
         return told
 
     def _judged(self, pieces: Sequence[pa.Table], told: Sequence[Told]) -> list[Told]:
-        """Rows in doubt: refused when others passed after them, else it is the system that does not answer."""
+        """Rows in doubt: refused when others pass after them, else it is the system that does not answer."""
         last = max((place for place, one in enumerate(told) if one.answers is not None), default=-1)
+        doubtful = [place for place, one in enumerate(told) if one.doubtful]
+        if doubtful and doubtful[-1] > last and self._still_passes():
+            last = doubtful[-1] + 1
         return [
             self._resolved(pieces[place], one) if one.doubtful and place < last else one
             for place, one in enumerate(told)
         ]
+
+    def _still_passes(self) -> bool:
+        """Whether the system takes writes now, for rows in doubt that nothing was sent after: of this object best."""
+        known = self._way.passed
+        again = known.get((self._name, self._verb)) or next(reversed(known.values()), None)
+        return again is not None and again()
 
     def _resolved(self, rows: pa.Table, told: Told) -> Told:
         assert isinstance(told.error, RetryableError)  # noqa: S101 (only such errors are doubtful)
