@@ -31,7 +31,7 @@ from migrator.load.send import Sender
 from migrator.mapping.bound import Bound
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.match_decisions import MatchDecision, Way, ordered, record
+from migrator.staging.match_decisions import MatchDecision, Way, decisions, ordered, record
 from migrator.staging.relation import need_mapped, relation, survivors
 from migrator.staging.store import Dataset, Kind, Store
 
@@ -89,6 +89,7 @@ class Unmerged:
     """Records that somebody changed since: with any of them, nothing was done."""
     more_edited: int = 0
     decisions: int = 0
+    """Pairs that are kept apart from now on."""
     load: LoadReport | None = None
     """None when nothing was to be written."""
 
@@ -169,10 +170,9 @@ def find_merge(store: Store, session: Session, objects: Sequence[MappedObject], 
     ]
     if not found:
         hint = did_you_mean(name, _near(store, session, chosen or objects, name), noun="clusters")
-        raise ProjectError.at(
-            named, "there is no such cluster",
-            hint or "was it taken apart already? then migrator load brings the target up to it",
-        )  # fmt: skip
+        if any(name in item.pair for obj in chosen or objects for item in decisions(store.ledger, obj.name)):
+            hint = "it was decided upon: if it was taken apart, migrator load brings the target up to it"
+        raise ProjectError.at(named, "there is no such cluster", hint or "no records were merged")
     if len(found) > 1:
         listed = ", ".join(f"{obj.name}/{cluster}" for obj, cluster in found)
         raise ProjectError.at(named, "several clusters are called so", f"write one of {listed}")
@@ -191,7 +191,7 @@ def _near(store: Store, session: Session, objects: Sequence[MappedObject], name:
             f"SELECT {_ID} AS id FROM {_clusters(store, session, obj)}"
             f" ORDER BY jaro_winkler_similarity({_ID}, {literal(name)}) DESC, 1 LIMIT 3"
         )
-        found += [f"{row['id']}" for row in rows.to_pylist()]
+        found += [str(row["id"]) for row in rows.to_pylist()]
     return found
 
 

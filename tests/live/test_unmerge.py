@@ -51,6 +51,9 @@ def test_children_of_merged_records_go_to_the_survivor_and_home_again(tmp_path: 
     assert done.decisions == 3
     assert target(folder) == target(never)
     assert status(load_project(folder)).closed
+    with pytest.raises(ProjectError, match="no such cluster") as again:
+        apart(folder)
+    assert "migrator load" in again.value.problems[0].hint
     # a rerun keeps them apart, and writes nothing
     assert steps.run(load_project(folder)).load.written == 0
     assert target(folder) == target(never)
