@@ -63,7 +63,9 @@ def dedupe_evaluate(
     model: Annotated[
         str,
         typer.Option(
-            "--model", help="auto: built from the data. Default: the mapping's rules; for files, auto."
+            "--model",
+            metavar="auto|NAME|FILE",
+            help="Built from the data, dedupe/NAME.yaml, or a file. Default: the mapping's rules; for files, auto.",
         ),
     ] = "",
     settings: Annotated[

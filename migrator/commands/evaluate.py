@@ -23,7 +23,7 @@ from migrator.commands.project import Project, open_workspace
 from migrator.commands.steps import flat
 from migrator.core.clock import SystemClock
 from migrator.core.document import did_you_mean
-from migrator.core.errors import DataError, ProjectError
+from migrator.core.errors import DataError, Location, ProjectError
 from migrator.core.mapped import DedupeRules, Judgement, MappedObject, MatchModel, Reach
 from migrator.core.mask import mask
 from migrator.core.progress import Progress, Quiet
@@ -32,6 +32,7 @@ from migrator.dedupe.evaluate import Asked, Evaluation, evaluate
 from migrator.dedupe.match import match
 from migrator.dedupe.run import good_rows
 from migrator.dedupe.truth import Told, TruthUse, entities_of_records, pairs_of_records
+from migrator.mapping.match_model import find_model, read_model
 from migrator.staging.engine import EngineSettings, Session, literal, open_engine, quote
 from migrator.staging.match_decisions import judgements
 from migrator.staging.store import Kind
@@ -156,10 +157,11 @@ class _Subject:
 
 
 def chosen_model(name: str) -> MatchModel | None:
-    """The model of that name; None for '', which leaves the choice to the mapping."""
-    if name in {"", AUTO}:
-        return MatchModel() if name else None
-    raise ProjectError.at("--model", f"there is no model {name!r}", "auto is built from the data")
+    """The model of that name, in a file or among the project's; None for '', which leaves the choice to the mapping."""
+    if not name:
+        return None
+    file = Path(name)
+    return read_model(file) if file.is_file() else find_model(name, Path(), Location("--model"))
 
 
 def evaluate_files(

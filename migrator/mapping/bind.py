@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, Problem, ProjectError, Severity, raise_errors
 from migrator.core.fingerprint import fingerprint
-from migrator.core.mapped import DedupeRules, Link, MappedObject, MatchKey
+from migrator.core.mapped import DedupeRules, Link, MappedObject, MatchKey, MatchModel
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.mapping.bind_currency import amounts
 from migrator.mapping.bind_field import BoundInput, bind_field, decide_kind, settle
@@ -28,6 +28,7 @@ from migrator.mapping.expressions import offset_place, parse_formula
 from migrator.mapping.hidden_losses import Fills, unknown_fills
 from migrator.mapping.labels import by_language, main_label
 from migrator.mapping.losses import check_target, warn
+from migrator.mapping.match_model import find_model
 from migrator.mapping.order import order
 from migrator.mapping.parse import FieldInput, ObjectMapping
 from migrator.mapping.scope import Scope, SourceView, look
@@ -282,6 +283,7 @@ def _dedupe(
     if rule.recency:
         _check_recency(scope, mapping, rule.recency, fields)
     sources = [item.name for item in mapping.sources]
+    model = _model(scope, mapping, rule.model, tuple(names)) if rule.model else None
     for position, name in enumerate(rule.trust):
         if name not in sources:
             place = mapping.at("dedupe", "trust", position)
@@ -292,8 +294,16 @@ def _dedupe(
         keys=tuple(MatchKey(name, tuple(parts.items())) for name, parts in rule.keys.items()),
         survivorship=survival.survivorship, default=survival.default, groups=survival.groups,
         separators=survival.separators, customs=survival.customs, recency=rule.recency, trust=rule.trust,
-        region=rule.region, max_cluster=rule.max_cluster, identity=rule.identity,
+        region=rule.region, max_cluster=rule.max_cluster, identity=rule.identity, model=model,
     )  # fmt: skip
+
+
+def _model(scope: Scope, mapping: ObjectMapping, name: str, fields: tuple[str, ...]) -> MatchModel | None:
+    try:
+        return find_model(name, mapping.project, mapping.at("dedupe", "model"), fields=fields)
+    except ProjectError as error:
+        scope.problems.extend(error.problems)
+        return None
 
 
 def _known_field(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     WithJsonSchema,
     model_validator,
@@ -341,16 +342,28 @@ class TargetRule(Strict):
     key: Annotated[TargetField, Field(description="Target field that carries the unique external key.")]
 
 
+def _or_name(schema: dict[str, Any]) -> None:
+    """In the editor schema: keys, or only the name of a model."""
+    keys = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string", "description": "Name of a model, or auto."}, keys]
+
+
 class DedupeRule(Strict):
     """How duplicates are found, and what survives."""
 
+    model_config = ConfigDict(json_schema_extra=_or_name)
+
     keys: Annotated[
         dict[str, dict[str, Normaliser]],
+        Field(description="Name → {field: normaliser}; rows that agree in all fields of a key are one."),
+    ] = Field(default_factory=dict)
+    model: Annotated[
+        str,
         Field(
-            min_length=1,
-            description="Name → {field: normaliser}; rows that agree in all fields of a key are one.",
+            description="Finds probable duplicates: `auto`, worked out from the data, or the name of a file in dedupe/."
         ),
-    ]
+    ] = ""
     survivorship: Annotated[
         dict[str, Survival], Field(description="Field or group → rule; `default` for what is not named.")
     ] = Field(default_factory=dict)
@@ -374,6 +387,21 @@ class DedupeRule(Strict):
         ),
     ] = ()
     max_cluster: Annotated[int, Field(ge=2, description="Larger clusters are reported, not merged.")] = 50
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: object) -> object:
+        """A name alone is that of a model."""
+        return {"model": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> DedupeRule:
+        if not self.keys and not self.model:
+            raise problem(
+                "dedupe has neither keys nor a model",
+                "write keys: {email: {email: email}}, or model: auto, or both",
+            )
+        return self
 
 
 def _rule(value: str) -> str:
