@@ -106,7 +106,7 @@ def evaluate(session: Session, relation: str, matched: Matched, asked: Asked) ->
         "joins": tuple(worst_joins(session, asked.worst)),
         "misses": tuple(worst_misses(session, asked.worst)),
     }
-    rungs = _climb(session, relation, matched.bands, asked) if matched.bands else ()
+    rungs = _climb(session, relation, matched, asked)
     likely = next(
         (rung.scores for rung in rungs if matched.bands and rung.threshold == matched.bands.likely), None
     )
@@ -114,20 +114,26 @@ def evaluate(session: Session, relation: str, matched: Matched, asked: Asked) ->
 
 
 def join_from(
-    session: Session, threshold: float, rules: DedupeRules, judgements: Sequence[Judgement] = ()
+    session: Session,
+    matched: Matched,
+    threshold: float,
+    rules: DedupeRules,
+    judgements: Sequence[Judgement] = (),
 ) -> None:
     """Cluster again with all pairs joined from this probability on; edges keep their weights, only what may join changes."""
     session.execute(
         f"UPDATE {EDGES} SET band = CASE WHEN probability IS NULL OR probability >= {threshold!r} "
         "THEN 'automatic' ELSE 'review' END"
     )
-    make_clusters(session, rules.max_cluster, judgements)
+    make_clusters(session, rules.max_cluster, judgements, claims=matched.claims)
 
 
-def _climb(session: Session, relation: str, bands: Bands, asked: Asked) -> tuple[Rung, ...]:
-    found = []
+def _climb(session: Session, relation: str, matched: Matched, asked: Asked) -> tuple[Rung, ...]:
+    bands, found = matched.bands, []
+    if bands is None:
+        return ()
     for threshold in ladder(bands.automatic, bands.likely, bands.review):
-        join_from(session, threshold, asked.rules, asked.judgements)
+        join_from(session, matched, threshold, asked.rules, asked.judgements)
         judge(session, relation, MEMBERS)
         found.append(Rung(threshold, score(session, asked.reach)))
     return tuple(found)

@@ -32,6 +32,8 @@ class Matched:
     tallies: tuple[RuleTally, ...] = ()
     shared: tuple[SharedValues, ...] = ()
     scored: Scored | None = None
+    claims: str | None = None
+    """Relation of what records can have once only, where clusters kept to that; see `make_clusters`."""
 
     @property
     def bands(self) -> Bands | None:
@@ -117,4 +119,4 @@ def match_guarded(
         session, rules.max_cluster, guards.judgements, guards.vetoes, guards.before,
         claims=claims, rows=guards.rows, touched=touched,
     )  # fmt: skip
-    return Matched(clusters, tallies, shared, scored)
+    return Matched(clusters, tallies, shared, scored, claims)

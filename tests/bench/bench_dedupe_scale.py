@@ -126,7 +126,7 @@ def _measure(file: Path, memory: str) -> dict[str, Any]:
         judge(session, RECORDS, MEMBERS)
         scores = {"automatic band": score(session, Reach.ALL).pairs.to_json()}
         if found.bands is not None:
-            join_from(session, found.bands.likely, rules)
+            join_from(session, found, found.bands.likely, rules)
             judge(session, RECORDS, MEMBERS)
             scores["best guess"] = score(session, Reach.ALL).pairs.to_json()
     return {"stages": stages, "matching": spent, "wall": lasted, "peak": peak, "scores": scores}

@@ -35,7 +35,7 @@ def main() -> None:
         ).column("n")[0].as_py()  # fmt: skip
         likely = automatic
         if found.bands is not None:
-            join_from(session, found.bands.likely, rules)
+            join_from(session, found, found.bands.likely, rules)
             likely = _clusters(session, names)
     _write(out, likely)
     _write(out.with_suffix(".automatic.csv"), automatic)
