@@ -32,11 +32,12 @@ COMPANY = pa.struct(
 """Features of a company's name; two names agree in a list when they share an element.
 
 han: simplified, without spaces and legal form, null where there are no hanzi or kana · latin: folded words without
-legal form, sorted; null where there are none · region: places in it ('beijing') · country: ISO code, as said by
-place or legal form · seat: the same, as said by place only · brand: what is its own; where nothing is, '*' with country, places and trade · pinyin: the brand
-closed up under every reading and known translation · trade: what it does, in English words
-('electronic system'), '' where it does not say; trades: the same as a list · rank: words that say little ('group', 'development', 'technology') · form: its legal form,
-null where left out · branch: which branch, null for the company itself.
+legal form, sorted; null where there are none · region: places in it ('beijing') · country: ISO code, as said by place
+or legal form · seat: the same, as said by place only · brand: what is its own; where nothing is, '*' with country,
+places and trade · pinyin: the brand closed up under every reading and known translation · trade: what it does, in
+English words ('electronic system'), '' where it does not say; trades: the same as a list · rank: words that say little
+('group', 'development', 'technology') · form: its legal form, null where left out · branch: which branch, null for the
+company itself.
 """
 
 

@@ -58,7 +58,9 @@ WORDS = st.lists(
     min_size=1,
     max_size=6,
 ).map(" ".join)
-LATIN = st.text(st.sampled_from("abcdefghij"), min_size=2, max_size=8)
+LATIN = st.text(
+    st.sampled_from("abefgk"), min_size=2, max_size=8
+)  # no title and no degree is spelled with these
 EVERY = pytest.mark.parametrize("features", [person_features, company_features, address_features])
 
 
