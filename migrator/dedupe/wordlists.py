@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 
 from migrator.core.fingerprint import fingerprint
@@ -47,8 +48,9 @@ def junk_values(kind: str) -> tuple[str, ...]:
 
 @cache
 def wordlists_fingerprint() -> str:
-    """Changes when any list does, so that duplicates are looked for anew."""
-    return fingerprint([_text(name) for name in _LISTS], [words.text(name) for name in words.TABLES])
+    """Changes when any list does, or a library that reads Chinese, so that duplicates are looked for anew."""
+    readers = [version(name) for name in ("opencc", "pypinyin")]
+    return fingerprint([_text(name) for name in _LISTS], [words.text(name) for name in words.TABLES], readers)
 
 
 def _either(place: str) -> str:
