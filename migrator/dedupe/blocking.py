@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 
 import numpy as np
 
@@ -25,6 +25,12 @@ _MOST_RULES = 14
 _FEWEST = 4
 """Rules that are used where no match was found that could tell which are worth it."""
 _LEAST_GAIN = 0.0005
+_PAIRS_A_MATCH = 200
+"""Pairs that a rule may compare for each match that no rule before it finds."""
+_TRIED_PAIRS = 8
+"""Pairs a record that are looked at, in all, before rules are chosen."""
+_CHEAP = 200_000
+"""Pairs that cost next to nothing."""
 _RARE = 48
 """Weight from which on a word is rare enough to be a unit: one record in sixteen has it."""
 
@@ -35,7 +41,7 @@ class Unit:
 
     feature: Feature
     form: str
-    """'value', 'words', 'sound' or 'local'."""
+    """'value', 'words', 'two words', 'sound', 'reading' or 'local'."""
 
     @property
     def name(self) -> str:
@@ -87,15 +93,19 @@ def candidate_rules(features: Sequence[Feature]) -> tuple[Rule, ...]:
 
 
 def _units(item: Feature) -> tuple[Unit, ...]:
+    forms = ["value"]
     match item.kind:
         case Kind.TEXT:
-            return (Unit(item, "value"), Unit(item, "words"), Unit(item, "two words"))
+            forms += ["words", "two words"]
         case Kind.EMAIL:
-            return (Unit(item, "value"), Unit(item, "local"))
+            forms.append("local")
         case Kind.WORD if item.meaning in (Meaning.GIVEN, Meaning.FAMILY):
-            return (Unit(item, "value"), Unit(item, "sound"))
+            forms.append("sound")
         case _:
-            return (Unit(item, "value"),)
+            pass
+    if item.reading == item.number:
+        forms.append("reading")
+    return tuple(Unit(item, form) for form in forms)
 
 
 def _sql(unit: Unit) -> str:
@@ -110,6 +120,8 @@ def _sql(unit: Unit) -> str:
             return f"list_slice([{', '.join(pairs)}], 1, [0, 0, 1, 3][len({rare}) + 1])"
         case "sound":
             return f"[hash(left({v}, 1) || left(regexp_replace(substr({v}, 2), '[aeiouyhw]', '', 'g'), 3))]"
+        case "reading":
+            return f"rx{unit.feature.number}"
         case "local":
             return f"[hash(split_part({v}, '@', 1))]"
         case _:
@@ -166,8 +178,15 @@ def affordable_rules(
         _refuse(named, budget, features, session, wanted)
         return tuple(named)
     weighed = [weigh(session, rule, wanted, share) for rule in candidate_rules(features)]
-    fitting = [item for item in weighed if 0 < item.pairs <= budget / 2]
-    return tuple(sorted(fitting, key=lambda item: (item.pairs, item.rule.name)))
+    fitting = sorted(
+        (item for item in weighed if 0 < item.pairs <= budget / 2),
+        key=lambda item: (item.pairs, item.rule.name),
+    )
+    together = accumulate(item.pairs for item in fitting)
+    most = max(_TRIED_PAIRS * records, _CHEAP)
+    return tuple(
+        item for item, pairs in zip(fitting, together, strict=True) if pairs <= most or item.pairs <= records
+    )
 
 
 def _named(features: Sequence[Feature], fields: Sequence[str]) -> Rule:
@@ -222,11 +241,13 @@ def block(session: Session, rules: Sequence[Rule], wanted: MatchModel, table: st
     session.execute("DROP TABLE IF EXISTS dedupe_keyed")
 
 
-def choose_rules(session: Session, tried: str, matches: str, rules: Sequence[Weighed]) -> tuple[Weighed, ...]:
+def choose_rules(
+    session: Session, tried: str, matches: str, rules: Sequence[Weighed], *, records: int, share: int
+) -> tuple[Weighed, ...]:
     """Rules that find the matches (query `matches` of a, b) among the pairs tried, best yield for its cost first.
 
     A pair that many rules find is more likely to be in a sample, so it counts for less. No rule is taken that finds
-    less than a thousandth of the matches anew.
+    hardly a match anew, or that compares hundreds of pairs for each.
     """
     found = session.fetch(f"SELECT a, b, rule FROM ({matches}) JOIN {tried} USING (a, b) ORDER BY ALL")
     if not found.num_rows:
@@ -242,7 +263,9 @@ def choose_rules(session: Session, tried: str, matches: str, rules: Sequence[Wei
         gains = {place: float(left[pairs].sum()) for place, pairs in finds.items()}
         best = max(gains, key=lambda place: (gains[place] / (rules[place].pairs + overhead), -place))
         pairs = finds.pop(best)
-        if gains[best] >= least:
+        anew = int(np.count_nonzero(left[pairs])) * share
+        worth = max(float(records) / 2, _CHEAP / 4, float(_PAIRS_A_MATCH * anew))
+        if gains[best] >= least and rules[best].pairs <= worth:
             chosen.append(best)
             left[pairs] = 0
     return tuple(rules[place] for place in chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from migrator.core.mapped import Meaning
 from migrator.dedupe.features import Feature, Kind
 from migrator.staging.engine import Session
 
@@ -60,12 +61,13 @@ def _comparison(item: Feature) -> Comparison:
         case Kind.WORD:
             levels = (
                 equal,
+                *_read(item),
                 Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.06),
                 *_moved(v),
                 Level("similar", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.82", 0.02),
             )
         case Kind.TEXT:
-            levels = (equal, *_alike_texts(item))
+            levels = (equal, *_read(item), *_alike_texts(item))
         case Kind.CODE:
             levels = (
                 equal,
@@ -97,6 +99,21 @@ def _comparison(item: Feature) -> Comparison:
     return Comparison(item, missing, levels, round(max(0.02, 1 - sum(level.expected for level in levels)), 3))
 
 
+def _read(item: Feature) -> tuple[Level, ...]:
+    """Names that read alike: across scripts, or in a shorter form; two Chinese names that only sound alike do not."""
+    if item.reading is None:
+        return ()
+    n = item.reading
+    shared, both = f"list_has_any(rx{n}_l, rx{n}_r)", f"rh{n}_l AND rh{n}_r"
+    levels = (
+        Level("same in another script", f"rh{n}_l <> rh{n}_r AND {shared}", 0.02),
+        Level("same in other words", f"NOT ({both}) AND {shared}", 0.02),
+    )
+    if item.meaning is not Meaning.COMPANY:
+        return levels
+    return (*levels, Level("same brand", f"NOT ({both}) AND list_has_any(ry{n}_l, ry{n}_r)", 0.02))
+
+
 def _slips(v: str, most: int) -> str:
     """At most so many characters wrong, missing, added or swapped; Jaro is cheap and rules out nearly all the rest."""
     return f"jaro_similarity({v}_l, {v}_r) >= 0.75 AND damerau_levenshtein({v}_l, {v}_r) <= {most:d}"
@@ -110,21 +127,21 @@ def _moved(v: str) -> tuple[Level, ...]:
 
 def _alike_texts(item: Feature) -> tuple[Level, ...]:
     n, v = item.number, item.value
-    alike = f"2 * {OVERLAP}(k{n}_l, k{n}_r) / (w{n}_l + w{n}_r)"
-    within = f"{OVERLAP}(k{n}_l, k{n}_r) / least(w{n}_l, w{n}_r)"
+    shared = f"{OVERLAP}(k{n}_l, k{n}_r)"
+    whole, shorter = f"(w{n}_l + w{n}_r) / 2", f"least(w{n}_l, w{n}_r)"
     agree = f"(d{n}_l IS NULL OR d{n}_r IS NULL OR list_has_any(d{n}_l, d{n}_r))"
     return (
         Level(
             "nearly all words",
-            f"{agree} AND ({alike} >= 0.8 OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.95)",
+            f"{agree} AND ({shared} >= 0.8 * {whole} OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.95)",
             0.06,
         ),
         Level(
             "most words",
-            f"{agree} AND ({alike} >= 0.55 OR {within} >= 0.9 OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.9)",
+            f"{agree} AND ({shared} >= least(0.55 * {whole}, 0.9 * {shorter}) OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.9)",
             0.04,
         ),
         *_moved(v),
-        Level("some words", f"{agree} AND {alike} >= 0.3", 0.02),
+        Level("some words", f"{agree} AND {shared} >= 0.3 * {whole}", 0.02),
         Level("other numbers", f"NOT {agree}", 0.02),
     )

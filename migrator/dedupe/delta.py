@@ -20,7 +20,6 @@ from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, KnownWords, make_features
 from migrator.dedupe.frozen import PRINT, Frozen, prints, thaw
 from migrator.dedupe.scoring import RULE, Scored, add_model_edges, count_bands, drop_scored, score_tried
-from migrator.dedupe.splink_model import Evidence
 from migrator.staging.engine import Session, literal
 
 MOST_CHANGED = 0.1
@@ -58,8 +57,7 @@ def add_delta(
     _find_again(session, frozen, wanted)
     _write_tried(session, frozen, wanted)
     often = _take_part(session, frozen)
-    evidence = Evidence(frozen.model.comparisons, frozen.model.odds, often)
-    pairs = score_tried(session, evidence, scratch, frozen.least)
+    pairs = score_tried(session, frozen.model, often, scratch, frozen.least)
     session.execute(
         f"INSERT INTO {EDGES} SELECT * FROM dedupe_edges_before WHERE rule = {literal(RULE)} "
         "AND one NOT IN (SELECT __id FROM dedupe_redone) AND other NOT IN (SELECT __id FROM dedupe_redone)"

@@ -2,7 +2,8 @@
 
 Columns are numbered (`v0`, `k0`, …), never named after fields, so that no name a user chose can stand in SQL of ours:
 `vN` the folded value, `kN` its words as numbers whose low byte is the word's weight, `wN` their sum, `dN` its numbers,
-`moved` all folded words and texts of the record, so that a value in the wrong field is seen.
+`rhN`, `rxN`, `ryN` how it reads (see `readings`), `moved` all folded words and texts of the record, so that a value in the
+wrong field is seen; and `n`, the record's number here.
 """
 
 from __future__ import annotations
@@ -12,16 +13,24 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+import pyarrow as pa
+
 from migrator.core.mapped import Meaning, Normaliser
+from migrator.dedupe.distinct import translate_distinct
 from migrator.dedupe.meaning import FieldMeaning
 from migrator.dedupe.normalise import Step, normalised, steps
-from migrator.dedupe.unicode import compose
+from migrator.dedupe.readings import make_readings
+from migrator.dedupe.script import composed
+from migrator.dedupe.unicode import STABLE
 from migrator.staging.engine import Session, quote
 
 FEATURES = "dedupe_features"
+_FOLDED, _TEXTS = "dedupe_folded", "dedupe_texts"
 _WORD_MASK = (1 << 64) - 256
 _IDF_STEPS = 12
 """Weight of a word per bit of its rarity; 20 bits of rarity fill the byte."""
+_CHINESE = 0.005
+"""Share of Chinese names in a field from which on names are compared across scripts."""
 
 
 class Kind(Enum):
@@ -53,6 +62,7 @@ KINDS: dict[Meaning, Kind] = {
     Meaning.TEXT: Kind.TEXT,
     Meaning.CATEGORY: Kind.CATEGORY,
 }
+_READ = (Meaning.PERSON, Meaning.GIVEN, Meaning.FAMILY, Meaning.COMPANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,8 @@ class Feature:
     field: str
     meaning: Meaning
     kind: Kind
+    reading: int | None = None
+    """Number of the columns that hold how it reads; a given name and its surname read as one name. None: not read."""
 
     @property
     def value(self) -> str:
@@ -78,10 +90,36 @@ class KnownWords:
     records: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A name that is read: its number, and the features that make it, in their order."""
+
+    number: int
+    meaning: Meaning
+    parts: tuple[Feature, ...]
+
+
 def choose_features(meanings: Sequence[FieldMeaning]) -> tuple[Feature, ...]:
     """The fields that are compared, in their order."""
     used = [item for item in meanings if item.meaning is not Meaning.NONE]
-    return tuple(Feature(n, item.field, item.meaning, KINDS[item.meaning]) for n, item in enumerate(used))
+    chinese = any(item.profile.looks["han"] >= _CHINESE for item in used if item.meaning in _READ)
+    surname = next((n for n, item in enumerate(used) if item.meaning is Meaning.FAMILY), None)
+    return tuple(
+        Feature(
+            n,
+            item.field,
+            item.meaning,
+            KINDS[item.meaning],
+            _read(n, item.meaning, surname) if chinese else None,
+        )
+        for n, item in enumerate(used)
+    )
+
+
+def _read(number: int, meaning: Meaning, surname: int | None) -> int | None:
+    if meaning in (Meaning.GIVEN, Meaning.FAMILY):
+        return surname
+    return number if meaning in _READ else None
 
 
 def make_features(
@@ -90,28 +128,98 @@ def make_features(
     features: Sequence[Feature],
     scratch: Path,
     known: KnownWords | None = None,
-) -> str:
-    """Make `FEATURES` of the relation's records: `__id`, `__source`, and the columns of each feature.
+) -> None:
+    """Make `FEATURES` of the relation's records: `__id`, `__source`, `n` and the columns of each feature.
 
     Words weigh what they did in `known` features; without, the bits of their rarity in this relation.
     """
-    changed = compose(
-        session, f"(SELECT {_texts(features)} FROM {relation})", [f"t{f.number}" for f in features],
-        "dedupe_composed", scratch / "texts.parquet",
-    )  # fmt: skip
-    source = (
-        _composed(relation, features) if changed else f"(SELECT __id, {_texts(features)} FROM {relation})"
-    )
-    folded = normalised([(f"t{item.number}", _steps(item.kind)) for item in features], source)
+    _compose(session, relation, features, scratch / "texts.parquet")
+    folded = normalised([(f"t{item.number}", _steps(item)) for item in features], _TEXTS)
     session.write(folded, scratch / "folded.parquet")
-    session.view("dedupe_folded", [scratch / "folded.parquet"])
+    session.view(_FOLDED, [scratch / "folded.parquet"])
     texts = [item for item in features if item.kind is Kind.TEXT]
     for item in texts:
         _weigh_words(session, item, known)
-    listed = ", ".join(_columns(item) for item in features)
-    joins = " ".join(
-        f"LEFT JOIN dedupe_words{f.number} x{f.number} ON x{f.number}.value = m.c{f.number}" for f in texts
+    readings = _readings(features)
+    for reading in readings:
+        raw = f"SELECT DISTINCT {_raw(reading)} FROM {_TEXTS} t WHERE {_raw(reading)} IS NOT NULL"
+        make_readings(
+            session, raw, reading.meaning, f"dedupe_reading{reading.number}", scratch / "names.parquet"
+        )
+    _join(session, features, readings)
+    for name in (
+        *(f"dedupe_words{f.number}" for f in texts),
+        *(f"dedupe_reading{r.number}" for r in readings),
+        "dedupe_simple",
+    ):
+        session.execute(f"DROP TABLE {name}")
+    session.execute(f"DROP VIEW {_FOLDED}")
+    session.execute(f"DROP VIEW {_TEXTS}")
+    (scratch / "folded.parquet").unlink()
+
+
+def _compose(session: Session, relation: str, features: Sequence[Feature], scratch: Path) -> None:
+    """View `_TEXTS` (`__id`, `__source`, tN): the fields as text, in compatibility form and simplified characters."""
+    listed = ", ".join(f"CAST({quote(item.field)} AS VARCHAR) AS t{item.number}" for item in features)
+    read = [item.number for item in features if item.kind in (Kind.WORD, Kind.TEXT)]
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW dedupe_raw AS SELECT __id, __source, {listed} FROM {relation}"
     )
+    foreign = " UNION ".join(
+        f"SELECT DISTINCT t{n} AS raw FROM dedupe_raw WHERE strlen(t{n}) <> length(t{n}) "
+        f"AND regexp_matches(t{n}, '[^{STABLE}]|\\p{{Han}}')"
+        for n in read
+    )
+    nobody = "SELECT NULL::VARCHAR AS raw WHERE false"
+    translate_distinct(session, foreign or nobody, _simple, "dedupe_simple", scratch)
+    columns = ", ".join(
+        f"coalesce(u{item.number}.value, t{item.number}) AS t{item.number}"
+        if item.number in read
+        else f"t{item.number}"
+        for item in features
+    )
+    joins = " ".join(f"LEFT JOIN dedupe_simple u{n} ON t{n} = u{n}.raw" for n in read)
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW {_TEXTS} AS SELECT __id, __source, {columns} FROM dedupe_raw {joins}"
+    )
+
+
+def _simple(texts: pa.Array) -> pa.Array:
+    return pa.array(composed(texts.to_pylist()), pa.string())
+
+
+def _readings(features: Sequence[Feature]) -> tuple[Reading, ...]:
+    numbers = sorted({item.reading for item in features if item.reading is not None})
+    return tuple(_reading(features, number) for number in numbers)
+
+
+def _reading(features: Sequence[Feature], number: int) -> Reading:
+    """The surname first, then given names: so they read right in every script."""
+    parts = [item for item in features if item.reading == number]
+    parts.sort(key=lambda item: (item.meaning is not Meaning.FAMILY, item.number))
+    return Reading(number, parts[0].meaning, tuple(parts))
+
+
+def _raw(reading: Reading) -> str:
+    if len(reading.parts) == 1:
+        return f"nullif(trim(t.t{reading.parts[0].number}), '')"
+    surname, *given = (f"nullif(trim(t.t{item.number}), '')" for item in reading.parts)
+    return f"{surname} || ', ' || nullif(concat_ws(' ', {', '.join(given)}), '')"
+
+
+def _join(session: Session, features: Sequence[Feature], readings: Sequence[Reading]) -> None:
+    texts = [item for item in features if item.kind is Kind.TEXT]
+    joins = [
+        f"LEFT JOIN dedupe_words{f.number} x{f.number} ON x{f.number}.value = m.c{f.number}" for f in texts
+    ]
+    joins += [
+        f"LEFT JOIN dedupe_reading{r.number} r{r.number} ON r{r.number}.raw = {_raw(r)}" for r in readings
+    ]
+    columns = [_columns(item) for item in features]
+    columns += [
+        f"r{r.number}.h AS rh{r.number}, r{r.number}.x AS rx{r.number}, r{r.number}.y AS ry{r.number}"
+        for r in readings
+    ]
     movable = [f"m.c{f.number}" for f in features if f.kind in (Kind.WORD, Kind.TEXT)]
     moved = (
         f"list_filter([{', '.join(movable)}], lambda t: length(t) >= 3)"
@@ -119,14 +227,9 @@ def make_features(
         else "CAST([] AS VARCHAR[])"
     )
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER () ::INTEGER AS n, s.__source, {listed}, {moved} AS moved "
-        f"FROM dedupe_folded m JOIN (SELECT __id, __source FROM {relation}) s USING (__id) {joins}"
+        f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER ()::INTEGER AS n, t.__source, "
+        f"{', '.join(columns)}, {moved} AS moved FROM {_FOLDED} m JOIN {_TEXTS} t USING (__id) {' '.join(joins)}"
     )
-    for item in texts:
-        session.execute(f"DROP TABLE dedupe_words{item.number}")
-    session.execute("DROP VIEW dedupe_folded")
-    (scratch / "folded.parquet").unlink()
-    return FEATURES
 
 
 def _columns(item: Feature) -> str:
@@ -136,31 +239,20 @@ def _columns(item: Feature) -> str:
     return f"m.c{n} AS v{n}, x{n}.k AS k{n}, x{n}.w AS w{n}, x{n}.d AS d{n}"
 
 
-def _texts(features: Sequence[Feature]) -> str:
-    return ", ".join(f"CAST({quote(item.field)} AS VARCHAR) AS t{item.number}" for item in features)
-
-
-def _composed(relation: str, features: Sequence[Feature]) -> str:
-    listed = ", ".join(f"coalesce(u{f.number}.value, t{f.number}) AS t{f.number}" for f in features)
-    joins = " ".join(
-        f"LEFT JOIN dedupe_composed u{f.number} ON t{f.number} = u{f.number}.raw" for f in features
-    )
-    return f"(SELECT __id, {listed} FROM (SELECT __id, {_texts(features)} FROM {relation}) {joins})"
-
-
-def _steps(kind: Kind) -> tuple[Step, ...]:
-    name = steps(Normaliser.NAME)
-    words, proven = name[:-2], name[-1]
+def _steps(item: Feature) -> tuple[Step, ...]:
+    name, company = steps(Normaliser.NAME), steps(Normaliser.COMPANY)
     chains: dict[Kind, tuple[Step, ...]] = {
-        Kind.WORD: (*words, proven, _closed),
-        Kind.TEXT: (*words, proven),
+        Kind.WORD: (*name[:-2], name[-1], _closed),
+        Kind.TEXT: (*company[:-2], company[-1])
+        if item.meaning is Meaning.COMPANY
+        else (*name[:-2], name[-1]),
         Kind.EMAIL: steps(Normaliser.EMAIL),
         Kind.PHONE: (_number,),
         Kind.DATE: (_day,),
         Kind.CODE: (_code,),
         Kind.CATEGORY: (lambda x: f"nullif(lower(trim({x})), '')",),
     }
-    return chains[kind]
+    return chains[item.kind]
 
 
 def _closed(x: str) -> str:
@@ -168,13 +260,11 @@ def _closed(x: str) -> str:
 
 
 def _number(x: str) -> str:
-    """The last nine digits: what every notation of a telephone number has in common."""
+    """The last nine digits: what every notation of a telephone number has in common; null for one digit over and over."""
     bare = f"regexp_replace({x}, '(?i)\\s*(?:x|ext|#)[a-z.]*\\s*[0-9]+$', '')"
     digits = f"regexp_replace({bare}, '[^0-9]', '', 'g')"
-    return (
-        f"CASE WHEN length({digits}) >= 6 AND NOT regexp_full_match({digits}, "
-        f"'{'|'.join(f'[0-9]{{0,4}}{d}{{6,}}' for d in range(10))}') THEN right({digits}, 9) END"
-    )
+    one_digit = "|".join(f"[0-9]{{0,4}}{digit}{{6,}}" for digit in range(10))
+    return f"CASE WHEN length({digits}) >= 6 AND NOT regexp_full_match({digits}, '{one_digit}') THEN right({digits}, 9) END"
 
 
 def _day(x: str) -> str:
@@ -194,8 +284,8 @@ def _weigh_words(session: Session, item: Feature, known: KnownWords | None) -> N
     """Make dedupe_wordsN (value, k, w, d) of the distinct texts of a feature."""
     n = item.number
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_word AS SELECT value, n, unnest(list_distinct({_split('value')})) AS word "
-        f"FROM (SELECT c{n} AS value, count(*) AS n FROM dedupe_folded WHERE c{n} IS NOT NULL GROUP BY 1)"
+        f"CREATE OR REPLACE TEMP TABLE dedupe_word AS SELECT value, n, unnest(list_distinct({_words('value')})) AS word "
+        f"FROM (SELECT c{n} AS value, count(*) AS n FROM {_FOLDED} WHERE c{n} IS NOT NULL GROUP BY 1)"
     )
     weighed = _weights_by_rarity() if known is None else _weights_known(item, known)
     session.execute(
@@ -210,7 +300,7 @@ def _weigh_words(session: Session, item: Feature, known: KnownWords | None) -> N
 def _weights_by_rarity() -> str:
     """CTEs down to `weighed` (word, w): the bits of a word's rarity among the relation's records."""
     return (
-        "every AS (SELECT count(*) AS n FROM dedupe_folded), "
+        f"every AS (SELECT count(*) AS n FROM {_FOLDED}), "
         "rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word), "
         f"weighed AS (SELECT word, {_weight('(SELECT n FROM every) / n')} AS w FROM rare)"
     )
@@ -231,5 +321,8 @@ def _weight(rarity: str) -> str:
     return f"greatest(1, least(255, round({_IDF_STEPS} * log2({rarity}))))"
 
 
-def _split(x: str) -> str:
-    return f"string_split({x}, ' ')"
+def _words(x: str) -> str:
+    """SQL of the words of a text; a run of Chinese characters gives its pairs of neighbours."""
+    pairs = "list_transform(range(1, length(t)), lambda i: substr(t, i, 2))"
+    parted = f"flatten(list_transform(string_split({x}, ' '), lambda t: CASE WHEN length(t) > 2 AND regexp_matches(t, '^\\p{{Han}}') THEN {pairs} ELSE [t] END))"
+    return f"CASE WHEN strlen({x}) = length({x}) THEN string_split({x}, ' ') ELSE {parted} END"

@@ -13,6 +13,7 @@ from typing import Any
 from migrator.core.mapped import Meaning
 from migrator.dedupe.blocking import Rule, Unit, Weighed
 from migrator.dedupe.comparison import make_comparisons
+from migrator.dedupe.contexts import Context
 from migrator.dedupe.features import FEATURES, KINDS, Feature
 from migrator.dedupe.learning import Model, Population
 from migrator.dedupe.splink_model import Odds
@@ -39,9 +40,16 @@ def freeze(session: Session, model: Model, often: Mapping[str, str], least: floa
     """A model as plain values for JSON; `often` names the tables of how often each column's values are."""
     features = [item.feature for item in model.comparisons]
     return {
-        "features": [[item.field, item.meaning.value] for item in features],
+        "features": [[item.field, item.meaning.value, item.reading] for item in features],
         "odds": {name: {"m": list(odds.m), "u": list(odds.u)} for name, odds in model.odds.items()},
         "rules": [[[unit.feature.number, unit.form] for unit in item.rule.units] for item in model.rules],
+        "contexts": {
+            name: {
+                "others": item.others,
+                "lifts": {other: list(lifts) for other, lifts in item.lifts.items()},
+            }
+            for name, item in model.contexts.items()
+        },
         "records": model.population.records,
         "pairs": model.population.pairs,
         "least": least,
@@ -52,16 +60,20 @@ def freeze(session: Session, model: Model, often: Mapping[str, str], least: floa
 def thaw(session: Session, kept: Mapping[str, Any]) -> Frozen:
     """The model of `freeze`, with its final prior and report."""
     features = tuple(
-        Feature(number, field, Meaning(meaning), KINDS[Meaning(meaning)])
-        for number, (field, meaning) in enumerate(kept["features"])
+        Feature(number, field, Meaning(meaning), KINDS[Meaning(meaning)], reading)
+        for number, (field, meaning, reading) in enumerate(kept["features"])
     )
     odds = {name: Odds(tuple(item["m"]), tuple(item["u"])) for name, item in kept["odds"].items()}
     rules = tuple(
         Rule(tuple(Unit(features[number], form) for number, form in units)) for units in kept["rules"]
     )
+    contexts = {
+        name: Context(name, item["others"], {other: tuple(lifts) for other, lifts in item["lifts"].items()})
+        for name, item in kept["contexts"].items()
+    }
     model = Model(
         make_comparisons(session, features), odds, kept["prior"],
-        tuple(Weighed(rule, 0, 0, 0, 0) for rule in rules), Population(kept["records"], kept["pairs"]),
+        tuple(Weighed(rule, 0, 0, 0, 0) for rule in rules), Population(kept["records"], kept["pairs"]), contexts,
     )  # fmt: skip
     return Frozen(model, features, kept["least"], kept["unseen"], kept["report"])
 

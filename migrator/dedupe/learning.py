@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,18 @@ from numpy.typing import NDArray
 from migrator.core.mapped import MatchModel, Reach
 from migrator.dedupe.blocking import Weighed, affordable_rules, block, choose_rules
 from migrator.dedupe.comparison import Comparison
+from migrator.dedupe.contexts import Context, find_contexts
 from migrator.dedupe.features import FEATURES, Feature
-from migrator.dedupe.splink_model import Evidence, Learnt, Odds, learn, level_shares, rounded, score
+from migrator.dedupe.splink_model import (
+    Evidence,
+    Learnt,
+    Odds,
+    create_scored,
+    learn,
+    level_shares,
+    rounded,
+    score,
+)
 from migrator.staging.engine import Session
 
 SAMPLE_RECORDS = 500
@@ -51,6 +61,7 @@ class Model:
     prior: float
     rules: tuple[Weighed, ...]
     population: Population
+    contexts: Mapping[str, Context] = field(default_factory=dict)
 
 
 def learn_model(
@@ -70,12 +81,12 @@ def learn_model(
     _score_tried(session, comparisons, odds, population)
     prior = estimate_prior(scored_weights(session), population, share)
     if not wanted.blocking:
-        rules = choose_rules(
-            session, _TRIED, f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}", rules
-        )
+        matches = f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}"
+        rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=share)
     session.execute(f"DROP TABLE {_TRIED}")
     odds = {item.name: odds_of(m[item.name], chance[item.name], prior) for item in comparisons}
-    return Model(tuple(comparisons), odds, prior, rules, population)
+    contexts = find_contexts(session, comparisons, odds)
+    return Model(tuple(comparisons), odds, prior, rules, population, contexts)
 
 
 def count_population(session: Session, wanted: MatchModel) -> Population:
@@ -240,19 +251,11 @@ def _score_tried(
         "CREATE OR REPLACE TABLE dedupe_blocked AS "
         f"SELECT DISTINCT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM {_TRIED}"
     )
-    create_scored(session, comparisons)
+    create_scored(session, comparisons, SCORED)
     often = weigh_values(session, Model(tuple(comparisons), odds, 0.0, (), population))
     score(session, FEATURES, "dedupe_blocked", Evidence(comparisons, odds, often), least=0.0, into=SCORED)
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
-
-
-def create_scored(session: Session, comparisons: Sequence[Comparison]) -> None:
-    """An empty table `SCORED` for pairs: a, b, weight, and for each comparison the bits of its level and of rarity."""
-    listed = ", ".join(
-        f"b{item.feature.number} DOUBLE, r{item.feature.number} DOUBLE" for item in comparisons
-    )
-    session.execute(f"CREATE OR REPLACE TEMP TABLE {SCORED} (a INTEGER, b INTEGER, weight DOUBLE, {listed})")
 
 
 def scored_weights(session: Session) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from migrator.dedupe.bands import Bands, bits_of, set_bands
 from migrator.dedupe.blocking import block
 from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.comparison import Comparison, make_comparisons
+from migrator.dedupe.contexts import lower_by_context
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, choose_features, make_features
 from migrator.dedupe.follow import follow_decisions
@@ -20,14 +21,13 @@ from migrator.dedupe.frozen import features_query, freeze
 from migrator.dedupe.learning import (
     SCORED,
     Model,
-    create_scored,
     estimate_prior,
     learn_model,
     scored_weights,
     weigh_values,
 )
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
-from migrator.dedupe.splink_model import Evidence, Odds, score
+from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
 from migrator.staging.engine import Session, literal
 
 RULE = "model"
@@ -76,7 +76,7 @@ def add_scored_edges(
     block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
     often = weigh_values(session, model)
     least = bits_of(1 - model.prior) - _KEPT_BELOW
-    pairs = score_tried(session, Evidence(model.comparisons, model.odds, often), scratch, least)
+    pairs = score_tried(session, model, often, scratch, least)
     kept = freeze(session, model, often, least)
     if keep is not None:
         keep(features_query(relation, features, often, claiming_fields(rules)))
@@ -92,13 +92,14 @@ def add_scored_edges(
     return Scored(bands, report, {**kept, "prior": model.prior, "bands": asdict(bands), "report": told})
 
 
-def score_tried(session: Session, evidence: Evidence, scratch: Path, least: float) -> int:
+def score_tried(session: Session, model: Model, often: Mapping[str, str], scratch: Path, least: float) -> int:
     """Fill `SCORED` from the pairs in `dedupe_tried`, chunk by chunk, so that memory is bounded however many there are."""
     path = scratch / "pairs.parquet"
     count = session.write("SELECT a, b, min(rule) AS rule FROM dedupe_tried GROUP BY a, b", path)
     session.execute("DROP TABLE dedupe_tried")
     session.view("dedupe_candidates", [path])
-    create_scored(session, evidence.comparisons)
+    create_scored(session, model.comparisons, SCORED)
+    evidence = Evidence(model.comparisons, model.odds, often)
     chunks = -(-count // CHUNK)
     for chunk in range(chunks):
         session.execute(
@@ -108,6 +109,7 @@ def score_tried(session: Session, evidence: Evidence, scratch: Path, least: floa
         score(session, FEATURES, "dedupe_blocked", evidence, least=least, into=SCORED)
     session.execute("DROP VIEW dedupe_candidates")
     path.unlink()
+    lower_by_context(session, SCORED, model.comparisons, model.odds, model.contexts)
     return count
 
 
@@ -124,7 +126,7 @@ def add_model_edges(session: Session, model: Model, bands: Bands) -> None:
 
 
 def _parts(model: Model) -> str:
-    """SQL of what each field gave, as JSON; see `columns.PAIRS`."""
+    """SQL of what each field gave, as JSON; see `columns.PAIRS`. What the context took off comes last."""
     listed = [f"{{'field': '', 'level': 'prior', 'bits': {round(bits_of(model.prior), 2)!r}::DOUBLE}}"]
     for item in model.comparisons:
         n, bits = item.feature.number, model.odds[item.name].bits()
@@ -135,7 +137,10 @@ def _parts(model: Model) -> str:
         level = f"CASE WHEN b{n} = 0 THEN 'missing' {cases} END"
         name = literal(item.feature.field)
         listed.append(f"{{'field': {name}, 'level': {level}, 'bits': round(b{n} + r{n}, 2)::DOUBLE}}")
-    return f"CAST(to_json([{', '.join(listed)}]) AS VARCHAR)"
+    given = " + ".join(f"b{item.feature.number} + r{item.feature.number}" for item in model.comparisons)
+    listed.append(f"{{'field': '', 'level': 'context', 'bits': round(s.weight - ({given}), 2)::DOUBLE}}")
+    kept = "lambda part: part.level <> 'context' OR abs(part.bits) > 0.01"
+    return f"CAST(to_json(list_filter([{', '.join(listed)}], {kept})) AS VARCHAR)"
 
 
 def count_bands(session: Session, bands: Bands) -> dict[str, Any]:

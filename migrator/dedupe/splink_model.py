@@ -121,6 +121,14 @@ def score(session: Session, table: str, pairs: str, evidence: Evidence, *, least
         found.drop_table_from_database_and_remove_from_cache()
 
 
+def create_scored(session: Session, comparisons: Sequence[Comparison], table: str) -> None:
+    """An empty table for what `score` finds."""
+    listed = ", ".join(
+        f"b{item.feature.number} DOUBLE, r{item.feature.number} DOUBLE" for item in comparisons
+    )
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, weight DOUBLE, {listed})")
+
+
 def model_settings(
     comparisons: Sequence[Comparison], odds: Mapping[str, Odds], prior: float
 ) -> dict[str, Any]:

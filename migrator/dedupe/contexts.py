@@ -1,0 +1,195 @@
+"""What records share without being one: colleagues share a company, a street and a switchboard, and still are several people.
+
+A model of independent fields counts such agreement several times over. So for each field the pairs that agree in it are
+looked at: among those of them that are no match, how often do the other fields agree? What is more than chance is a lift,
+and the weight of a pair is lowered by the lifts of the context that explains most of its agreement. Pairs are taken
+from neighbours within a value, so that large groups do not count with the square of their size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from migrator.dedupe.comparison import Comparison
+from migrator.dedupe.features import FEATURES
+from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
+from migrator.staging.engine import Session
+
+_PAIRS = 10_000
+_LEAST_PAIRS = 50
+_LEAST_OTHERS = 30.0
+"""Pairs that are no match, below which nothing is said of a context."""
+_CHANCE_COUNTS = 30.0
+"""Pairs that the chance in any two records counts for, beside those that were seen."""
+_AGREEING = 0.25
+"""Share of agreement from which on a field is not taken to tell matches from others."""
+_SEEN, _NEAR, _WHERE = "dedupe_seen", "dedupe_near", "dedupe_where"
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What agrees beyond chance where one field agrees: by comparison, the bits to take off each of its levels."""
+
+    name: str
+    others: float
+    """Share of the pairs that agree in the field and are no match."""
+    lifts: Mapping[str, tuple[float, ...]]
+
+
+def find_contexts(
+    session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds]
+) -> dict[str, Context]:
+    """The contexts of all fields in which matches can be told from others, by the name of the field's comparison."""
+    _pair_neighbours(session, comparisons)
+    create_scored(session, comparisons, _SEEN)
+    score(session, FEATURES, _NEAR, Evidence(comparisons, odds, {}), least=-1000.0, into=_SEEN)
+    found = {}
+    for item in comparisons:
+        rest = [other for other in comparisons if other is not item]
+        context = _context(session, item, rest, odds) if rest else None
+        if context is not None:
+            found[item.name] = context
+    for name in (_SEEN, _NEAR, _WHERE):
+        session.execute(f"DROP TABLE {name}")
+    return found
+
+
+def _pair_neighbours(session: Session, comparisons: Sequence[Comparison]) -> None:
+    """Tables of pairs: `_WHERE` (a, b, field) neighbours within each value of each field, and `_NEAR` for Splink."""
+    queries = []
+    for item in comparisons:
+        n, v = item.feature.number, item.feature.value
+        queries.append(
+            f"(SELECT n AS a, b, {n:d} AS field FROM (SELECT n, __id, lead(n) OVER "
+            f"(PARTITION BY {v} ORDER BY hash(__id), __id) AS b FROM {FEATURES} WHERE {v} IS NOT NULL) "
+            f"WHERE b IS NOT NULL ORDER BY hash(__id, 1), __id LIMIT {_PAIRS:d})"
+        )
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {_WHERE} AS {' UNION ALL '.join(queries)}")
+    session.execute(
+        f"CREATE OR REPLACE TABLE {_NEAR} AS SELECT DISTINCT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM {_WHERE}"
+    )
+
+
+def _context(
+    session: Session, item: Comparison, rest: Sequence[Comparison], odds: Mapping[str, Odds]
+) -> Context | None:
+    listed = ", ".join(f"b{other.feature.number}" for other in rest)
+    patterns = session.fetch(
+        f"SELECT {listed}, count(*) AS n FROM {_SEEN} JOIN {_WHERE} USING (a, b) WHERE field = {item.feature.number:d} "
+        f"GROUP BY {listed} ORDER BY {listed}"
+    )
+    counts = patterns.column("n").to_numpy().astype(np.float64)
+    if counts.sum() < _LEAST_PAIRS:
+        return None
+    levels = [
+        _levels_of(patterns.column(place).to_numpy(), odds[other.name]) for place, other in enumerate(rest)
+    ]
+    u, others = _learn_others(levels, counts, [odds[other.name] for other in rest])
+    if others * counts.sum() < _LEAST_OTHERS:
+        return None
+    lifts = {
+        other.name: tuple(
+            _lift(here, chance, bits)
+            for here, chance, bits in zip(seen, odds[other.name].u, odds[other.name].bits(), strict=True)
+        )
+        for other, seen in zip(rest, u, strict=True)
+    }
+    if not _is_told_apart([odds[other.name] for other in rest], u):
+        return None
+    return Context(item.name, others, lifts)
+
+
+def _is_told_apart(odds: Sequence[Odds], u: Sequence[NDArray[np.float64]]) -> bool:
+    """Whether more that could be evidence disagrees in the others than agrees: else they may be matches with errors."""
+    apart = together = 0.0
+    for known, seen in zip(odds, u, strict=True):
+        bits = np.array(known.bits())
+        if float(seen[bits > 0].sum()) <= _AGREEING:
+            apart += max(float(bits[0]), 0.0)
+        else:
+            together += max(float(bits[0]), 0.0)
+    return apart > together
+
+
+def _lift(here: float, chance: float, bits: float) -> float:
+    """Bits that a level is seen more often than by chance; one that speaks for a match is never less often seen."""
+    lift = round(math.log2(here / chance), 2)
+    return max(lift, 0.0) if bits > 0 else lift
+
+
+def _levels_of(bits: NDArray[np.float64], odds: Odds) -> NDArray[np.int64]:
+    """The level that each weight stands for; -1 for missing."""
+    known = np.array(odds.bits())
+    place = np.abs(bits[:, None] - known[None, :]).argmin(axis=1)
+    return np.where(bits == 0.0, -1, place)
+
+
+def _learn_others(
+    levels: Sequence[NDArray[np.int64]], counts: NDArray[np.float64], odds: Sequence[Odds]
+) -> tuple[list[NDArray[np.float64]], float]:
+    """How often levels are seen among pairs that are no match, how matches are seen being known; and their share.
+
+    Expectation maximisation from chance, with some pairs by chance beside those that are seen.
+    """
+    m = [np.log(np.array(item.m)) for item in odds]
+    chance = [np.array(item.u) / sum(item.u) for item in odds]
+    u, others = list(chance), 0.5
+    for _ in range(_ROUNDS):
+        weight = np.full(len(counts), math.log(1 - others) - math.log(others))
+        for level, of_match, of_other in zip(levels, m, u, strict=True):
+            weight += np.where(level >= 0, (of_match - np.log(of_other))[level], 0.0)
+        apart = counts / (1 + np.exp(np.clip(weight, -500, 500)))
+        others = min(max(float(apart.sum() / counts.sum()), 1e-6), 1 - 1e-6)
+        u = [
+            _shrunk(np.bincount(level[level >= 0], apart[level >= 0], len(start)).astype(np.float64), start)
+            for level, start in zip(levels, chance, strict=True)
+        ]
+    return u, others
+
+
+def _shrunk(seen: NDArray[np.float64], chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    total: NDArray[np.float64] = seen + chance * _CHANCE_COUNTS
+    return np.asarray(total / total.sum(), dtype=np.float64)
+
+
+def lower_by_context(
+    session: Session,
+    table: str,
+    comparisons: Sequence[Comparison],
+    odds: Mapping[str, Odds],
+    contexts: Mapping[str, Context],
+) -> None:
+    """Take off the weight of each scored pair what the context that explains most of its agreement gives too much."""
+    if contexts:
+        lifted = _lift_sql(comparisons, odds, contexts)
+        session.execute(f"UPDATE {table} SET weight = round(weight - {lifted}, 3) WHERE {lifted} > 0")
+
+
+def _lift_sql(
+    comparisons: Sequence[Comparison], odds: Mapping[str, Odds], contexts: Mapping[str, Context]
+) -> str:
+    """SQL over scored pairs (bN: bits of a level): what the context that explains most takes off the weight."""
+    terms = ["0.0"]
+    by_name = {item.name: item for item in comparisons}
+    for name, context in contexts.items():
+        inner = []
+        for other, lifts in sorted(context.lifts.items()):
+            item = by_name[other]
+            arms = " ".join(
+                f"WHEN abs(b{item.feature.number} - {bits!r}) < 1e-6 THEN {lift:.3f}"
+                for bits, lift in zip(odds[other].bits(), lifts, strict=True)
+                if abs(lift) >= 0.1
+            )
+            if arms:
+                inner.append(f"CASE {arms} ELSE 0.0 END")
+        if inner:
+            terms.append(
+                f"CASE WHEN b{by_name[name].feature.number} > 0 THEN {' + '.join(inner)} ELSE 0.0 END"
+            )
+    return f"greatest({', '.join(terms)})" if len(terms) > 1 else "0.0"

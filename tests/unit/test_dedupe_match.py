@@ -1,0 +1,153 @@
+"""Probable duplicates found without labels: on records of any columns, whatever their order, within a budget of pairs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from migrator.core.errors import ProjectError
+from migrator.core.mapped import DedupeRules, MatchModel, Reach
+from migrator.core.schema import FieldSchema, FieldType
+from migrator.dedupe.match import Matched, match
+from migrator.staging.engine import EngineSettings, Session, open_engine
+
+GIVEN = [
+    "Anna",
+    "Boris",
+    "Carla",
+    "Dieter",
+    "Elena",
+    "Felix",
+    "Greta",
+    "Hugo",
+    "Irene",
+    "Jonas",
+    "Klara",
+    "Ludwig",
+    "Marta",
+    "Nils",
+    "Olga",
+    "Peter",
+]
+FAMILY = [
+    "Adler",
+    "Brandt",
+    "Conrad",
+    "Diehl",
+    "Eckert",
+    "Falk",
+    "Gruber",
+    "Hahn",
+    "Imhof",
+    "Jansen",
+    "Keller",
+    "Lorenz",
+    "Mayer",
+    "Nagel",
+    "Otto",
+    "Pohl",
+]
+COLUMNS = ("Order", 'vor"name', "姓氏", "select")
+"""A surname can be told by its name, all else by the values only."""
+
+
+def people(count: int) -> list[dict[str, str]]:
+    """So many people, and every third of them once more with one letter wrong, one value missing or both."""
+    chance = random.Random(5)
+    rows = []
+    for n in range(count):
+        person = dict(
+            zip(
+                COLUMNS,
+                (
+                    f"{19 + n % 2}{chance.randrange(50, 99)}-0{chance.randrange(1, 9)}-1{chance.randrange(9)}",
+                    chance.choice(GIVEN), chance.choice(FAMILY), f"p{n}@mail{n % 17}.de",
+                ),
+                strict=True,
+            )
+        )  # fmt: skip
+        rows.append({"__id": f"a:{n:03d}", "__source": "a", **person})
+        if n % 3 == 0:
+            again = {**person, "姓氏": person["姓氏"][:-1] + "x", "select": "" if n % 2 else person["select"]}
+            rows.append({"__id": f"b:{n:03d}", "__source": "b", **again})
+    return rows
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """An engine in an empty folder."""
+    opened = open_engine(EngineSettings(memory_limit="300MB", threads=2), tmp_path)
+    yield opened
+    opened.close()
+
+
+def run(session: Session, rows: Sequence[Mapping[str, str]], model: MatchModel, folder: Path) -> Matched:
+    """Match the rows by the model alone."""
+    session.table("records", pa.Table.from_pylist(list(rows)))
+    fields = [FieldSchema(name, FieldType.STRING) for name in COLUMNS]
+    return match(session, "records", fields, DedupeRules((), model=model), folder)
+
+
+def clusters(session: Session) -> set[frozenset[str]]:
+    """The clusters as sets of ids."""
+    found: dict[int, set[str]] = {}
+    for row in session.fetch("SELECT __id, __cluster FROM dedupe_members").to_pylist():
+        found.setdefault(row["__cluster"], set()).add(row["__id"])
+    return {frozenset(members) for members in found.values()}
+
+
+def edges(session: Session) -> list[tuple[object, ...]]:
+    """All edges with their weights, sorted."""
+    found = session.fetch("SELECT one, other, weight, band, parts FROM dedupe_edges ORDER BY ALL").to_pylist()
+    return [tuple(row.values()) for row in found]
+
+
+@pytest.mark.slow
+def test_duplicates_are_found_whatever_the_columns_are_called_and_the_order_of_rows(
+    session: Session, tmp_path: Path
+) -> None:
+    rows = people(210)
+    matched = run(session, rows, MatchModel(), tmp_path)
+    found, told = clusters(session), edges(session)
+    true = {frozenset({f"a:{n:03d}", f"b:{n:03d}"}) for n in range(0, 210, 3)}
+    assert len(found & true) >= 0.9 * len(true)
+    assert len(found - true) <= 0.05 * len(true)
+    assert matched.report["fields"]["姓氏"] == {"meaning": "family", "by": "name"}
+    random.Random(1).shuffle(rows)
+    run(session, rows, MatchModel(), tmp_path)
+    assert clusters(session) == found
+    assert edges(session) == told
+
+
+def test_a_rule_that_would_explode_is_refused_by_name_with_a_better_one(
+    session: Session, tmp_path: Path
+) -> None:
+    rows = [{**row, "Order": "1970-01-11"} if n % 2 else row for n, row in enumerate(people(210))]
+    with pytest.raises(ProjectError) as refused:
+        run(session, rows, MatchModel(blocking=(("Order",),), pairs_per_record=5), tmp_path)
+    problem = str(refused.value)
+    assert "blocking by Order would compare" in problem
+    assert "Order + " in problem
+
+
+def test_blocking_of_an_unknown_field_is_refused(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="blocking names 'Ordre'"):
+        run(session, people(30), MatchModel(blocking=(("Ordre",),)), tmp_path)
+
+
+def test_across_sources_only_no_pair_lies_within_one_and_what_fields_gave_adds_up(
+    session: Session, tmp_path: Path
+) -> None:
+    run(session, people(60), MatchModel(reach=Reach.ACROSS), tmp_path)
+    found = session.fetch(
+        "SELECT one, other, band, weight, list_sum([CAST(part->>'bits' AS DOUBLE) FOR part IN CAST(parts AS JSON[])]) "
+        "AS bits FROM dedupe_edges"
+    ).to_pylist()
+    told = [row for row in found if row["band"] != "none"]
+    assert told
+    assert all(row["one"][0] != row["other"][0] for row in found)
+    assert all(abs(row["weight"] - row["bits"]) < 0.1 for row in told)
