@@ -19,15 +19,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from migrator.commands.evaluate_data import RECORDS, DataFiles, read_records
-from migrator.core.mapped import DedupeRules, MatchModel, Reach
+from migrator.core.mapped import DedupeRules, MappedObject, MappedSource, MatchModel, Reach
+from migrator.core.progress import Quiet
+from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.dedupe import match as matching
 from migrator.dedupe import scoring
 from migrator.dedupe.cluster import MEMBERS
 from migrator.dedupe.evaluate import join_from
 from migrator.dedupe.measure import judge, score
+from migrator.dedupe.run import dedupe
 from migrator.staging.engine import EngineSettings, open_engine
+from migrator.staging.store import Kind
+from migrator.testing.synthetic.chance import Chance
+from migrator.testing.synthetic.duplicate_people import contacts
+from migrator.testing.synthetic.duplicates import DUPLICATES, SEED
+from migrator.testing.synthetic.population import Population, Rates, chunks
+from tests.dedupe_project import ISSUES, OURS, open_project
 
+FIELDS = (
+    "first_name", "last_name", "company", "job_title", "email", "phone", "mobile", "street", "city", "country", "birth_date",
+)  # fmt: skip
 STAGES = (
     (scoring, "find_meanings", "meanings"),
     (scoring, "make_features", "features"),
@@ -39,12 +54,16 @@ STAGES = (
     (scoring, "estimate_prior", "prior"),
     (scoring, "follow_decisions", "bands"),
     (scoring, "add_model_edges", "edges"),
+    (matching, "add_delta", "delta against all"),
+    (matching, "find_touched", "clusters it touches"),
     (matching, "make_clusters", "clustering"),
 )
 """Functions and what they do; told apart by putting a clock around them."""
 A_MILLION = 75.0
 """CPU seconds that a million records may cost."""
 MOST_GROWTH = 1.1
+DELTA = 5.0
+"""CPU seconds that a delta of ten thousand records into a million may cost."""
 
 
 def main() -> None:
@@ -55,8 +74,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--memory", default="2GB", help="the engine's limit (default %(default)s)")
     parser.add_argument("--once", action="store_true", help="not a quarter of the rows too, for the growth")
+    parser.add_argument(
+        "--delta", type=int, default=0, help="after the rows, so many more: what matching just these costs"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.delta:
+        _delta(arguments.rows, arguments.delta, arguments.memory)
+        return
     if arguments.child:
         sys.stdout.write(json.dumps(_measure(arguments.child, arguments.memory)) + "\n")
         return
@@ -106,6 +131,54 @@ def _in_a_process(folder: Path, rows: int, memory: str) -> dict[str, Any]:
     file.unlink()
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _delta(rows: int, more: int, memory: str) -> None:
+    """The dedupe step over `rows` contacts, then over those and `more`; the second time only what changed is matched."""
+    chance = Chance(SEED).of("duplicates contacts")
+    population = Population(chance, Rates(duplicates=DUPLICATES), rows + more, 0)
+    with TemporaryDirectory() as folder, open_project(Path(folder), memory=memory) as project:
+        for count in (rows, rows + more):
+            building = project.store.build(Kind.MAPPED, "contact", f"{count}")
+            for numbers in chunks(count):
+                building.add_table(_as_mapped(contacts(chance, population, numbers)))
+            building.complete({})
+            print(f"{count:,} contacts …", file=sys.stderr, flush=True)
+            with _clocks() as stages:
+                started = time.process_time()
+                made = dedupe(project.store, project.session, _contact(), progress=Quiet())
+                spent = time.process_time() - started
+            print(f"\n{count:,} contacts: {made.merged:,} merged")
+            for name, seconds in stages.items():
+                print(f"  {name:<24} {seconds:8.1f} CPU s")
+            print(f"  {'the whole step':<24} {spent:8.1f} CPU s")
+    matched = sum(
+        stages.get(name, 0.0) for name in ("delta against all", "clusters it touches", "clustering")
+    )
+    print(
+        f"\n{more:,} into {rows:,}: {matched:.1f} CPU s of matching (10,000 into 1,000,000: at most {DELTA:.0f} wanted)"
+    )
+
+
+def _contact() -> MappedObject:
+    fields = [FieldSchema("legacy_id", FieldType.ID)]
+    fields += [FieldSchema(name, FieldType.STRING) for name in FIELDS]
+    return MappedObject(
+        "contact", "new", "person", "legacy_id", ObjectSchema("person", "legacy_id", tuple(fields)),
+        (MappedSource("crm", "crm", "Contact", "Id"),), dedupe=DedupeRules(keys=(), model=MatchModel()),
+    )  # fmt: skip
+
+
+def _as_mapped(table: pa.Table) -> pa.Table:
+    keys = table["record_id"]
+    ids = pc.binary_join_element_wise("crm", keys, ":")
+    rows = len(table)
+    ours = [
+        ids, pa.array(["crm"] * rows), keys, pa.nulls(rows, pa.string()),
+        pa.array([[]] * rows, ISSUES), pa.array([False] * rows),
+    ]  # fmt: skip
+    columns = dict(zip((name for name, _ in OURS), ours, strict=True))
+    return pa.table({**columns, "legacy_id": keys, **{name: table[name] for name in FIELDS}})
 
 
 def _measure(file: Path, memory: str) -> dict[str, Any]:
