@@ -227,12 +227,17 @@ def deduped(lines: Sequence[StepLine], console: Console) -> None:
 
 def _renamed(name: str, renamed: Mapping[str, Any], console: Console) -> None:
     """What became of the clusters of the run before, when they are not what they were."""
-    for what, arrow in (("splits", "is now"), ("merges", "was")):
-        count = renamed.get({"splits": "split", "merges": "merged"}[what], 0)
+    for what, found, arrow in (("split", "splits", "is now"), ("merged", "merges", "was")):
+        count = renamed.get(what, 0)
         if count:
-            first = renamed[what][0]
+            first = renamed[found][0]
             names = ", ".join(first["names"][:3]) + (", …" if len(first["names"]) > 3 else "")
-            text = f"{name}: {_number(count)} {what} of clusters; {first['name']} {arrow} {names}"
+            told = (
+                "clusters of the last run were split"
+                if what == "split"
+                else "clusters were merged of several"
+            )
+            text = f"{name}: {_number(count)} {told}; {first['name']} {arrow} {names}"
             console.print(escape(text), soft_wrap=True)
 
 
