@@ -28,7 +28,8 @@ class Choice:
     tables: Mapping[str, str] = field(default_factory=dict)
     """Object → table of (__id, chosen, sent, arrives): its rows that are sent, those that were asked for, those that come.
 
-    What was asked for and has come already, by a load that was killed, is among them and not sent again.
+    What was asked for and has come already, by a load that was killed, is among them and not sent again. One that is
+    merged into a record of the target comes with that: what waited for it points there now.
     """
     batch_rows: int = 0
 
@@ -91,7 +92,7 @@ def choose(
         )
         session.execute(
             f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT r.{_ID}, {asked} AS chosen, {sent} AS sent,"
-            f" (r.{_ACTION} = {literal(Action.CREATE.value)} OR {came}) AS arrives"
+            f" (r.{_ACTION} = {literal(Action.CREATE.value)} OR ({sent} AND {asked}) OR {came}) AS arrives"
             f" FROM {rows} AS r WHERE ({sent} AND ({asked} OR {waits})) OR {came}"
         )
         tables[obj.name] = table
