@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from migrator.core.mapped import MatchModel
+
+_SURE = 7.64
+"""Bits of odds of 200 to 1."""
+_MOST_LIFT = 8.0
+_REVIEWED = 0.009
+"""Pairs to review, by records: a pair has two."""
+_FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +36,29 @@ def bits_of(probability: float) -> float:
     return math.log2(probability / (1 - probability)) if probability < 1 else 500.0
 
 
-def set_bands(model: MatchModel) -> Bands:
-    """The bands of a model: what it names stands, the rest is set."""
-    automatic = model.automatic if model.automatic is not None else 0.99
-    review = model.review if model.review is not None else 0.5
-    return Bands(automatic, 0.5, min(review, automatic))
+def automatic_bits(model: MatchModel, lift: float) -> float:
+    """The weight from which on pairs are joined without asking.
+
+    Odds of 200 to 1, were fields independent. `lift` is the most that the records' own contexts were found to give too
+    much to one field: where there are such contexts there are others that nobody saw, so the bar is higher by as much.
+    """
+    if model.automatic is not None:
+        return bits_of(model.automatic)
+    return _SURE + min(max(lift, 0.0), _MOST_LIFT)
+
+
+def set_bands(model: MatchModel, automatic: float, doubtful: Sequence[float], records: int) -> Bands:
+    """The bands of a model: what it names stands, the rest is set.
+
+    `doubtful` are the weights below `automatic` of pairs that nothing else joins, highest first. As many are shown to
+    people as people will look at: pairs of two in a hundred records at most, the most probable ones first.
+    """
+    most = max(int(_REVIEWED * records), _FEWEST)
+    lowest = doubtful[most - 1] if len(doubtful) >= most else 0.0
+    review = model.review if model.review is not None else _rounded(max(lowest, 0.0))
+    sure = model.automatic if model.automatic is not None else _rounded(automatic)
+    return Bands(sure, min(0.5, sure), min(review, sure))
+
+
+def _rounded(bits: float) -> float:
+    return round(probability(bits), 9)

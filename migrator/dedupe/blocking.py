@@ -177,7 +177,18 @@ def affordable_rules(
         named = [weigh(session, _named(features, fields), wanted) for fields in wanted.blocking]
         _refuse(named, budget, features, session, wanted)
         return tuple(named)
-    weighed = [weigh(session, rule, wanted, share) for rule in candidate_rules(features)]
+    weighed: list[Weighed] = []
+    cheap: set[Unit] = set()
+    for rule in candidate_rules(features):
+        if share > 1 and len(rule.units) > 1 and cheap & set(rule.units):
+            continue  # it finds nothing that the one unit does not, and among many records every rule costs a pass
+        weighed.append(weigh(session, rule, wanted, share))
+        if (
+            len(rule.units) == 1
+            and weighed[-1].pairs <= records
+            and weighed[-1].dropped_records <= records / 100
+        ):
+            cheap.add(rule.units[0])
     fitting = sorted(
         (item for item in weighed if 0 < item.pairs <= budget / 2),
         key=lambda item: (item.pairs, item.rule.name),

@@ -28,6 +28,8 @@ _CHANCE_COUNTS = 30.0
 """Pairs that the chance in any two records counts for, beside those that were seen."""
 _AGREEING = 0.25
 """Share of agreement from which on a field is not taken to tell matches from others."""
+_SOME = 0.1
+"""Share of agreement below which a field is taken to be as in any two records."""
 _SEEN, _NEAR, _WHERE = "dedupe_seen", "dedupe_near", "dedupe_where"
 _ROUNDS = 5
 
@@ -93,13 +95,7 @@ def _context(
     u, others = _learn_others(levels, counts, [odds[other.name] for other in rest])
     if others * counts.sum() < _LEAST_OTHERS:
         return None
-    lifts = {
-        other.name: tuple(
-            _lift(here, chance, bits)
-            for here, chance, bits in zip(seen, odds[other.name].u, odds[other.name].bits(), strict=True)
-        )
-        for other, seen in zip(rest, u, strict=True)
-    }
+    lifts = {other.name: _lifts(seen, odds[other.name]) for other, seen in zip(rest, u, strict=True)}
     if not _is_told_apart([odds[other.name] for other in rest], u):
         return None
     return Context(item.name, others, lifts)
@@ -115,6 +111,16 @@ def _is_told_apart(odds: Sequence[Odds], u: Sequence[NDArray[np.float64]]) -> bo
         else:
             together += max(float(bits[0]), 0.0)
     return apart > together
+
+
+def _lifts(seen: NDArray[np.float64], known: Odds) -> tuple[float, ...]:
+    """The lifts of one comparison's levels; none where few of the others agree: those may be matches that were missed."""
+    bits = known.bits()
+    if float(seen[np.array(bits) > 0].sum()) < _SOME:
+        return (0.0,) * len(bits)
+    return tuple(
+        _lift(float(here), chance, weight) for here, chance, weight in zip(seen, known.u, bits, strict=True)
+    )
 
 
 def _lift(here: float, chance: float, bits: float) -> float:

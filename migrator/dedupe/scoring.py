@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from migrator.core.mapped import DedupeRules, Judgement, MatchModel
+from migrator.core.mapped import DedupeRules, Judgement, MatchModel, Reach
 from migrator.core.schema import FieldSchema
-from migrator.dedupe.bands import Bands, bits_of, set_bands
+from migrator.dedupe.bands import Bands, automatic_bits, bits_of, set_bands
 from migrator.dedupe.blocking import block
 from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.comparison import Comparison, make_comparisons
@@ -76,14 +76,14 @@ def add_scored_edges(
     block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
     often = weigh_values(session, model)
     least = bits_of(1 - model.prior) - _KEPT_BELOW
-    pairs = score_tried(session, model, often, scratch, least)
+    pairs = score_tried(session, model, often, scratch, least=least, reach=wanted.reach)
     kept = freeze(session, model, often, least)
     if keep is not None:
         keep(features_query(relation, features, often, claiming_fields(rules)))
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
     model = replace(model, prior=estimate_prior(scored_weights(session), model.population))
-    followed = follow_decisions(session, set_bands(wanted), wanted, judgements, model.prior)
+    followed = follow_decisions(session, _bands(session, model, wanted), wanted, judgements, model.prior)
     bands = followed.bands
     add_model_edges(session, model, bands)
     told = {**_report(meanings, model), "decisions": {"heard": followed.decisions, "bits": followed.bits}}
@@ -92,7 +92,9 @@ def add_scored_edges(
     return Scored(bands, report, {**kept, "prior": model.prior, "bands": asdict(bands), "report": told})
 
 
-def score_tried(session: Session, model: Model, often: Mapping[str, str], scratch: Path, least: float) -> int:
+def score_tried(
+    session: Session, model: Model, often: Mapping[str, str], scratch: Path, *, least: float, reach: Reach
+) -> int:
     """Fill `SCORED` from the pairs in `dedupe_tried`, chunk by chunk, so that memory is bounded however many there are."""
     path = scratch / "pairs.parquet"
     count = session.write("SELECT a, b, min(rule) AS rule FROM dedupe_tried GROUP BY a, b", path)
@@ -110,7 +112,45 @@ def score_tried(session: Session, model: Model, often: Mapping[str, str], scratc
     session.execute("DROP VIEW dedupe_candidates")
     path.unlink()
     lower_by_context(session, SCORED, model.comparisons, model.odds, model.contexts)
+    if reach is Reach.ACROSS:
+        _keep_best(session)
     return count
+
+
+def _keep_best(session: Session) -> None:
+    """Of the pairs of a record with one other source keep the best: that source holds nothing twice."""
+    session.execute(
+        "CREATE OR REPLACE TEMP TABLE dedupe_best AS SELECT n, source, max(weight) AS weight FROM "
+        f"(SELECT a AS n, y.__source AS source, weight FROM {SCORED} JOIN {FEATURES} y ON b = y.n UNION ALL "
+        f"SELECT b, x.__source, weight FROM {SCORED} JOIN {FEATURES} x ON a = x.n) GROUP BY n, source"
+    )
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_kept AS SELECT s.* FROM {SCORED} s "
+        f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n "
+        "JOIN dedupe_best l ON l.n = s.a AND l.source = y.__source JOIN dedupe_best r ON r.n = s.b AND r.source = x.__source "
+        "WHERE s.weight >= l.weight AND s.weight >= r.weight"
+    )
+    session.execute("DROP TABLE dedupe_best")
+    session.execute(f"DROP TABLE {SCORED}")
+    session.execute(f"ALTER TABLE dedupe_kept RENAME TO {SCORED}")
+
+
+def _bands(session: Session, model: Model, wanted: MatchModel) -> Bands:
+    lifts = (
+        lift for context in model.contexts.values() for values in context.lifts.values() for lift in values
+    )
+    bar, odds = automatic_bits(wanted, max(lifts, default=0.0)), bits_of(model.prior)
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_sure AS SELECT a AS n, b AS near FROM {SCORED} WHERE weight + {odds!r} >= {bar!r} "
+        f"UNION ALL SELECT b, a FROM {SCORED} WHERE weight + {odds!r} >= {bar!r}"
+    )
+    doubtful = session.fetch(
+        f"SELECT weight + {odds!r} AS bits FROM {SCORED} s WHERE bits >= 0 AND bits < {bar!r} AND NOT EXISTS "
+        "(SELECT 1 FROM dedupe_sure x JOIN dedupe_sure y USING (near) WHERE x.n = s.a AND y.n = s.b) "
+        "ORDER BY bits DESC LIMIT 1000000"
+    )
+    session.execute("DROP TABLE dedupe_sure")
+    return set_bands(wanted, bar, doubtful.column("bits").to_pylist(), model.population.records)
 
 
 def add_model_edges(session: Session, model: Model, bands: Bands) -> None:
