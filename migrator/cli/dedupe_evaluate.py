@@ -88,11 +88,12 @@ def dedupe_evaluate(
     from migrator.cli.show_evaluate import evaluated
     from migrator.commands import evaluate as commands
     from migrator.commands.evaluate_data import DataFiles
+    from migrator.commands.evaluated import Least, TruthFile, Wanted
     from migrator.core.mapped import Reach
 
-    wanted = commands.Wanted(
-        commands.TruthFile(truth, key, entity if truth else "", pairs, match), Reach.ACROSS if across else Reach.ALL, worst,
-        unmask, out, commands.Least(min_precision, min_recall, min_f1),
+    wanted = Wanted(
+        TruthFile(truth, key, entity if truth else "", pairs, match), Reach.ACROSS if across else Reach.ALL, worst,
+        unmask, out, Least(min_precision, min_recall, min_f1),
     )  # fmt: skip
     chosen = commands.chosen_model(model)
     with watched(stderr, common.log) as progress:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from migrator.commands.evaluate import Measured
 from migrator.commands.evaluate_page import WHY
+from migrator.commands.evaluated import Measured
 from migrator.dedupe.measure import Score, Scores
 from migrator.dedupe.mistakes import Mistake
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from migrator.commands.binding import bind_project, selected
 from migrator.commands.evaluate_data import (
@@ -19,16 +18,17 @@ from migrator.commands.evaluate_data import (
     read_table,
 )
 from migrator.commands.evaluate_page import write_page
+from migrator.commands.evaluated import Measured, TruthFile, Wanted
 from migrator.commands.project import Project, open_workspace
 from migrator.commands.steps import flat
 from migrator.core.clock import SystemClock
 from migrator.core.document import did_you_mean
-from migrator.core.errors import DataError, Location, ProjectError
+from migrator.core.errors import Location, ProjectError
 from migrator.core.mapped import DedupeRules, Judgement, MappedObject, MatchModel, Reach
 from migrator.core.mask import mask
 from migrator.core.progress import Progress, Quiet
 from migrator.core.schema import FieldSchema
-from migrator.dedupe.evaluate import Asked, Evaluation, evaluate
+from migrator.dedupe.evaluate import Asked, evaluate
 from migrator.dedupe.match import match
 from migrator.dedupe.run import good_rows
 from migrator.dedupe.truth import Told, TruthUse, entities_of_records, pairs_of_records
@@ -43,105 +43,6 @@ AUTO = "auto"
 PAGE = "dedupe-evaluation.html"
 _YES = ("true", "yes", "y", "same", "match", "是")
 """What says of a pair that it is one, besides numbers from 0.5 on."""
-
-
-@dataclass(frozen=True, slots=True)
-class TruthFile:
-    """Where the truth stands: a file, or a column of the data itself."""
-
-    file: str = ""
-    key: str = ""
-    """Its column of keys; '' for the first one."""
-    entity: str = ""
-    """Its column of entities, or of the other key; '' for the second one. Without a file: a column of the data."""
-    pairs: bool = False
-    """Its rows are pairs of records that are one."""
-    match: str = ""
-    """Its column that says of which pairs this is true; '' when it is of all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Least:
-    """What the automatic clusters have to reach, pairwise; 0 asks for nothing."""
-
-    precision: float = 0.0
-    recall: float = 0.0
-    f1: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How to measure."""
-
-    truth: TruthFile
-    reach: Reach = Reach.ALL
-    worst: int = 20
-    unmask: bool = False
-    out: Path | None = None
-    least: Least = Least()
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured, on what, and the values of the records that went wrong (masked unless asked)."""
-
-    subject: str
-    records: int
-    truth: TruthUse
-    evaluation: Evaluation
-    model: Mapping[str, Any]
-    values: Mapping[str, Mapping[str, str | None]]
-    """Record → field → value."""
-    equal: Mapping[tuple[str, str], frozenset[str]]
-    """Of each pair that went wrong the fields in which both hold the same."""
-    notes: tuple[str, ...]
-    least: Least
-    page: Path
-
-    @property
-    def below(self) -> list[str]:
-        """What was asked for and is not reached."""
-        found = self.evaluation.automatic.pairs
-        wanted = {"precision": self.least.precision, "recall": self.least.recall, "f1": self.least.f1}
-        reached = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
-        return [
-            f"{name} is {reached[name] or 0:.4f}, at least {least:.4f} is wanted"
-            for name, least in wanted.items()
-            if least and (reached[name] or 0) < least
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        found = self.evaluation
-        return {
-            "subject": self.subject,
-            "records": self.records,
-            "truth": asdict(self.truth),
-            "bands": asdict(found.bands) if found.bands else None,
-            "automatic": found.automatic.to_json(),
-            "likely": found.likely.to_json() if found.likely else None,
-            "thresholds": [{"threshold": rung.threshold, **rung.scores.to_json()} for rung in found.rungs],
-            "review": asdict(found.review),
-            "rules": [asdict(item) for item in found.rules],
-            "weights": [asdict(item) for item in found.bars],
-            "missed": [{**asdict(item), "why": item.why.value} for item in found.missed],
-            "worst": [
-                {
-                    **asdict(item), "why": item.why.value, "equal": sorted(self.equal[item.one, item.other]),
-                    "values": [self.values[item.one], self.values[item.other]],
-                }
-                for item in (*found.joins, *found.misses)
-            ],
-            "model": dict(self.model),
-            "notes": list(self.notes),
-            "below": self.below,
-            "page": str(self.page),
-        }  # fmt: skip
-
-    def raise_unless_good_enough(self) -> None:
-        """Raise `DataError` when a figure that was asked for is not reached."""
-        if self.below:
-            raise DataError("; ".join(self.below), hint=f"read {self.page}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +113,8 @@ def evaluate_project(
     with open_workspace(project) as workspace:
         mapped = _only(flat(selected(bind_project(workspace), [name] if name else [])))
         rules = _rules(mapped, model)
+        if wanted.reach is Reach.ACROSS and rules.model is not None:
+            rules = replace(rules, model=replace(rules.model, reach=wanted.reach))
         rows = workspace.store.need(Kind.MAPPED, mapped.name, made_by="map")
         with closing(workspace.session()) as session, TemporaryDirectory(dir=project.workspace) as scratch:
             good = good_rows(session, rows)

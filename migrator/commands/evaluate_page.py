@@ -18,7 +18,7 @@ from migrator.core.clock import Clock
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from migrator.commands.evaluate import Measured
+    from migrator.commands.evaluated import Measured
 
 WHY = {
     "joined": "two entities in one cluster",

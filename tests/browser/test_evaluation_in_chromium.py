@@ -8,8 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from migrator.commands.evaluate import TruthFile, Wanted, evaluate_files
+from migrator.commands.evaluate import evaluate_files
 from migrator.commands.evaluate_data import DataFiles
+from migrator.commands.evaluated import TruthFile, Wanted
 
 pytestmark = pytest.mark.xdist_group("chromium")
 

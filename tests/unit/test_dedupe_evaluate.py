@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 from migrator.cli.main import run_app
-from migrator.commands.evaluate import TruthFile, Wanted, evaluate_files
+from migrator.commands.evaluate import evaluate_files
 from migrator.commands.evaluate_data import RECORDS, DataFiles, read_records, read_table
+from migrator.commands.evaluated import TruthFile, Wanted
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import DedupeRules, Reach
 from migrator.dedupe.bands import Bands
