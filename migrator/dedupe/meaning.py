@@ -48,6 +48,10 @@ _TYPES: Mapping[FieldType, Meaning] = {
 _PROVEN = 0.7
 """Share of the values that must look like it, before values alone decide a meaning."""
 _LEAST_FILLED = 0.02
+_LEAST_NAMED = 0.2
+"""Names and places that fewer records have are of somebody or something beside the record."""
+_OWN = (Meaning.EMAIL, Meaning.PHONE, Meaning.ID, Meaning.DATE, Meaning.WEBSITE)
+"""Meanings whose values belong to one record, however few have them."""
 _MUST_LOOK = {Meaning.EMAIL: "email", Meaning.DATE: "date", Meaning.WEBSITE: "website"}
 """Meanings that a name alone does not give: values that do not look like it are something else."""
 
@@ -125,6 +129,8 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
     by_values = _by_values(profile)
     if named is not None and _agrees(named, profile):
         settled = by_values if named is Meaning.PERSON and by_values is Meaning.COMPANY else named
+        if settled not in _OWN and profile.filled < _LEAST_NAMED:
+            settled = Meaning.NONE
         return FieldMeaning(field.name, settled, "name", profile)
     return FieldMeaning(
         field.name, by_values if _identifies(by_values, profile) else Meaning.NONE, "values", profile
