@@ -150,18 +150,18 @@ def block_keys(rule: Rule, share: int = 1, source: str = FEATURES) -> str:
 
 
 def weigh(session: Session, rule: Rule, wanted: MatchModel, share: int = 1) -> Weighed:
-    """What a rule would compare, from its blocks; of every `share`th block, times `share`."""
-    small, large = (
-        f"FILTER (WHERE c <= {wanted.largest_block:d})",
-        f"FILTER (WHERE c > {wanted.largest_block:d})",
-    )
+    """What a rule would compare, from its blocks; with a `share`, estimated from every `share`th record, by hash of its id."""
+    most = max(wanted.largest_block // share, 2)
+    small, large = f"FILTER (WHERE c <= {most:d})", f"FILTER (WHERE c > {most:d})"
+    source = FEATURES if share == 1 else f"(SELECT * FROM {FEATURES} WHERE hash(__id) % {share:d} = 0)"
     row = session.fetch(
         f"SELECT coalesce(sum(c * (c - 1) // 2) {small}, 0)::BIGINT AS pairs, count(*) {large} AS blocks, "
         f'coalesce(sum(c) {large}, 0)::BIGINT AS "rows", coalesce(sum(c * (c - 1) // 2) {large}, 0)::DOUBLE AS dropped '
-        f"FROM (SELECT count(*)::HUGEINT AS c FROM ({block_keys(rule, share)}) GROUP BY key HAVING count(*) > 1)"
+        f"FROM (SELECT count(*)::HUGEINT AS c FROM ({block_keys(rule, source=source)}) GROUP BY key HAVING count(*) > 1)"
     ).to_pylist()[0]
+    square = share * share
     return Weighed(
-        rule, row["pairs"] * share, row["blocks"] * share, row["rows"] * share, int(row["dropped"]) * share
+        rule, row["pairs"] * square, row["blocks"], row["rows"] * share, int(row["dropped"]) * square
     )
 
 
