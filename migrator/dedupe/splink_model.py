@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.dedupe.comparison import Comparison
-from migrator.staging.engine import Session, splink_connection
+from migrator.staging.engine import Session, quote, splink_connection
 
 DIGITS = 4
 """Parameters are rounded to so many significant digits: sums in another order must not change a model."""
@@ -59,7 +59,7 @@ def level_shares(
     session: Session, table: str, comparisons: Sequence[Comparison]
 ) -> dict[str, tuple[float, ...]]:
     """How often each level is seen among all pairs of the records in `table`; a level never seen has share 0."""
-    with _quiet():
+    with _quiet(session):
         linker = _linker(session, table, _settings(comparisons, {}))
         linker.training.estimate_u_using_random_sampling(
             max_pairs=1e12, min_count_per_level=None, num_chunks=1
@@ -75,7 +75,7 @@ def learn(
     How often levels are seen among non-matches is taken from `odds`, and so is where learning starts.
     None when learning came to the end that none of the pairs are matches.
     """
-    with _quiet():
+    with _quiet(session):
         linker = _linker(session, table, _settings(comparisons, odds))
         try:
             training = linker.training.estimate_parameters_using_expectation_maximisation(
@@ -94,7 +94,7 @@ def score(session: Session, table: str, pairs: str, evidence: Evidence, *, least
     The weight is of the evidence alone, without the prior. Columns added: a, b, weight, and for each comparison bN (the
     bits of its level, 0 where a value is missing) and rN (the bits that the rarity of its value adds).
     """
-    with _quiet():
+    with _quiet(session):
         from splink.backends.duckdb import DuckDBAPI
 
         api = DuckDBAPI(splink_connection(session))
@@ -202,8 +202,16 @@ def rounded(value: float) -> float:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Splink warns of parameters it never saw; those are dealt with by whoever called."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _quiet(session: Session) -> Iterator[None]:
+    """Without warnings of parameters never seen (whoever called deals with those), and with no table of Splink's left."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        left = session.fetch(
+            "SELECT table_name AS name, table_type AS type FROM information_schema.tables "
+            "WHERE starts_with(table_name, '__splink')"
+        )
+        for row in left.to_pylist():
+            session.execute(f"DROP {'VIEW' if row['type'] == 'VIEW' else 'TABLE'} {quote(row['name'])}")

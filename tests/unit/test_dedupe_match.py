@@ -14,6 +14,8 @@ from migrator.core.mapped import DedupeRules, MatchModel, Reach
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.dedupe.match import Matched, match
 from migrator.staging.engine import EngineSettings, Session, open_engine
+from migrator.staging.store import Kind
+from tests.dedupe_project import BY_EMAIL, contacts, open_project
 
 GIVEN = [
     "Anna",
@@ -155,3 +157,21 @@ def test_across_sources_only_no_pair_lies_within_one_and_what_fields_gave_adds_u
     assert told
     assert all(row["one"][0] != row["other"][0] for row in found)
     assert all(abs(row["weight"] - row["bits"]) < 0.1 for row in told)
+
+
+@pytest.mark.slow
+def test_the_step_joins_by_the_model_tells_its_pairs_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"crm:{n}", "name": f"{FAMILY[n % 16]} {GIVEN[n % 13]}", "phone": f"+49 30 12{n:05d}",
+         "company": f"Firma {n % 11} GmbH", "email": f"a{n}@x{n % 5}.de"} for n in range(120)
+    ]  # fmt: skip
+    again = [
+        {**row, "id": "erp:" + row["id"][4:], "email": None, "name": row["name"].upper()} for row in rows[:40]
+    ]
+    with open_project(tmp_path) as project:
+        made = project.run(contacts(DedupeRules((BY_EMAIL,), model=MatchModel())), [*rows, *again])
+        pairs = project.rows(project.store.need(Kind.PAIRS, "contact", made_by="dedupe"))
+        assert made.merged >= 0.9 * len(again)
+        assert made.clusters.detail["bands"]["automatic"] == sum(row["band"] == "automatic" for row in pairs)
+        assert all(row["one"] < row["other"] for row in pairs)
+        assert project.session.fetch("SELECT * FROM information_schema.tables").num_rows == 0
