@@ -129,13 +129,6 @@ def create_scored(session: Session, comparisons: Sequence[Comparison], table: st
     session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, weight DOUBLE, {listed})")
 
 
-def model_settings(
-    comparisons: Sequence[Comparison], odds: Mapping[str, Odds], prior: float
-) -> dict[str, Any]:
-    """The model as Splink saves it, for its charts and its other engines."""
-    return _settings(comparisons, odds, prior)
-
-
 def _linker(session: Session, table: str, settings: dict[str, Any], api: Any = None) -> Any:
     from splink import Linker
     from splink.backends.duckdb import DuckDBAPI
