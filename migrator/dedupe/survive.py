@@ -74,7 +74,9 @@ def know_the_target(session: Session, store: Store, name: str) -> None:
         ("dedupe_before", Kind.CLUSTERS, columns.CLUSTERS),
     ):
         found = store.current(kind, name)
-        session.view(view, found.files if found else (), schema)
+        # clusters that were lost or damaged are being made anew: which record survived is then decided anew as well
+        there = found is not None and (found.intact or kind is not Kind.CLUSTERS)
+        session.view(view, found.files if found is not None and there else (), schema)
     session.execute(
         f"CREATE OR REPLACE TEMP VIEW {KNOWN} AS SELECT x.__id, CASE WHEN c.__id IS NULL THEN 1 ELSE 2 END AS __standing "
         f"FROM dedupe_crosswalk x LEFT JOIN (SELECT __id FROM dedupe_before WHERE __id = survivor) c ON c.__id = x.__id "

@@ -200,13 +200,20 @@ class Writing:
     def _judged(self, pieces: Sequence[pa.Table], told: Sequence[Told]) -> list[Told]:
         """Rows in doubt: refused when others pass after them, else it is the system that does not answer."""
         last = max((place for place, one in enumerate(told) if one.answers is not None), default=-1)
-        doubtful = [place for place, one in enumerate(told) if one.doubtful]
-        if doubtful and doubtful[-1] > last and self._still_passes():
-            last = doubtful[-1] + 1
-        return [
+        judged = [
             self._resolved(pieces[place], one) if one.doubtful and place < last else one
             for place, one in enumerate(told)
         ]
+        open_still = [place for place, one in enumerate(judged) if one.doubtful]
+        if open_still and all(one.doubtful or one.answers is not None for one in judged) and self._still_passes():
+            for place in open_still:
+                judged[place] = self._once_more(pieces[place])
+        return judged
+
+    def _once_more(self, rows: pa.Table) -> Told:
+        """A row in doubt, now that the system is known to answer."""
+        told = self._piece(rows)
+        return self._resolved(rows, told) if told.doubtful else told
 
     def _still_passes(self) -> bool:
         """Whether the system takes writes now, for rows in doubt that nothing was sent after: of this object best."""

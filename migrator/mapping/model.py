@@ -345,6 +345,8 @@ class TargetRule(Strict):
 def _or_name(schema: dict[str, Any]) -> None:
     """In the editor schema: keys, or only the name of a model."""
     keys = dict(schema)
+    some = {"required": ["keys"], "properties": {"keys": {"minProperties": 1}}}
+    keys["anyOf"] = [some, {"required": ["model"]}]
     schema.clear()
     schema["anyOf"] = [{"type": "string", "description": "Name of a model, or auto."}, keys]
 

@@ -22,7 +22,7 @@ from tests.postgres import TestServer
 
 EFFECTS = (
     "staged", "rejects", "files", "mapped", "clusters", "golden", "plan", "outbound", "load", "sql", "outcomes", "crosswalk",
-    "links", "intents", "history", "answers", "held",
+    "links", "intents", "history", "answers", "held", "pairs", "donors", "merged",
 )  # fmt: skip
 """What the boundaries of the main job are named after; a test fails when the code passes one that is not here."""
 MOMENTS, MANY_MOMENTS = 6, 100

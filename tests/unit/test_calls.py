@@ -169,8 +169,32 @@ def test_a_single_row_that_never_answers_is_to_blame_when_others_pass_after_it()
     assert found.error is None
     assert {key for key, word in outcomes(found).items() if word == NO_ANSWER} == {"k5", "k6"}
     last = write(Moody(before=failing({"k19"}), batch_rows=1), rows(20))
-    assert isinstance(last.error, RetryableError)
-    assert last.answers.num_rows == 19
+    assert last.error is None
+    assert {key for key, word in outcomes(last).items() if word == NO_ANSWER} == {"k19"}
+
+
+def test_a_row_that_is_last_and_alone_is_only_to_blame_when_what_passed_before_passes_again() -> None:
+    calls = iter(range(1000))
+
+    def down_for_good(_: Sequence[str]) -> None:
+        if next(calls) >= 19:
+            raise RetryableError("internal server error")
+
+    found = write(Moody(before=down_for_good, batch_rows=1), rows(20))
+    assert isinstance(found.error, RetryableError)
+    assert found.answers.num_rows == 19
+
+
+def test_a_row_that_passes_once_the_system_is_back_is_not_to_blame() -> None:
+    calls = iter(range(1000))
+
+    def down_for_a_while(_: Sequence[str]) -> None:
+        if 19 <= next(calls) < 19 + QUICK.attempts:
+            raise RetryableError("internal server error")
+
+    found = write(Moody(before=down_for_a_while, batch_rows=1), rows(20))
+    assert found.error is None
+    assert set(outcomes(found).values()) == {"created"}
 
 
 def test_a_pause_or_a_used_up_budget_is_not_searched_for_bad_rows() -> None:
