@@ -32,14 +32,14 @@ chromium:
 	else echo "WARNING: chromium is missing and only root with apt-get can install it; the browser tests will be skipped" >&2; fi
 
 test: setup chromium lint
-	$(BIN)/pytest -n $(JOBS) -m "not slow and not live"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live"
 
 # Every shipped mapping run whole on synthetic data of its system.
 mappings: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadscope tests/e2e/test_shipped_mappings.py
 
 test-long: setup chromium
-	$(BIN)/pytest -n $(JOBS) --timeout 3600
+	$(BIN)/pytest -n $(JOBS) -o faulthandler_timeout=3600
 
 # The same mappings on Spark: needs Java 17. The suite is counted: a process that dies silently is not a success.
 test-spark: setup
@@ -58,7 +58,7 @@ test-crash: setup
 
 # Targets that misbehave in every way at every stage, and loads killed in one process.
 test-faults: setup
-	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow tests/faults
+	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow -o faulthandler_timeout=3600 tests/faults
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job

@@ -47,7 +47,6 @@ def test_killed_at_one_boundary_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_killed_at_every_passing_of_every_boundary_nothing_on_record_is_sent_again(tmp_path: Path) -> None:
     for trial in same_end(trials(tmp_path, "load", "all"), NOTHING):
         twice = {batch: n for batch, n in trial["sent"].items() if n > 1}
@@ -65,6 +64,5 @@ def test_a_rollback_killed_at_one_boundary_after_the_other(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_a_rollback_killed_at_every_passing_of_every_boundary(tmp_path: Path) -> None:
     same_end(trials(tmp_path, "rollback", "all"), THEIRS)
