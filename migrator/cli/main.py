@@ -802,7 +802,8 @@ def _unexpected(error: Exception) -> int:
     if not isinstance(error, OSError) or error.errno not in _DISK:
         return _crash(error)
     where = f"{error.filename}: " if error.filename else ""
-    _tell(FatalError(f"{where}{error.strerror}", hint="free space or grant access, then run it again"))
+    what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+    _tell(FatalError(f"{where}{what}", hint="free space or grant access, then run it again"))
     return FatalError.exit_code
 
 

@@ -205,7 +205,11 @@ class Writing:
             for place, one in enumerate(told)
         ]
         open_still = [place for place, one in enumerate(judged) if one.doubtful]
-        if open_still and all(one.doubtful or one.answers is not None for one in judged) and self._still_passes():
+        if (
+            open_still
+            and all(one.doubtful or one.answers is not None for one in judged)
+            and self._still_passes()
+        ):
             for place in open_still:
                 judged[place] = self._once_more(pieces[place])
         return judged
