@@ -178,8 +178,17 @@ def _keep_doubts(
     if earlier is None and recorded is not None and recorded.rows == intents.rows:
         return
     made_of = f"{intents.id}+{recorded.id if recorded else ''}"
-    if store.is_current(Kind.DOUBTS, name, made_of):
-        return
+    if not store.is_current(Kind.DOUBTS, name, made_of):
+        building = store.build(Kind.DOUBTS, name, made_of)
+        building.add(lambda path: session.write(_doubtful(session, intents, recorded, earlier), path))
+        building.complete()
+    kept = store.current(Kind.DOUBTS, name)
+    if kept is not None and not kept.rows:
+        store.discard(Kind.DOUBTS, name)
+
+
+def _doubtful(session: Session, intents: Dataset, recorded: Dataset | None, earlier: Dataset | None) -> str:
+    """SQL for what no answer has come to of these intents and of the doubts there were."""
     answered = relation(session, recorded, columns.CROSSWALK)
     open_now = f"NOT EXISTS (SELECT 1 FROM {answered} AS n WHERE n.{_ID} = d.{_ID})"
     sql = f"SELECT {_ID}, {_KEY}, existed, was FROM {relation(session, intents)} AS d WHERE {open_now}"
@@ -190,11 +199,7 @@ def _keep_doubts(
             f"SELECT {_ID}, {_KEY}, existed, {was} AS was FROM {known} AS d WHERE {open_now} UNION ALL {sql}"
             f" AND NOT EXISTS (SELECT 1 FROM {known} AS e WHERE e.{_ID} = d.{_ID})"
         )
-    building = store.build(Kind.DOUBTS, name, made_of)
-    part = building.add(lambda path: session.write(sql, path))
-    building.complete()
-    if not part.rows:
-        store.discard(Kind.DOUBTS, name)
+    return sql
 
 
 def _reshaped(was: pa.StructType, wanted: pa.StructType) -> str:
