@@ -74,6 +74,16 @@ def named_production(project: Project, production: str, *, as_json: bool) -> str
     return ""
 
 
+def permission(
+    project: Project, question: str, *, yes: bool, dry_run: bool, production: str, as_json: bool
+) -> tuple[bool, str]:
+    """Whether a person agrees to what the question says, and the production system they name where that is needed."""
+    confirmed = yes or dry_run or (sys.stdin.isatty() and typer.confirm(question))
+    if dry_run or not confirmed:
+        return confirmed, production
+    return confirmed, named_production(project, production, as_json=as_json)
+
+
 def answer(as_json: bool, document: Callable[[], Any], table: Callable[[], None]) -> None:
     """Data on standard output: one JSON document for machines, or tables for people."""
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +16,8 @@ from migrator.cli.context import (
     Unmask,
     answer,
     common,
-    named_production,
     opened_project,
+    permission,
     stderr,
     stdout,
 )
@@ -52,8 +51,9 @@ def unmerge(
     from migrator.commands import unmerge as commands
 
     project = opened_project()
-    confirmed = yes or dry_run or (sys.stdin.isatty() and typer.confirm(f"take {cluster} apart?"))
-    named = production if dry_run or not confirmed else named_production(project, production, as_json=as_json)
+    confirmed, named = permission(
+        project, f"take {cluster} apart?", yes=yes, dry_run=dry_run, production=production, as_json=as_json
+    )
     with watched(stderr, common.log) as progress:
         found = commands.unmerge(
             project, cluster, who=who, why=why,

@@ -27,6 +27,7 @@ from migrator.cli.context import (
     errors,
     named_production,
     opened_project,
+    permission,
     stderr,
     stdout,
 )
@@ -374,8 +375,9 @@ def rollback(
         document = {"runs": [item.to_json() for item in runs]}
         answer(as_json, lambda: document, lambda: show.written_runs(runs, stdout))
         return
-    confirmed = yes or dry_run or (sys.stdin.isatty() and typer.confirm(f"take back run {run}?"))
-    named = production if dry_run or not confirmed else named_production(project, production, as_json=as_json)
+    confirmed, named = permission(
+        project, f"take back run {run}?", yes=yes, dry_run=dry_run, production=production, as_json=as_json
+    )
     with watched(stderr, common.log) as progress:
         found = commands.rollback(
             project, run, objects or (),
