@@ -39,7 +39,6 @@ from migrator.staging.store import Kind
 
 QUIET = Quiet()
 STEP = "evaluate"
-AUTO = "auto"
 PAGE = "dedupe-evaluation.html"
 _YES = ("true", "yes", "y", "same", "match", "是")
 """What says of a pair that it is one, besides numbers from 0.5 on."""

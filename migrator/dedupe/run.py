@@ -88,10 +88,11 @@ def dedupe(
     progress.start(STEP, mapped.name, rows.rows)
     outcome = Outcome(*(store.build(kind, mapped.name, made_of) for kind in _MADE))
     if mapped.dedupe is not None and (mapped.dedupe.keys or mapped.dedupe.model):
-        know_the_target(session, store, mapped.name)
+        before = _clusters_before(store, session, mapped.name)
+        know_the_target(session, store, mapped.name, before)
         contest = Contest(mapped, mapped.dedupe, rows.schema())
         known = Known(store, mapped.name, made_of=made_of, rules=_rules_of(mapped), judgements=judgements)
-        decided = Decided(judgements, _clusters_before(store, session, mapped.name), known)
+        decided = Decided(judgements, before, known)
         detail = _find(session, contest, rows, decided, outcome)
     else:
         detail = _nothing(rows, outcome)

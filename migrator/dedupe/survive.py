@@ -67,20 +67,14 @@ _ORDERS = {
 }
 
 
-def know_the_target(session: Session, store: Store, name: str) -> None:
-    """Make `KNOWN` of what the last dedupe and the loads since have left."""
-    for view, kind, schema in (
-        ("dedupe_crosswalk", Kind.CROSSWALK, columns.CROSSWALK),
-        ("dedupe_before", Kind.CLUSTERS, columns.CLUSTERS),
-    ):
-        found = store.current(kind, name)
-        # clusters that were lost or damaged are being made anew: which record survived is then decided anew as well
-        there = found is not None and (found.intact or kind is not Kind.CLUSTERS)
-        session.view(view, found.files if found is not None and there else (), schema)
+def know_the_target(session: Session, store: Store, name: str, before: str | None) -> None:
+    """Make `KNOWN` of the loads so far and of `before`, the relation of the clusters they were made from, if there is one."""
+    found = store.current(Kind.CROSSWALK, name)
+    session.view("dedupe_crosswalk", found.files if found else (), columns.CROSSWALK)
+    survived = f"__id IN (SELECT __id FROM {before} WHERE __id = survivor)" if before else "false"
     session.execute(
-        f"CREATE OR REPLACE TEMP VIEW {KNOWN} AS SELECT x.__id, CASE WHEN c.__id IS NULL THEN 1 ELSE 2 END AS __standing "
-        f"FROM dedupe_crosswalk x LEFT JOIN (SELECT __id FROM dedupe_before WHERE __id = survivor) c ON c.__id = x.__id "
-        "WHERE x.target_id IS NOT NULL"
+        f"CREATE OR REPLACE TEMP VIEW {KNOWN} AS SELECT __id, CASE WHEN {survived} THEN 2 ELSE 1 END AS __standing "
+        "FROM dedupe_crosswalk WHERE target_id IS NOT NULL"
     )
 
 
