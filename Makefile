@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo test test-spark test-live test-crash test-faults lint mappings test-long bench clean
+.PHONY: setup chromium demo test test-spark test-live test-crash test-faults lint mappings test-long test-search bench clean
 
 setup: .venv/.ready
 
@@ -33,6 +33,10 @@ chromium:
 
 test: setup chromium lint
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live"
+
+# The laws again, on examples drawn anew each time.
+test-search: setup
+	HYPOTHESIS_PROFILE=search $(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live" tests/property
 
 # Every shipped mapping run whole on synthetic data of its system.
 mappings: setup
