@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from migrator import __version__
 from migrator.cli import show, show_quarantine
+from migrator.cli.audit import audit_app
 from migrator.cli.context import (
     Json,
     Objects,
@@ -70,6 +71,7 @@ app.add_typer(dedupe_app, name="dedupe")
 app.add_typer(signoff_app, name="signoff")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(audit_app, name="audit")
 
 
 Language = Annotated[

@@ -137,3 +137,17 @@ match_decisions = sa.Table(
 `verdict` is 'same', 'not_same', 'unsure' or 'withdrawn'; `way` says where it was decided; `weight` is what the model
 gave the pair then, in bits, null when no model did.
 """
+
+journal = sa.Table(
+    "migrator_journal",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("run", sa.String(32), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Index("ix_migrator_journal_kind", "kind", "number"),
+)
+"""What must be provable later, numbered from 1 without a gap, each row bound to the one before: see `journal.py`."""
