@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection
 from migrator.core.boundary import boundary
 from migrator.core.errors import SafetyStop
 from migrator.staging.lease import refuse_if_held
-from migrator.staging.ledger_tables import leases, meta, metadata
+from migrator.staging.ledger_tables import leases, meta
+from migrator.staging.sync_tables import metadata  # with the tables of both modules
 
 VERSION_TABLE = "migrator_revision"
 FIRST = "v0001"
