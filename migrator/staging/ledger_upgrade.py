@@ -16,7 +16,7 @@ from migrator.core.boundary import boundary
 from migrator.core.errors import SafetyStop
 from migrator.staging.lease import refuse_if_held
 from migrator.staging.ledger_tables import leases, meta
-from migrator.staging.sync_tables import metadata  # with the tables of both modules
+from migrator.staging.sync_tables import TABLES
 
 VERSION_TABLE = "migrator_revision"
 FIRST = "v0001"
@@ -53,7 +53,7 @@ def bring_up_to_date(connection: Connection, schema: str | None, now: datetime) 
         return
     if not found:
         # a test holds that the revisions lead to these very tables
-        metadata.create_all(connection)
+        TABLES.create_all(connection)
         _revision.create(connection)
         connection.execute(_revision.insert().values(version_num=REVISIONS[-1]))
         return

@@ -240,8 +240,5 @@ state = sa.Table(
 )
 """Single facts: the store's generation, whether the sync is paused."""
 
-SYNC_TABLES = (
-    members, dirty, watermarks, intents, conflicts, holds, evidence, tombstones, events, deferred, brakes, approvals,
-    mismatches, snapshots, reports, state,
-)  # fmt: skip
-"""All of them."""
+TABLES = metadata
+"""The tables of the ledger with these among them: importing this module is what adds them."""
