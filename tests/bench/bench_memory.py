@@ -2,7 +2,7 @@
 
 Each step runs as a process of its own, from a Salesforce export into SQLite. Prints the peak resident memory by step and size.
 The engine uses what its limit allows before it spills to disk, so under the limit as shipped small jobs need less and nothing
-can be said of growth: `--limit 256MB` makes the smallest job reach it too. Flat means that no job needs more than the limit and
+can be said of growth: `--limit 400MB --limited plan load` makes the smallest job of these steps come near it too. Flat means that no job needs more than the limit and
 what the interpreter holds beside it, and that from the second largest size to the largest nothing grows. Ends with 1 otherwise.
 """
 
@@ -12,6 +12,7 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -35,6 +36,7 @@ def main() -> int:
         default=EngineSettings().memory_limit,
         help="the engine's memory limit, in MB or GB; as shipped",
     )
+    parser.add_argument("--limited", nargs="+", choices=STEPS, default=STEPS, help="the steps it is for")
     parser.add_argument("--beside", type=int, default=512, help="MiB beside the engine's limit")
     parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
     arguments = parser.parse_args()
@@ -43,14 +45,17 @@ def main() -> int:
     peaks: dict[int, list[Cost]] = {}
     with working_folder(arguments.folder) as folder:
         for contacts in arguments.contacts:
-            peaks[contacts] = _measure(folder / f"{contacts}", contacts, arguments.limit)
+            peaks[contacts] = _measure(folder / f"{contacts}", contacts, arguments.limit, arguments.limited)
     print(f"\n{'peak MiB':<10}" + "".join(f"{contacts:>12,}" for contacts in peaks) + f"{'at last':>9}")
     last = []
+    highest = 0
     for place, step in enumerate(STEPS):
+        if step not in arguments.limited:
+            continue
         found = [costs[place].peak >> 20 for costs in peaks.values()]
         last.append(found[-1] / found[-2] if len(found) > 1 else 1.0)
+        highest = max(highest, *found)
         print(f"{step:<10}" + "".join(f"{peak:>12,}" for peak in found) + f"{last[-1]:>8.2f}x")
-    highest = max(cost.peak >> 20 for costs in peaks.values() for cost in costs)
     print(
         f"at most {highest:,} MiB; at last {max(last):.2f} times the memory of the size before (at most {arguments.most})"
     )
@@ -62,15 +67,19 @@ def _mebibytes(amount: str) -> int:
     return int(number) * {"MB": 10**6, "GB": 10**9}[unit] >> 20
 
 
-def _measure(folder: Path, contacts: int, limit: str) -> list[Cost]:
-    began = time.perf_counter()
-    project = make_project(folder, contacts, contacts // 5)
+def _permit(project: Path, limit: str) -> None:
     settings = yaml.safe_load((project / "migration.yaml").read_text("utf-8"))
     settings["engine"] = {"memory_limit": limit}
     (project / "migration.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+
+
+def _measure(folder: Path, contacts: int, limit: str, limited: Sequence[str]) -> list[Cost]:
+    began = time.perf_counter()
+    project = make_project(folder, contacts, contacts // 5)
     print(f"\n{contacts:,} contacts: exports made in {time.perf_counter() - began:,.0f} s", flush=True)
     costs = []
     for step in STEPS:
+        _permit(project, limit if step in limited else EngineSettings().memory_limit)
         cost = run_step(project, step, contacts + contacts // 5)
         costs.append(cost)
         print(
