@@ -22,8 +22,6 @@ from migrator.staging.engine import Session, flush_and_rename, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Building, Dataset, Kind, Part, Store
 
-PASSES = (Kind.OUTCOMES, Kind.LINKS)
-"""The passes of a load by the kind of their answers: rows first, deferred links after."""
 _ID, _KEY = quote(columns.ID), quote(TARGET_KEY)
 
 

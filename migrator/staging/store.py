@@ -568,8 +568,3 @@ def _tidy(folder: Path, parts: Set[str]) -> None:
 
 
 _KINDS = frozenset(kind.value for kind in Kind)
-
-
-def list_files(datasets: Sequence[Dataset]) -> tuple[Path, ...]:
-    """Files of several datasets, in order."""
-    return tuple(path for dataset in datasets for path in dataset.files)
