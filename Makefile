@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo test test-spark test-live test-crash test-faults lint mappings test-long test-search bench clean
+.PHONY: setup chromium demo test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean
 
 setup: .venv/.ready
 
@@ -32,11 +32,11 @@ chromium:
 	else echo "WARNING: chromium is missing and only root with apt-get can install it; the browser tests will be skipped" >&2; fi
 
 test: setup chromium lint
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live and not kill"
 
 # The laws again, on examples drawn anew each time.
 test-search: setup
-	HYPOTHESIS_PROFILE=search $(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live" tests/property
+	HYPOTHESIS_PROFILE=search $(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live and not kill" tests/property
 
 # Every shipped mapping run whole on synthetic data of its system.
 mappings: setup
@@ -54,6 +54,10 @@ test-spark: setup
 # Sandboxes over HTTP, the vendors' own clients against them, and real servers of others.
 test-live: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadscope -m "live and not slow" tests/live
+
+# Processes killed at the boundaries of every effect, and a disk that is full: what CI can afford of the lists below.
+test-kill: setup
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "kill and not slow and not live"
 
 # Killed at every passing of every boundary, then at random moments of the command line: minutes to an hour.
 test-crash: setup

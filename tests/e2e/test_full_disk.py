@@ -62,6 +62,7 @@ def filled(disk: Path, free: int) -> Iterator[None]:
         ballast.unlink()
 
 
+@pytest.mark.kill
 def test_a_project_on_a_full_disk_is_told_and_goes_on(
     small: Path, undisturbed: State, disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

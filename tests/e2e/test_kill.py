@@ -25,7 +25,14 @@ EFFECTS = (
     "links", "intents", "history", "answers", "held", "pairs", "donors", "merged",
 )  # fmt: skip
 """What the boundaries of the main job are named after; a test fails when the code passes one that is not here."""
+SHORT = ("staged", "load", "crosswalk")
+"""Of these one is killed in every run of the suite; of the others in `make test-kill`."""
 MOMENTS, MANY_MOMENTS = 6, 100
+
+
+def moments() -> list[Any]:
+    """Numbers of deaths; the first of them in every run of the suite."""
+    return [pytest.param(seed, marks=[pytest.mark.kill] if seed else []) for seed in range(MOMENTS)]
 
 
 class Nursery:
@@ -106,7 +113,9 @@ def test_the_undisturbed_run_meets_all_that_can_happen(whole: Undisturbed) -> No
     assert {"staged.part-replaced", "files.kept", "links.folded"} <= set(whole.passed)
 
 
-@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize(
+    "effect", [pytest.param(name, marks=[] if name in SHORT else [pytest.mark.kill]) for name in EFFECTS]
+)
 def test_killed_at_every_boundary_of_an_effect_early_and_midway(
     whole: Undisturbed, tmp_path: Path, effect: str
 ) -> None:
@@ -134,13 +143,13 @@ def test_killed_at_the_boundaries_of_postgresql_itself(
             assert whole_on_postgres.killed(here, kills, ledger=ledger, target=target) == [True]
 
 
-@pytest.mark.parametrize("seed", range(MOMENTS))
+@pytest.mark.parametrize("seed", moments())
 def test_killed_at_any_moment(whole: Undisturbed, tmp_path: Path, seed: int) -> None:
     die_at_a_moment(whole, tmp_path, seed)
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("seed", range(MOMENTS))
+@pytest.mark.parametrize("seed", moments())
 def test_killed_at_any_moment_on_postgres(
     whole_on_postgres: Undisturbed, tmp_path: Path, seed: int, postgres_server: TestServer
 ) -> None:

@@ -53,6 +53,7 @@ def _files(store: Store, kind: Kind, name: str) -> list[Path]:
     return [part.path for part in dataset.parts] if dataset else []
 
 
+@pytest.mark.kill
 def test_killed_anywhere_and_run_again_it_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def same_end(told: list[dict[str, Any]], left: dict[str, Any]) -> list[dict[str,
     return killed
 
 
+@pytest.mark.kill
 def test_killed_at_one_boundary_after_the_other(tmp_path: Path) -> None:
     (row,) = same_end(trials(tmp_path, "load", "row"), NOTHING)
     assert set(row["trial"].split()) > {
@@ -55,6 +56,7 @@ def test_killed_at_every_passing_of_every_boundary_nothing_on_record_is_sent_aga
             assert not twice, f"{trial['trial']}: everything sent was on record, yet {twice} went again"
 
 
+@pytest.mark.kill
 def test_a_rollback_killed_at_one_boundary_after_the_other(tmp_path: Path) -> None:
     (row,) = same_end(trials(tmp_path, "rollback", "row"), THEIRS)
     assert set(row["trial"].split()) > {
