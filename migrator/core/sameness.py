@@ -47,6 +47,11 @@ class Comparison(Enum):
     JSON = "json"
     """Structure, not notation."""
 
+    @property
+    def is_of_texts(self) -> bool:
+        """Whether it compares words, not values of another type."""
+        return self in (Comparison.TEXT, Comparison.EMAIL, Comparison.PHONE, Comparison.RICH_TEXT)
+
 
 @dataclass(frozen=True, slots=True)
 class Sameness:

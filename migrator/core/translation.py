@@ -99,7 +99,7 @@ class Pair:
     new: str
     """Field of the new side; it names the pair in policies, conflicts and logs."""
     old: tuple[str, ...]
-    """Columns of the old side that it is made of, and that are written when it comes back; () for constants."""
+    """Columns of the old side that it is made of, those first that are written when it comes back; () for constants."""
     direction: Direction
     policy: Policy = field(default_factory=Policy)
     enforce: bool = False
@@ -122,6 +122,8 @@ class Pair:
     """The new side refuses a record without it: a create waits for a link of such a field."""
     required_old: bool = False
     pii: str = ""
+    written_old: tuple[str, ...] = ()
+    """Columns of the old side that the way back writes; no two pairs write the same."""
 
     @property
     def is_link(self) -> bool:
@@ -218,8 +220,9 @@ class Translated:
     unreadable: tuple[str, ...] = ()
     failed: Mapping[str, Failed] = field(default_factory=dict)
     excluded: str | None = None
-    deferred: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Field of a link whose record has no partner yet → mapping and record, as the crosswalk is asked about them."""
+    deferred: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """Field of a link whose record has no partner yet → (mapping, record) as the crosswalk is asked about it; several
+    where a link may point to several mappings."""
 
 
 def as_rows(table: pa.Table) -> list[Translated]:
@@ -232,7 +235,10 @@ def as_rows(table: pa.Table) -> list[Translated]:
         }
         away = {*row[UNREADABLE], *failed}
         values = {name: row[name] for name in names if name not in away}
-        deferred = {item["field"]: (item["mapping"], item["record"]) for item in row[DEFERRED]}
+        deferred: dict[str, tuple[tuple[str, str], ...]] = {}
+        for item in row[DEFERRED]:
+            name, record = item["field"], (item["mapping"], item["record"])
+            deferred[name] = (*deferred.get(name, ()), record)
         found.append(Translated(row[ROW_ID], values, tuple(row[UNREADABLE]), failed, row[EXCLUDED], deferred))
     return found
 

@@ -30,6 +30,7 @@ from migrator.mapping.labels import by_language, main_label
 from migrator.mapping.losses import check_target, warn
 from migrator.mapping.match_model import find_model
 from migrator.mapping.order import order
+from migrator.mapping.pairing import plan_sync
 from migrator.mapping.parse import FieldInput, ObjectMapping
 from migrator.mapping.scope import Scope, SourceView, look
 from migrator.mapping.staged_columns import Schemas
@@ -63,10 +64,14 @@ def bind(
     bound = [replace(item, mapped=settled.get(item.name, item.mapped)) for item in drafts]
     siblings = tuple((item.name, item.sources) for item in bound)
     bound = [replace(item, siblings=siblings if _shares(item) else ()) for item in bound]
-    found, accepted = warn(scope, bound, _targets_of(mappings, targets), fills)
+    planned = {item.name: plan_sync(scope, scope.mappings[item.name], item) for item in bound}
+    one_way = {name: item.one_way for name, item in planned.items()}
+    found, accepted = warn(scope, bound, _targets_of(mappings, targets), fills, one_way)
     warnings = raise_errors([*scope.problems, *_told(scope, found)])
     ranked = {item.name: rank for rank, item in enumerate(item for group in groups for item in group)}
-    return Bound(tuple(sorted(bound, key=lambda item: ranked[item.name])), groups, warnings, accepted)
+    ordered = tuple(sorted(bound, key=lambda item: ranked[item.name]))
+    synced = tuple(plan for item in ordered for plan in planned[item.name].plans)
+    return Bound(ordered, groups, warnings, accepted, synced)
 
 
 def _ordered(scope: Scope, drafts: Sequence[BoundMapping]) -> tuple[tuple[MappedObject, ...], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -19,6 +19,9 @@ from migrator.mapping.model_rows import JoinMissing
 from migrator.mapping.rates import RateTable
 from migrator.mapping.values import ValueMap
 from migrator.mapping.warnings import Accepted
+
+if TYPE_CHECKING:
+    from migrator.mapping.pairing import SyncPlan
 
 StagedTypes: TypeAlias = Callable[[str], "pa.Schema | None"]
 """Arrow schema of a STAGED dataset 'system/object', or None when it is not known yet."""
@@ -280,6 +283,8 @@ class Bound:
     warnings: tuple[Problem, ...]
     accepted: tuple[Accepted, ...] = ()
     """Warnings that the mappings accept with a reason, and acceptances that meet none."""
+    synced: tuple[SyncPlan, ...] = ()
+    """What the two-way sync carries, in load order."""
 
     def mapping(self, name: str) -> BoundMapping | None:
         """The mapping called `name`, or None."""

@@ -51,8 +51,12 @@ def warn(
     bound: Sequence[BoundMapping],
     targets: Mapping[str, ObjectSchema],
     fills: Fills = unknown_fills,
+    one_way: Mapping[str, Sequence[tuple[str, Problem]]] | None = None,
 ) -> tuple[list[Problem], tuple[Accepted, ...]]:
-    """Warnings (and, where a target contradicts a mapping, errors) over all mappings, and those that are accepted."""
+    """Warnings (and, where a target contradicts a mapping, errors) over all mappings, and those that are accepted.
+
+    `one_way`: mapping → field and warning, for what the sync cannot bring back.
+    """
     problems: list[Problem] = []
     accepted: list[Accepted] = []
     everything = columns_used(bound)
@@ -66,6 +70,8 @@ def warn(
                 there = target.field(field.name) if target else None
                 found = [*_field(field, view, there), *hidden(field, seen)]
                 problems.extend(told for told in found if not taken.cover(told.code, field.name))
+        stuck = (one_way or {}).get(item.name, ())
+        problems.extend(told for name, told in stuck if not taken.cover(told.code, name))
         problems.extend(_dropped(scope, mapping, item, taken, fills=fills, everything=everything))
         accepted.extend(taken.listed(_named(item, scope.views[item.name])))
     return list(dict.fromkeys(problems)), tuple(accepted)
@@ -220,7 +226,8 @@ def _dropped(
                 hint = did_you_mean(name, own, noun="columns")
                 yield Problem(place, f"{view.mapped.staged} has no column {name!r}", hint)
         known = fills(view.mapped.staged) or {}
-        lost = [name for name in own if name not in used and name not in drop]
+        key = mapping.rule.sync.key if mapping.rule.sync is not None else None
+        lost = [name for name in own if name not in used and name not in drop and name != key]
         place = mapping.at(*view.named.path, "object")
         created = [name for name in lost if is_created(view.schema.field(name))]
         for name in created:

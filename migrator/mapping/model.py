@@ -32,6 +32,7 @@ from migrator.mapping.model_base import SCALAR, Name, Strict, problem
 from migrator.mapping.model_by import LookupRule, ValueMap
 from migrator.mapping.model_rows import ExplodeRule, JoinRule
 from migrator.mapping.model_survival import Survival
+from migrator.mapping.model_sync import SyncRule
 from migrator.mapping.money import Money
 from migrator.mapping.standins import StandIn
 from migrator.mapping.transforms import VERBS
@@ -433,26 +434,6 @@ class Acceptance(Strict):
     reason: Annotated[str, Field(min_length=1, description="Why that is right; `migrator check` lists it.")]
 
 
-_DIRECTIONS = ("forward", "back", "both")
-
-
-def _direction(value: object) -> object:
-    if value not in _DIRECTIONS:
-        hint = did_you_mean(str(value), _DIRECTIONS, noun="words")
-        raise problem(f"{value!r} is not a direction", hint)
-    return value
-
-
-class SyncRule(Strict):
-    """Whether records will flow back once both systems are used; only the warnings of a check read it yet."""
-
-    direction: Annotated[
-        Literal["forward", "back", "both"],
-        BeforeValidator(_direction),
-        Field(description="forward (old to new), back, or both."),
-    ]
-
-
 TestRow: TypeAlias = Annotated[
     dict[str, str | None], WithJsonSchema({"type": "object", "additionalProperties": SCALAR})
 ]
@@ -507,7 +488,7 @@ class MappingRule(Strict):
     dedupe: Annotated[DedupeRule | None, Field(description="Duplicate rules; none if left out.")] = None
     sync: Annotated[
         SyncRule | None,
-        Field(exclude=True, description="Whether records will flow back: {direction: both}."),
+        Field(exclude=True, description="How records flow while both systems are used: {direction: both}."),
     ] = None
     accept: Annotated[
         tuple[Acceptance, ...],

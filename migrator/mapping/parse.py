@@ -22,10 +22,10 @@ from migrator.mapping.model import (
     MappingTest,
     Review,
     SourceRule,
-    SyncRule,
     TargetRule,
 )
 from migrator.mapping.model_rows import ExplodeRule, JoinRule
+from migrator.mapping.model_sync import sync_model
 from migrator.mapping.money import Currency, Keep
 from migrator.mapping.standins import Inactive
 
@@ -177,7 +177,8 @@ _MODELS: Mapping[str, type] = {
     "target": TargetRule,
     "source": SourceRule,
     "dedupe": DedupeRule,
-    "sync": SyncRule,
+    "tests": MappingTest,
+    "accept": Acceptance,
 }
 
 
@@ -258,7 +259,7 @@ _MISSING_HINTS = {
     "reason": "say why such rows do not move; the accounting shows it",
     "warning": "the code of a warning, as migrator check shows it",
     "field": "the target field, or the source column, that the warning is about",
-    "direction": "one of: forward, back, both",
+    "direction": "one of: forward, reverse, both",
     "keys": "for example keys: {email: {email: email}}",
     "name": "say what the test shows",
     "rows": "for example rows: {salesforce: [{Id: '1', Name: Acme}]}",
@@ -280,10 +281,12 @@ def _shape(value: object) -> str:
 def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that are allowed where pydantic found an unknown one."""
     parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
-    model: type[Any]
+    model: type[Any] | None
     match parents:
         case []:
             model = MappingRule
+        case ["sync", *below]:
+            model = sync_model(below)
         case ["sources", _, "join", _] | ["source", "join", _]:
             model = JoinRule
         case ["sources", _, "explode"] | ["source", "explode"]:
@@ -296,14 +299,10 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
             model = _SHAPES[first]
         case [*_, "exclude"]:
             model = Exclusion
-        case ["tests"]:
-            model = MappingTest
-        case ["accept"]:
-            model = Acceptance
         case ["sources", _]:
             model = SourceRule
         case [first] if first in _MODELS:
             model = _MODELS[first]
         case _:
             return []
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []

@@ -12,6 +12,7 @@ WARNINGS: Mapping[str, str] = {
     "dropped.object": "no mapping reads this object of a source",
     "overwritten.created": "the date a record was created is not kept: the target sets its own",
     "default.hides_blank": "after the load nobody can tell a default from a value that was there",
+    "sync.one_way": "the sync cannot bring the field back to the old system",
     "values.one_way": "two old values become one, and the mapping is synced back",
     "loss.length": "the source holds longer texts than the target",
     "loss.precision": "a cast cuts digits: the source holds more of them than the target",

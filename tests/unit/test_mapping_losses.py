@@ -147,7 +147,7 @@ def test_a_default_hides_no_blank_where_there_is_none(tmp_path: Path) -> None:
     assert "3 of 9 rows have no value" in some[-1].message
 
 
-@pytest.mark.parametrize(("direction", "warned"), [("both", True), ("back", True), ("forward", False)])
+@pytest.mark.parametrize(("direction", "warned"), [("both", True), ("reverse", True), ("forward", False)])
 def test_a_map_that_cannot_be_turned_round_is_told_when_records_flow_back(
     direction: str, warned: bool, tmp_path: Path
 ) -> None:
@@ -155,6 +155,15 @@ def test_a_map_that_cannot_be_turned_round_is_told_when_records_flow_back(
     found = told(fields, tmp_path, more=f"sync: {{direction: {direction}}}\n")
     assert codes(found) == ([("values.one_way", "6:3")] if warned else [])
     assert codes(told(fields, tmp_path)) == []
+
+
+def test_a_field_that_cannot_come_back_is_told_when_records_flow_back(tmp_path: Path) -> None:
+    fields = "name: {expr: upper(Name)}"
+    found = told(fields, tmp_path, more="sync: {direction: both}\n")
+    assert ("sync.one_way", "6:3") in codes(found)
+    assert codes(told(fields, tmp_path, more="sync: {direction: forward}\n")) == []
+    accepted = "accept: [{warning: sync.one_way, field: name, reason: the old side keeps its case}]\n"
+    assert codes(told(fields, tmp_path, more="sync: {direction: both}\n" + accepted)) == []
 
 
 def test_each_record_types_map_is_turned_round_by_itself(tmp_path: Path) -> None:
@@ -203,7 +212,7 @@ def test_an_acceptance_of_nothing_is_a_mistake(tmp_path: Path) -> None:
         ("accept: [{warning: loss.length, field: x}]", "7:10: reason is missing"),
         ("accept: [{warning: loss.length, feld: x, reason: y}]", "7:33: unknown key 'feld'"),
         ("sync: {direction: sideways}", "7:19: 'sideways' is not a direction"),
-        ("sync: {policy: x}", "7:8: unknown key 'policy'"),
+        ("sync: {polcy: x}", "7:8: unknown key 'polcy'"),
     ],
 )
 def test_acceptances_and_sync_are_parsed_strictly(more: str, expected: str, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from migrator.mapping.model import (
     MappingTest,
     Review,
     SourceRule,
-    SyncRule,
 )
 from migrator.mapping.model_survival import SurvivalRule
+from migrator.mapping.model_sync import SyncField, SyncRule, WayBack
 from migrator.mapping.money import Currency
 from migrator.mapping.standins import Inactive
 from migrator.mapping.transforms import VERBS
@@ -55,6 +55,8 @@ def table_under(heading: str) -> dict[str, str]:
         ("Keys of a test", MappingTest),
         ("Keys of an acceptance", Acceptance),
         ("Keys of sync", SyncRule),
+        ("Keys of a synced field", SyncField),
+        ("Keys of a way back", WayBack),
     ],
 )
 def test_every_key_has_its_line(heading: str, model: type[BaseModel]):

@@ -60,7 +60,7 @@ def test_it_is_a_schema_and_every_key_has_a_hover_text() -> None:
     ]
     assert len(keys) > 60
     bare = [name for name, item in keys if "description" not in item and "$ref" not in item]
-    assert [name for name in bare if name.split(".")[0] in {"FieldRule", "SourceRule", "MappingTest", "Acceptance", "SyncRule"}] == []  # fmt: skip
+    assert [name for name in bare if name.split(".")[0] in {"FieldRule", "SourceRule", "MappingTest", "Acceptance", "SyncRule", "SyncField", "WayBack", "Deactivated"}] == []  # fmt: skip
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
@@ -81,7 +81,9 @@ def test_shipped_files_name_the_schema_and_hold_to_it(path: Path) -> None:
         ("fields: {a: {from: A, unmapped: skip}}", "fields.a.unmapped"),
         ("accept: [{warning: loss.lenght, field: a, reason: b}]", "accept.0.warning"),
         ("accept: [{warning: loss.length, field: a}]", "accept"),
-        ("sync: {direction: sideways}", "sync"),
+        ("sync: {direction: sideways}", "sync.direction"),
+        ("sync: {direction: both, policy: {a: old_win}}", "sync.policy.a"),
+        ("sync: {direction: both, fields: {a: {revers: x}}}", "sync.fields.a"),
         ("dedupe: {keys: {}}", "dedupe"),
     ],
 )
