@@ -81,9 +81,9 @@ def test_shipped_files_name_the_schema_and_hold_to_it(path: Path) -> None:
         ("fields: {a: {from: A, unmapped: skip}}", "fields.a.unmapped"),
         ("accept: [{warning: loss.lenght, field: a, reason: b}]", "accept.0.warning"),
         ("accept: [{warning: loss.length, field: a}]", "accept"),
-        ("sync: {direction: sideways}", "sync.direction"),
-        ("sync: {direction: both, policy: {a: old_win}}", "sync.policy.a"),
-        ("sync: {direction: both, fields: {a: {revers: x}}}", "sync.fields.a"),
+        ("sync: {direction: sideways}", "sync"),
+        ("sync: {direction: both, policy: {a: old_win}}", "sync"),
+        ("sync: {direction: both, fields: {a: {revers: x}}}", "sync"),
         ("dedupe: {keys: {}}", "dedupe"),
     ],
 )
