@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,11 +23,12 @@ from migrator.core.translation import (
     Crosswalk,
     PairedObject,
 )
-from migrator.mapping.bound import BoundField, BoundMapping, BoundSource, LookupTarget
+from migrator.mapping.bound import BoundField, BoundMapping, BoundSource
 from migrator.mapping.columns_used import columns_read
 from migrator.mapping.compile import CompiledMapping, compile_mapping
 from migrator.mapping.hook_run import register_hooks
 from migrator.mapping.kinds import Kind
+from migrator.mapping.link_ids import Links
 from migrator.mapping.pairing import SyncPlan
 from migrator.staging.columns import COPY, ISSUES, KEY, PLACE, ROW
 from migrator.staging.columns import EXCLUDED as LEFT_OUT
@@ -42,10 +44,19 @@ class _Way:
 
     source: BoundSource
     compiled: CompiledMapping
+    """Values and what is wrong with them, also of rows that do not move."""
+    judge: CompiledMapping | None
+    """Which rows do not move and why; None where all do."""
     reads: Mapping[str, tuple[str, ...]]
     """Column that comes out → columns it is made of."""
     decides: tuple[str, ...]
     """Columns that decide whether a row moves at all."""
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """Every column that it reads, the key aside."""
+        made = {name for names in self.reads.values() for name in names}
+        return frozenset(made.union(self.decides).difference(self.source.source.keys))
 
 
 @dataclass(slots=True)
@@ -67,7 +78,7 @@ class MappingTranslator:
         plan = self._plan(name)
         way = self._way(plan, back=False)
         found = self._run(way, rows)
-        keys = _Links(self.crosswalk, back=False)
+        keys = Links(self.crosswalk, back=False)
         for link, bound in plan.links.items():
             types = found[_TYPE + link].to_pylist() if bound.lookup_by is not None else None
             found = keys.resolve(found, link, bound.lookup, types)
@@ -80,7 +91,7 @@ class MappingTranslator:
             return _empty(rows[ROW_ID].cast(pa.string()))
         way = self._way(plan, back=True)
         found = self._run(way, rows)
-        keys = _Links(self.crosswalk, back=True)
+        keys = Links(self.crosswalk, back=True)
         for link, bound in plan.links.items():
             pair = plan.paired.pair(link)
             if pair is not None and pair.direction.goes_back:
@@ -95,27 +106,77 @@ class MappingTranslator:
         if at not in self._ways:
             mapping = plan.back if back and plan.back is not None else _typed_links(plan)
             (source,) = mapping.sources
-            reads = {item.name: tuple(column.name for column in item.columns) for item in source.fields}
-            bare = () if back else tuple(item.name for item in columns_read(replace(source, fields=())))
-            decides = tuple(name for name in bare if name not in source.source.keys)
-            self._ways[at] = _Way(source, compile_mapping(mapping), reads, decides)
+            bare = replace(source, fields=())
+            judge = replace(mapping, sources=(bare,))
+            values = replace(mapping, sources=(replace(source, where=None, exclude=()),))
+            judged = source.where is not None or bool(source.exclude)
+            self._ways[at] = _Way(
+                source,
+                compile_mapping(values),
+                compile_mapping(judge) if judged else None,
+                {item.name: tuple(column.name for column in item.columns) for item in source.fields},
+                tuple(column.name for column in columns_read(bare) if column.name not in source.source.keys),
+            )
         return self._ways[at]
 
     def _run(self, way: _Way, rows: pa.Table) -> pa.Table:
+        """One pass for rows with distinct ids; a row that stands there again (as it was before) needs another."""
+        ids = rows[ROW_ID].cast(pa.string()).to_pylist()
+        passes = _distinct_passes(ids)
+        if len(passes) == 1:
+            return self._pass(way, rows)
+        done = [self._pass(way, rows.take(pa.array(places))) for places in passes]
+        order = [place for places in passes for place in places]
+        return pa.concat_tables(done).take(pc.sort_indices(pa.array(order)))
+
+    def _pass(self, way: _Way, rows: pa.Table) -> pa.Table:
         ids = rows[ROW_ID].cast(pa.string())
-        unreadable, undecided = _unreadable_of(rows, way)
         self.session.table(way.source.source.staged, _staged(way.source, rows, ids))
-        for name, table in way.compiled.tables.items():
-            self.session.table(name, table)
-        register_hooks(self.session, way.compiled.hooks)
-        found = self.session.fetch(way.compiled.sql)
-        found = found.take(pc.index_in(ids.combine_chunks(), found[KEY].combine_chunks()))
+        found = self._query(way.compiled, ids)
         columns = {ROW_ID: ids} | {name: found[name] for name in way.reads}
-        columns[FAILED] = pa.chunked_array([pa.array(list(_failed(found[ISSUES], way.reads)), FAILED_TYPE)])
+        failed = list(_failed(found[ISSUES], way.reads))
+        excluded: Any = pa.nulls(len(ids), pa.string())
+        unreadable, undecided = _unreadable_of(rows, way)
+        if way.judge is not None:
+            judged = self._query(way.judge, ids)
+            excluded = pc.if_else(pa.array(undecided, pa.bool_()), None, judged[LEFT_OUT])
+            told = _failed(judged[ISSUES], {})
+            failed = [
+                [*one, *other, *([_UNDECIDED] if unsure else [])]
+                for one, other, unsure in zip(failed, told, undecided, strict=True)
+            ]
+        columns[FAILED] = pa.chunked_array([pa.array(failed, FAILED_TYPE)])
         columns[UNREADABLE] = pa.chunked_array([pa.array(unreadable, NAMES_TYPE)])
-        columns[EXCLUDED] = pc.if_else(pa.array(undecided), None, found[LEFT_OUT])
+        columns[EXCLUDED] = excluded
         columns[DEFERRED] = pa.chunked_array([pa.array([[]] * len(ids), DEFERRED_TYPE)])
         return pa.table(columns)
+
+    def _query(self, compiled: CompiledMapping, ids: pa.ChunkedArray) -> pa.Table:
+        for name, table in compiled.tables.items():
+            self.session.table(name, table)
+        register_hooks(self.session, compiled.hooks)
+        found = self.session.fetch(compiled.sql)
+        return found.take(pc.index_in(ids.combine_chunks(), found[KEY].combine_chunks()))
+
+
+_UNDECIDED = {
+    "field": "",
+    "rule": "where.unreadable",
+    "value": None,
+    "message": "a column that decides whether the record moves could not be read",
+}
+
+
+def _distinct_passes(ids: Sequence[str]) -> list[list[int]]:
+    """Places of rows, so that no id stands twice in one list."""
+    passes: list[list[int]] = [[]]
+    seen: Counter[str] = Counter()
+    for place, name in enumerate(ids):
+        if seen[name] == len(passes):
+            passes.append([])
+        passes[seen[name]].append(place)
+        seen[name] += 1
+    return passes
 
 
 def _typed_links(plan: SyncPlan) -> BoundMapping:
@@ -157,16 +218,13 @@ def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _unreadable_of(rows: pa.Table, way: _Way) -> tuple[list[list[str]], list[bool]]:
     """For each row what is made of columns that could not be read, and whether it is unknown if it moves at all."""
-    needed = {name for made in way.reads.values() for name in made} | set(way.decides)
-    absent = needed - set(rows.column_names) - set(way.source.source.keys)
+    absent = way.needed.difference(rows.column_names)
     given = rows[UNREADABLE].to_pylist() if UNREADABLE in rows.column_names else [None] * len(rows)
-    known: dict[frozenset[str], tuple[list[str], bool]] = {}
-    for lacking in {frozenset(absent.union(named or ())) for named in given}:
-        undecided = not lacking.isdisjoint(way.decides)
-        lost = [out for out, made in way.reads.items() if undecided or not lacking.isdisjoint(made)]
-        known[lacking] = (lost, undecided)
-    found = [known[frozenset(absent.union(named or ()))] for named in given]
-    return [lost for lost, _ in found], [undecided for _, undecided in found]
+    lacking = [absent.union(named or ()) for named in given]
+    known = {
+        some: [out for out, made in way.reads.items() if not some.isdisjoint(made)] for some in set(lacking)
+    }
+    return [known[some] for some in lacking], [not some.isdisjoint(way.decides) for some in lacking]
 
 
 def _failed(
@@ -197,61 +255,3 @@ def _empty(ids: pa.ChunkedArray) -> pa.Table:
     columns[EXCLUDED] = pa.nulls(len(ids), pa.string())
     columns[DEFERRED] = pa.array(nothing, DEFERRED_TYPE)
     return pa.table(columns)
-
-
-@dataclass(frozen=True, slots=True)
-class _Links:
-    """Keys of linked records as ids of the other side, one question to the crosswalk for each mapping and batch."""
-
-    crosswalk: Crosswalk
-    back: bool
-
-    def resolve(
-        self, rows: pa.Table, name: str, targets: Sequence[LookupTarget], types: Sequence[str | None] | None
-    ) -> pa.Table:
-        """`rows` with the column `name` as ids of the other side; a link without partner is null, and deferred."""
-        held = rows[name].to_pylist()
-        wanted = [
-            [target for target in targets if types is None or types[row] in target.types] if value else []
-            for row, value in enumerate(held)
-        ]
-        partners = self._ask(held, wanted)
-        ids: list[str | None] = []
-        deferred = rows[DEFERRED].to_pylist()
-        for value, among, waiting in zip(held, wanted, deferred, strict=True):
-            found = dict.fromkeys(
-                partners[target.mapping, record]
-                for target in among
-                if (target.mapping, record := self._record(target, value)) in partners
-            )
-            ids.append(next(iter(found)) if len(found) == 1 else None)
-            if not found:
-                waiting += [
-                    {"field": name, "mapping": target.mapping, "record": self._record(target, value)}
-                    for target in among
-                ]
-        position = rows.column_names.index(name)
-        resolved = rows.set_column(position, name, pa.array(ids, pa.string()))
-        return resolved.set_column(
-            resolved.column_names.index(DEFERRED), DEFERRED, pa.array(deferred, DEFERRED_TYPE)
-        )
-
-    def _record(self, target: LookupTarget, value: str) -> str:
-        return value if self.back else f"{target.source.name}:{value}"
-
-    def _ask(
-        self, held: Sequence[str], wanted: Iterable[Sequence[LookupTarget]]
-    ) -> dict[tuple[str, str], str]:
-        """(Mapping, record) → id on the other side."""
-        asked: dict[str, dict[str, LookupTarget]] = {}
-        for value, among in zip(held, wanted, strict=True):
-            for target in among:
-                asked.setdefault(target.mapping, {})[self._record(target, value)] = target
-        found: dict[tuple[str, str], str] = {}
-        for mapping, records in asked.items():
-            answer = self.crosswalk.old_ids if self.back else self.crosswalk.new_ids
-            for record, partner in answer(mapping, list(records)).items():
-                source, _, key = partner.partition(":")
-                if not self.back or source == records[record].source.name:
-                    found[mapping, record] = key if self.back else partner
-        return found

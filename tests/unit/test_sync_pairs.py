@@ -190,9 +190,29 @@ def test_what_cannot_be_read_is_never_null(tmp_path: Path) -> None:
     rows = {"First": ["a", "b"], "Count": [1, None], "Opt": [True, None], "__unreadable": [[], ["Opt"]]}
     one, other = carried(found, rows)
     assert (one.values, one.unreadable) == ({"legacy_id": "old:A0", "count": 1}, ("name",))
-    assert (other.values, other.excluded) == ({}, None)
+    assert (other.excluded, other.failed[""].rule) == (None, "where.unreadable")
     (back,) = carried(found, {"name": ["x"]}, back=True)
     assert back.unreadable == ("Count",)
+
+
+def test_a_record_may_stand_there_as_it_is_and_as_it_was(tmp_path: Path) -> None:
+    found = bound("  count: {from: Count}\n", tmp_path)
+    with engine(_HERE[0]) as session:
+        translator = MappingTranslator(session, found.synced, Links())
+        ids, counts = ["a", "b", "a", "c", "a"], [1, 2, 3, 4, 5]
+        rows = as_rows(translator.to_new("contact/old", pa.table({"__id": ids, "Count": counts})))
+    assert [(row.id, row.values["count"]) for row in rows] == list(zip(ids, counts, strict=True))
+
+
+def test_what_is_wrong_with_a_value_is_told_of_rows_that_do_not_move_too(tmp_path: Path) -> None:
+    """The base of a record lacks the columns that decide; a value that failed must still not pass for empty."""
+    found = bound("  count: {from: Last, type: integer}\n", tmp_path, more=", where: Opt")
+    (row,) = carried(found, {"Last": ["x"], "Opt": [False]})
+    assert (row.excluded, row.values, row.failed["count"].rule) == (
+        "where: Opt",
+        {"legacy_id": "old:A0"},
+        "cast.integer",
+    )
 
 
 def test_rows_keep_their_order_and_excluded_ones_say_why(tmp_path: Path) -> None:
