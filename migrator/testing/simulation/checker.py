@@ -1,0 +1,348 @@
+"""The checker: knows what users did and the histories of both systems, sees each write of the sync, and names broken invariants.
+
+It never reads the state that the sync decides from. Of the sync's own records it reads the three that people go by: the
+conflict log (a value that is overwritten must stand there first), the list of intents (a write must have one), and the
+list of what waits for a person (which it also bounds: a sync that holds everything must not pass).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from migrator.testing.simulation.agreement import Judge
+from migrator.testing.simulation.crm import Row
+from migrator.testing.simulation.groups import Groups, Node
+from migrator.testing.simulation.history import Actor, Deed, Event, Held
+from migrator.testing.simulation.shape import NEW, OLD, Pair, Shape, Value, other, partner_of, shape_of
+from migrator.testing.simulation.world import World
+
+SETTLED_BY_SYNC = frozenset({Actor.SYNC, Actor.LOAD, Actor.REACTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken invariant."""
+
+    invariant: str
+    at: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} on night {self.at / 86_400:.3f}: {self.text}"
+
+
+class Witness(Protocol):
+    """The records of the sync that people go by; what is committed, read anew at each question."""
+
+    def logged(self, side: str, field: str, value: Value) -> bool:
+        """Whether the conflict log has this value of this field (name on the new side)."""
+        ...
+
+    def intended(self, side: str, id_: str, key: str) -> bool:
+        """Whether an intent is committed for this record, or for a create with this key."""
+        ...
+
+    def listed(self) -> Mapping[Node, tuple[str, ...]]:
+        """What waits for a person or a later run: record -> reasons, with the field where it is one field's."""
+        ...
+
+    def approved(self, object_name: str) -> bool:
+        """Whether a person lifted the brake of an object for this run."""
+        ...
+
+
+@dataclass(slots=True)
+class Checker:
+    """See `migrator.testing.simulation.side.Watcher`; `witness` is set once the sync exists."""
+
+    world: World
+    groups: Groups = field(default_factory=Groups)
+    violations: list[Violation] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    witness: Witness | None = None
+    started: float = 0.0
+    """When the present run began."""
+    touched: set[str] = field(default_factory=set)
+    """Ids of records that a fault of the world touched: poisoned, hidden, of a lost store."""
+    _seen: int = 0
+    _proven: set[Node] = field(default_factory=set)
+    _read: dict[Node, float] = field(default_factory=dict)
+    _written: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    """Side, id, field -> start of the run that last wrote it."""
+    _deleted: Counter[str] = field(default_factory=Counter)
+
+    judge: Judge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.judge = Judge(self.world, self.groups)
+        for _, old, new in self.world.links:
+            self.groups.join((OLD, old), (NEW, new), 0.0)
+
+    # ---- a run begins and ends
+
+    def begin(self) -> None:
+        """A run begins."""
+        self.started = self.world.now
+        self._deleted.clear()
+
+    def broken(self, invariant: str, text: str) -> None:
+        """Note a violation."""
+        self.violations.append(Violation(invariant, self.world.now, text))
+
+    # ---- what the sync was shown
+
+    def proven(self, side: str, ids: Iterable[str]) -> None:
+        """Evidence was given."""
+        self._proven.update((side, id_) for id_ in ids)
+
+    def read(self, side: str, ids: Iterable[str]) -> None:
+        """Rows were given."""
+        for id_ in ids:
+            self._read[side, id_] = self.world.now
+
+    # ---- what the sync writes
+
+    def creating(self, side: str, object_name: str, key: str, values: Mapping[str, Value]) -> None:
+        """I5, I7, I2 of a create, and that it was recorded first."""
+        self.catch_up()
+        self.counts["creates"] += 1
+        source = (other(side), str(partner_of(key)))
+        what = f"{side} {object_name} for {source[1]}"
+        shape = shape_of(side, object_name)
+        if not self._witness.intended(side, "", key):
+            self.broken("I11", f"create of {what} without an intent")
+        live = [node for node in self.groups.members(source) if node[0] == side and self._alive(node)]
+        if live:
+            self.broken("I5", f"create of {what}, but {live[0][1]} is there already")
+        self._check_resurrection(side, source, what)
+        for name, value in values.items():
+            pair = shape.pair(side, name)
+            if (
+                pair is not None
+                and value is not None
+                and not self._comes_from(pair, side, value, [source], 0.0)
+            ):
+                self.broken("I2", f"create of {what}: {name}={value!r} was never entered there")
+
+    def _check_resurrection(self, side: str, source: Node, what: str) -> None:
+        ended = [
+            event
+            for node in self.groups.members(source)
+            if node[0] == side
+            for event in self.world.history.deletions(*node)
+        ]
+        returned = any(event.deed is Deed.UNDELETE for event in self._life(source))
+        if ended and ended[-1].deed is not Deed.UNDELETE and not returned:
+            self.broken("I7", f"create of {what}, whose partner {ended[-1].id} was deleted")
+        if source[1] not in self.world.crms[source[0]].rows:
+            self.broken("I2", f"create of {what}, which never existed")
+        elif not self._alive(source) and self._ended_at(source) < self.started:
+            self.broken("I7", f"create of {what}, which was deleted before this run")
+
+    def updating(self, side: str, row: Row, values: Mapping[str, Value]) -> None:
+        """I1, I2, I4 and S16 of an update, and that it was recorded first."""
+        self.catch_up()
+        self.counts["updates"] += 1
+        shape, node = shape_of(side, row.object), (side, row.id)
+        if not self._witness.intended(side, row.id, ""):
+            self.broken("I11", f"update of {side} {row.id} without an intent")
+        for name, value in values.items():
+            pair = shape.pair(side, name)
+            if pair is None:
+                self._check_key(side, shape, row, name, value)
+                continue
+            self.counts["fields"] += 1
+            self._check_write(pair, node, row, value)
+            self._written[side, row.id, name] = self.started
+
+    def _check_write(self, pair: Pair, node: Node, row: Row, value: Value) -> None:
+        side, name = node[0], pair.name(node[0])
+        present = row.values[name]
+        what = f"{side} {row.object} {row.id}.{name}: {present!r} -> {value!r}"
+        if pair.direction == ("forward" if side == OLD else "reverse"):
+            self.broken("I2", f"{what}: the field does not flow that way")
+        if pair.consent and present is True and value is not True:
+            self.broken("S16", what)
+        partners = self.groups.partners(node)
+        known = self._comes_from(pair, side, value, partners, self.started)
+        if not known and not self._is_union(pair, node, value):
+            self.broken("I14" if value is None else "I2", f"{what}: no partner had it during this run")
+        if present != value:
+            self._check_loss("I1", pair, node, what)
+        self._check_provoked(pair, node, what)
+
+    def _check_loss(self, invariant: str, pair: Pair, node: Node, what: str) -> None:
+        """A value that somebody entered must be across already, or in the conflict log."""
+        side = node[0]
+        entered = self.world.history.entered(side, node[1], pair.name(side))
+        if entered is None or entered.actor in SETTLED_BY_SYNC or self._is_known(pair, node, entered):
+            return
+        if self._witness.logged(side, pair.new, entered.value):
+            self.counts["logged"] += 1
+        elif self.world.crms[side].traits.cas != "exact" and entered.since > self._read.get(node, 0.0):
+            self.counts["raced"] += 1
+        else:
+            self.broken(
+                invariant,
+                f"{what}: {entered.value!r} is lost, entered by {entered.actor} {self.world.now - entered.since:.0f} s ago",
+            )
+
+    def _is_known(self, pair: Pair, node: Node, entered: Held) -> bool:
+        return any(
+            self.judge.agrees(pair, node, entered.value, partner, held.value)
+            for partner in self.groups.partners(node)
+            for held in self.world.history.held(partner[0], partner[1], pair.name(partner[0]), entered.since)
+        )
+
+    def _comes_from(self, pair: Pair, side: str, value: Value, partners: list[Node], since: float) -> bool:
+        """Whether a partner had, since then, a value that becomes this one."""
+        return any(
+            self.judge.carries(pair, partner, held.value, side, value)
+            for partner in partners
+            for held in self.world.history.held(partner[0], partner[1], pair.name(partner[0]), since)
+        )
+
+    def _is_union(self, pair: Pair, node: Node, value: Value) -> bool:
+        """Whether a merge of this record's value with a partner's may have given it."""
+        if pair.policy != "merge:union":
+            return False
+        all_ = [
+            _items(held.value)
+            for member in self.groups.members(node)
+            for held in self.world.history.held(member[0], member[1], pair.name(member[0]), self.started)
+        ]
+        return _items(value) <= set().union(*all_)
+
+    def _check_provoked(self, pair: Pair, node: Node, what: str) -> None:
+        """Somebody must have changed the field, or the group, since the sync last wrote it."""
+        last = self._written.get((node[0], node[1], pair.name(node[0])), 0.0)
+        if self.groups.changed(node) >= last and self.groups.changed(node) > 0:
+            return
+        for member in self.groups.members(node):
+            line = self.world.history.lines.get(member, {}).get(pair.name(member[0]), [])
+            if any(held.since >= last and held.actor not in SETTLED_BY_SYNC for held in reversed(line)):
+                return
+        several = len([each for each in self.groups.members(node) if each[0] == OLD]) > 1
+        self.broken("I16" if several else "I4", f"{what}: nobody changed it since it was last written")
+
+    def _check_key(self, side: str, shape: Shape, row: Row, name: str, value: Value) -> None:
+        if name != shape.key(side):
+            self.broken("I2", f"{side} {row.id}.{name} is not mapped")
+        elif not self.groups.together((side, row.id), (other(side), str(partner_of(value)))):
+            self.groups.join((side, row.id), (other(side), str(partner_of(value))), self.world.now)
+            self.broken("I5", f"{side} {row.id} gets the key of {value}, which it does not belong to")
+
+    def deleting(self, side: str, row: Row) -> None:
+        """I6, I1 and I18 of a delete, and that it was recorded first."""
+        self.catch_up()
+        self.counts["deletes"] += 1
+        node = (side, row.id)
+        what = f"delete of {side} {row.object} {row.id}"
+        if not self._witness.intended(side, row.id, ""):
+            self.broken("I11", f"{what} without an intent")
+        partners = [each for each in self.groups.partners(node) if each[0] != side]
+        proven = [each for each in partners if each in self._proven and self._ended_by_user(each)]
+        if not proven:
+            self.broken("I6", f"{what}: no proof that a user deleted {[each[1] for each in partners]}")
+        elif alive := [each for each in partners if self._alive(each) and self._born(each) < self.started]:
+            self.broken("I6", f"{what}, but {alive[0][1]} lives")
+        for pair in shape_of(side, row.object).pairs:
+            if pair.direction != ("forward" if side == NEW else "reverse") and not pair.consent:
+                self._check_loss("I1", pair, node, what)
+        self._count_delete(side, row.object)
+
+    def _count_delete(self, side: str, object_name: str) -> None:
+        self._deleted[f"{side} {object_name}"] += 1
+        live = sum(1 for _ in self.world.crms[side].live(object_name))
+        limit = max(20.0, 0.005 * live)
+        if self._deleted[f"{side} {object_name}"] > limit and not self._witness.approved(object_name):
+            self.broken("I18", f"more than {limit:.0f} deletes of {side} {object_name} in one run")
+
+    def dangling(self, side: str, object_name: str, field: str, value: Value) -> None:
+        """I17: a write named an id that was not live there when this run began."""
+        node = (side, str(value))
+        if node[1] not in self.world.crms[side].rows or self._ended_at(node) < self.started:
+            self.broken("I17", f"{side} {object_name}.{field} = {value!r}, which is not live there")
+        self.counts["dangling"] += 1
+
+    # ---- what the checker knows of records
+
+    @property
+    def _witness(self) -> Witness:
+        assert self.witness is not None, "no sync to be watched"  # noqa: S101 (set before the first run)
+        return self.witness
+
+    def catch_up(self) -> None:
+        """Follow the histories: creates by key join groups, so do merges."""
+        events = self.world.history.events
+        while self._seen < len(events):
+            self._follow(events[self._seen])
+            self._seen += 1
+
+    def _follow(self, event: Event) -> None:
+        node = (event.side, event.id)
+        shape = shape_of(event.side, event.object)
+        if event.deed is Deed.CREATE and event.actor is Actor.SYNC:
+            self.groups.join(
+                node,
+                (other(event.side), str(partner_of(event.after[shape.key(event.side)]))),
+                event.at,
+            )
+        elif event.deed is Deed.MERGE:
+            self.groups.join((event.side, event.named[0]), node, event.at)
+        elif event.deed is Deed.UNDELETE:
+            self.groups.formed[self.groups.root(node)] = event.at
+
+    def created_by_user(self, node: Node) -> bool:
+        """Whether a user made the record."""
+        line = self.world.history.lines.get(node, {})
+        return any(held[0].actor is Actor.USER for held in line.values())
+
+    def has_cause(self, node: Node) -> bool:
+        """Whether anything happened to the group that could make a person, or a later run, look at it."""
+        members = self.groups.members(node)
+        if any(self._life(member) or member[1] in self.touched for member in members):
+            return True
+        row = self.world.crms[node[0]].rows.get(node[1])
+        if row is None:
+            return False
+        return any(self._contested(pair, members) for pair in shape_of(node[0], row.object).pairs)
+
+    def _contested(self, pair: Pair, members: list[Node]) -> bool:
+        wrong = {"forward": NEW, "reverse": OLD}.get(pair.direction)
+        changed = {
+            member
+            for member in members
+            for held in self.world.history.lines.get(member, {}).get(pair.name(member[0]), [])
+            if held.actor not in SETTLED_BY_SYNC
+        }
+        return len(changed) > 1 or any(member[0] == wrong for member in changed)
+
+    def _alive(self, node: Node) -> bool:
+        return self.world.crms[node[0]].alive(node[1])
+
+    def _life(self, node: Node) -> list[Event]:
+        return self.world.history.deletions(*node)
+
+    def _ended_at(self, node: Node) -> float:
+        life = self._life(node)
+        return life[-1].at if life and not self._alive(node) else float("inf")
+
+    def _born(self, node: Node) -> float:
+        life = [event.at for event in self._life(node) if event.deed is Deed.UNDELETE]
+        return life[-1] if life else 0.0
+
+    def _ended_by_user(self, node: Node) -> bool:
+        ends = [event for event in self._life(node) if event.deed in {Deed.DELETE, Deed.CONVERT, Deed.MERGE}]
+        return (
+            bool(ends)
+            and ends[-1].deed is not Deed.MERGE
+            and ends[-1].actor in {Actor.USER, Actor.AUTOMATION}
+        )
+
+
+def _items(value: Value) -> set[str]:
+    return set(str(value).split(";")) if value else set()

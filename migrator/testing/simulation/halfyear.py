@@ -1,0 +1,259 @@
+"""One simulated dual run: nights of sync, days of work, faults in between, then rest, and the checks that follow it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from migrator.testing.simulation.checker import Checker, Violation, Witness
+from migrator.testing.simulation.crm import DAY, Screen
+from migrator.testing.simulation.faults import Killed
+from migrator.testing.simulation.settings import Settings
+from migrator.testing.simulation.settled import check_settled
+from migrator.testing.simulation.shape import DEAL, FIRM, NEW, OLD, PERSON, SHAPES
+from migrator.testing.simulation.side import SimSide
+from migrator.testing.simulation.traffic import Watcher
+from migrator.testing.simulation.users import Users
+from migrator.testing.simulation.world import World
+
+OUTAGES = (1, 1, 1, 4, 4, 8, 16, 91)
+"""Dark nights in a row; the feeds forget after 7."""
+RESTARTS = 4
+"""So often at most a killed run is begun again in its night; the last time nothing kills it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one run of the sync ended, as its caller sees it."""
+
+    green: bool
+    cause: str = ""
+
+
+class Sync(Protocol):
+    """What the simulation needs of the code under test."""
+
+    def run(self, *, full: bool) -> Result:
+        """One run; `full` with a full reconcile."""
+        ...
+
+    def crash(self) -> None:
+        """The process died: everything but the committed store is gone."""
+        ...
+
+    def operate(self) -> None:
+        """What the operator does in the morning: approves brakes and drifts that he finds to be right."""
+        ...
+
+    def back_up(self) -> None:
+        """Put a copy of the store aside."""
+        ...
+
+    def restore(self) -> None:
+        """Put the copy in the place of the store; without a copy begin with none."""
+        ...
+
+    @property
+    def witness(self) -> Witness:
+        """The records that people go by."""
+        ...
+
+
+MakeSync = Callable[[World, Mapping[str, SimSide]], Sync]
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a simulated dual run."""
+
+    settings: Settings
+    violations: list[Violation] = field(default_factory=list)
+    edits: int = 0
+    runs: int = 0
+    kills: int = 0
+    nested: int = 0
+    """Kills of a run that itself followed a kill."""
+    points: int = 0
+    """Boundaries and calls passed at which a process could have died."""
+    calls: int = 0
+    written: int = 0
+    conflicts: int = 0
+    raced: int = 0
+    held: int = 0
+    dark: int = 0
+    faults: int = 0
+    green: int = 0
+
+    @property
+    def calls_per_change(self) -> float:
+        """Calls for each user action."""
+        return self.calls / max(1, self.edits)
+
+
+class HalfYear:
+    """Drives world, users, faults, sync and checker; `kill_at` names crash points to die at, counted from 1."""
+
+    def __init__(
+        self, settings: Settings, make: MakeSync, *, kill_at: tuple[int, ...] = (), world: World | None = None
+    ) -> None:
+        self.settings = settings
+        self.world = world or World(settings)
+        self.users = Users(self.world, random.Random(f"{settings.seed}/hands"))
+        self.checker = Checker(self.world)
+        self.report = Report(settings)
+        self._kill_at = kill_at
+        self._armed = False
+        self._recent = False
+        watcher: Watcher = self.checker
+        self.sides = {side: SimSide(self.world, side, watcher, self.point) for side in (OLD, NEW)}
+        self.sync = make(self.world, self.sides)
+        self.checker.witness = self.sync.witness
+        if not settings.script_only:
+            self.world.meanwhile = self.users.act
+
+    # ---- crash points
+
+    def point(self, name: str) -> None:
+        """A moment at which the process may die: a boundary of the engine, or a call going out or answered."""
+        del name
+        if not self._armed:
+            return
+        self.report.points += 1
+        if self.report.points in self._kill_at or self.world.faults.happens("kill"):
+            self.report.kills += 1
+            self.report.nested += self._recent
+            raise Killed
+
+    # ---- the nights
+
+    def run(self) -> Report:
+        """All nights, the rest after them, and the checks."""
+        self.night(full=False)
+        dark = 0
+        for night in range(1, self.settings.nights):
+            self.users.work(self.settings.edits, (night + 1) * DAY + self.settings.start_hour * 3600)
+            if dark or self.world.faults.happens("dark"):
+                dark = (
+                    dark or min(self.world.faults.chance.choice(OUTAGES), self.settings.nights - night)
+                ) - 1
+                self.report.dark += 1
+                continue
+            self._trouble()
+            self.night(full=self._is_full(night))
+            self.sync.operate()
+        self.rest()
+        return self.finish()
+
+    def _is_full(self, night: int) -> bool:
+        every = self.settings.reconcile_every
+        return every > 0 and night % every == 0
+
+    def night(self, *, full: bool) -> Result:
+        """One night's run, begun again when it is killed."""
+        for attempt in range(RESTARTS + 1):
+            self._armed = attempt < RESTARTS
+            for side in self.sides.values():
+                side.expired_login = False
+            self.checker.begin()
+            self.report.runs += 1
+            self._recent = attempt > 0
+            try:
+                result = self.sync.run(full=full)
+            except Killed:
+                self.sync.crash()
+                self.world.tick(300)
+                continue
+            finally:
+                self._armed = False
+            self.report.green += result.green
+            return result
+        raise AssertionError("the last attempt is never killed")
+
+    def rest(self) -> None:
+        """Users and faults stop; what is under way commits; two runs must settle everything, the third writes nothing."""
+        world = self.world
+        world.faults.quiet = True
+        world.screens.update({side: Screen() for side in world.screens})
+        world.drifts.clear()
+        world.meanwhile = lambda: None
+        reconcile = self.settings.reconcile_every >= 0
+        for _ in range(2):
+            world.tick(DAY)
+            self.sync.operate()
+            self.night(full=reconcile)
+        self._settle(reconcile)
+        before = sum(side.traffic.rows_written for side in self.sides.values())
+        world.tick(DAY)
+        self.night(full=reconcile)
+        extra = sum(side.traffic.rows_written for side in self.sides.values()) - before
+        if extra:
+            self.checker.broken("I4", f"{extra} writes in the run after everything had settled")
+
+    def _settle(self, reconcile: bool) -> None:
+        check_settled(self.checker, invariant="I3" if reconcile else "I9")
+
+    def finish(self) -> Report:
+        """The figures."""
+        report, checker = self.report, self.checker
+        report.violations = checker.violations
+        report.edits = self.users.done
+        report.calls = sum(side.traffic.calls for side in self.sides.values())
+        report.written = sum(side.traffic.rows_written for side in self.sides.values())
+        report.raced, report.conflicts = checker.counts["raced"], checker.counts["logged"]
+        report.held = len(self.sync.witness.listed())
+        report.faults = self.world.faults.drawn
+        return report
+
+    # ---- what goes wrong with a night
+
+    def _trouble(self) -> None:
+        world, faults, chance = self.world, self.world.faults, self.world.faults.chance
+        self._heal()
+        if faults.happens("hidden"):
+            self._hide(chance)
+        if faults.happens("drift"):
+            self._drift(chance)
+        if faults.happens("jump"):
+            clock = chance.choice((world.clock, world.crms[OLD], world.crms[NEW]))
+            clock.skew += chance.choice((-86_400, -3_600, -120, 120, 3_600, 86_400))
+        if faults.happens("mass"):
+            self.users.mass_delete(chance.choice((OLD, NEW)), chance.uniform(0.3, 0.9))
+        if faults.happens("lost_store"):
+            self.sync.restore()
+            self.checker.touched.update(id_ for crm in world.crms.values() for id_ in crm.rows)
+        elif world.night % 20 == 0:
+            self.sync.back_up()
+
+    def _heal(self) -> None:
+        """What was hidden, changed or refused comes back after a night or a few."""
+        chance, world = self.world.faults.chance, self.world
+        for side in world.screens:
+            if chance.random() < 0.6:
+                world.screens[side] = Screen()
+        if chance.random() < 0.4:
+            world.drifts.clear()
+        self.checker.touched.update(world.poison)
+        for id_ in sorted(world.poison):
+            if chance.random() < 0.2:
+                world.poison.discard(id_)
+
+    def _hide(self, chance: random.Random) -> None:
+        side = chance.choice((OLD, NEW))
+        screen = self.world.screens[side] = Screen()
+        if chance.random() < 0.5:
+            screen.share = chance.choice((0.01, 0.1, 0.5, 1.0))
+            rows = self.world.crms[side].rows
+            self.checker.touched.update(id_ for id_ in rows if screen.hides(id_))
+        else:
+            shape = chance.choice(SHAPES)
+            screen.fields = {(shape.object(side), chance.choice(shape.pairs).name(side))}
+            self.checker.touched.update(self.world.crms[side].by_object[shape.object(side)])
+
+    def _drift(self, chance: random.Random) -> None:
+        side, shape = chance.choice((OLD, NEW)), chance.choice((FIRM, PERSON, DEAL))
+        name = chance.choice(shape.pairs).name(side)
+        how = chance.choice(("length", "type", "required", "added", "picklist"))
+        self.world.drifts[side, shape.object(side), "Extra__c" if how == "added" else name] = how
+        self.checker.touched.update(self.world.crms[side].by_object[shape.object(side)])

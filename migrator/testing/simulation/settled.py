@@ -1,0 +1,117 @@
+"""What must hold when users and faults have rested: agreement or a named exception for every group, and not too many of those."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from migrator.testing.simulation.checker import SETTLED_BY_SYNC, Checker
+from migrator.testing.simulation.groups import Node
+from migrator.testing.simulation.history import Actor, Deed, Held
+from migrator.testing.simulation.shape import NEW, OLD, SHAPES, Kind, Pair, shape_of
+
+
+def check_settled(checker: Checker, *, invariant: str = "I3") -> None:
+    """Check section 17 on the world as it is; violations get `invariant`, or a narrower one."""
+    checker.catch_up()
+    world = checker.world
+    nodes = [(side, id_) for side, crm in world.crms.items() for id_, row in crm.rows.items() if row.alive]
+    listed = checker.witness.listed() if checker.witness else {}
+    for group in checker.groups.all(nodes):
+        live = [node for node in group if world.crms[node[0]].alive(node[1])]
+        reasons = tuple(reason for node in group for reason in listed.get(node, ()))
+        _check_sides(checker, group, live, reasons, invariant)
+        _check_fields(checker, live, reasons, invariant)
+    for side in world.crms:
+        _check_keys(checker, side)
+    _check_holds(checker, listed)
+
+
+def _check_sides(
+    checker: Checker, group: list[Node], live: list[Node], reasons: tuple[str, ...], invariant: str
+) -> None:
+    """Both sides live, or both dead, or the group is listed."""
+    sides = {node[0] for node in live}
+    if len(sides) != 1 or reasons:
+        return
+    side = next(iter(sides))
+    ends = [event for node in group for event in checker.world.history.deletions(*node)]
+    if any(event.deed is Deed.CONVERT for event in ends):
+        return
+    across_was = [node for node in group if node[0] != side]
+    text = f"{live[0][0]} {live[0][1]} has no live partner ({[node[1] for node in across_was]}) and is listed nowhere"
+    checker.broken(invariant, text)
+
+
+def _check_fields(checker: Checker, live: list[Node], reasons: tuple[str, ...], invariant: str) -> None:
+    olds = [node for node in live if node[0] == OLD]
+    news = [node for node in live if node[0] == NEW]
+    if not olds or not news or "" in reasons:
+        return
+    row = checker.world.crms[OLD].rows[olds[0][1]]
+    for pair in shape_of(OLD, row.object).pairs:
+        if pair.new not in reasons:
+            _check_field(checker, pair, olds + news, invariant)
+
+
+def _check_field(checker: Checker, pair: Pair, live: list[Node], invariant: str) -> None:
+    """The member changed last since the group was formed must agree with every other."""
+    changed = [
+        (held.since, node, held) for node in live if (held := _entered(checker, pair, node)) is not None
+    ]
+    if not changed:
+        return
+    _, node, held = max(changed, key=lambda each: (each[0], each[1]))
+    wrong = {"forward": NEW, "reverse": OLD}.get(pair.direction)
+    if node[0] == wrong:
+        return
+    for other_node in live:
+        if other_node == node or (pair.direction != "both" and other_node[0] == node[0]):
+            continue
+        mine = checker.world.history.entered(*node, pair.name(node[0]))
+        theirs = checker.world.history.entered(*other_node, pair.name(other_node[0]))
+        if theirs is not None and theirs.actor is Actor.REACTION and theirs.since >= held.since:
+            continue
+        value, other_value = mine.value if mine else None, theirs.value if theirs else None
+        if checker.judge.agrees(pair, node, value, other_node, other_value):
+            continue
+        if pair.consent and (other_value is True or value is True) and held.value is not True:
+            continue
+        narrower = "I17" if pair.kind is Kind.LINK else "I14" if value is None else invariant
+        checker.broken(
+            narrower,
+            f"{pair.old}: {node[0]} {node[1]} has {value!r}, {other_node[0]} {other_node[1]} has {other_value!r}",
+        )
+
+
+def _entered(checker: Checker, pair: Pair, node: Node) -> Held | None:
+    """The newest value that somebody else than the sync gave a field, later than the group was formed; None without."""
+    line = checker.world.history.lines.get(node, {}).get(pair.name(node[0]), [])
+    formed = checker.groups.changed(node)
+    own = checker.created_by_user(node)
+    for held in reversed(line):
+        if held.actor not in SETTLED_BY_SYNC and (
+            held.since > formed or (own and len(checker.groups.members(node)) == 2)
+        ):
+            return held
+    return None
+
+
+def _check_keys(checker: Checker, side: str) -> None:
+    """I5: no external key twice among the live records of a side."""
+    for shape in SHAPES:
+        seen: dict[object, str] = {}
+        for row in checker.world.crms[side].live(shape.object(side)):
+            key = row.values[shape.key(side)]
+            if key is not None and key in seen:
+                checker.broken("I5", f"{side} {shape.object(side)} {row.id} and {seen[key]} both carry {key}")
+            seen[key] = row.id
+
+
+def _check_holds(checker: Checker, listed: Mapping[Node, tuple[str, ...]]) -> None:
+    """Groups may wait only for a reason that the checker knows too: their number is bounded by what happened."""
+    for node in listed:
+        if not checker.has_cause(node):
+            checker.broken(
+                "I3",
+                f"{node[0]} {node[1]} waits ({', '.join(listed[node])}), and nothing ever happened to it",
+            )

@@ -1,0 +1,288 @@
+"""The checker names each broken invariant: misdeeds done by hand, one at a time, and the same deeds done rightly pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from migrator.core.twoway import Create, Delete, Native, Update
+from migrator.testing.simulation.checker import Checker
+from migrator.testing.simulation.groups import Node
+from migrator.testing.simulation.history import Actor
+from migrator.testing.simulation.settings import NONE, Settings
+from migrator.testing.simulation.settled import check_settled
+from migrator.testing.simulation.shape import NEW, OLD, PERSON, SHAPES, Value, shape_of
+from migrator.testing.simulation.side import SimSide
+from migrator.testing.simulation.world import World
+
+
+@dataclass
+class Records:
+    """What a sync would have written down."""
+
+    log: list[tuple[str, Value]] = field(default_factory=list)
+    exceptions: dict[Node, tuple[str, ...]] = field(default_factory=dict)
+    has_intents: bool = True
+    brake_lifted: bool = False
+
+    def logged(self, side: str, field: str, value: Value) -> bool:  # noqa: ARG002
+        return (field, value) in self.log
+
+    def intended(self, side: str, id_: str, key: str) -> bool:  # noqa: ARG002
+        return self.has_intents
+
+    def listed(self) -> Mapping[Node, tuple[str, ...]]:
+        return self.exceptions
+
+    def approved(self, object_name: str) -> bool:  # noqa: ARG002
+        return self.brake_lifted
+
+
+class Stage:
+    """A world between users and a hand that plays the sync."""
+
+    def __init__(self) -> None:
+        self.world = World(Settings(rates=NONE, records=100, grouped=0.2))
+        self.checker = Checker(self.world)
+        self.records = Records()
+        self.checker.witness = self.records
+        self.sides = {side: SimSide(self.world, side, self.checker, lambda _: None) for side in (OLD, NEW)}
+        mapping, old, new = next(link for link in self.world.links if link[0] == "person")
+        assert mapping == PERSON.name
+        self.old, self.new = self.world.crms[OLD].rows[old], self.world.crms[NEW].rows[new]
+
+    def user(self, side: str, id_: str, **values: Value) -> None:
+        self.world.tick(60)
+        crm = self.world.crms[side]
+        crm.edit(crm.rows[id_], values, Actor.USER)
+
+    def run(self) -> None:
+        self.world.tick(3600)
+        self.checker.begin()
+
+    def write(self, side: str, id_: str, **values: Native) -> None:
+        row = self.world.crms[side].rows[id_]
+        self.sides[side].update(row.object, [Update(id_, str(row.version), values)])
+
+    def broken(self) -> set[str]:
+        return {each.invariant for each in self.checker.violations}
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_a_value_carried_over_is_fine(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    check_settled(stage.checker)
+    assert stage.checker.violations == []
+
+
+def test_i1_an_edit_overwritten_and_told_nobody(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.user(NEW, stage.new.id, family_name="Becker")
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == {"I1"}
+
+
+def test_i1_an_edit_overwritten_and_logged_is_fine(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.user(NEW, stage.new.id, family_name="Becker")
+    stage.records.log.append(("family_name", "Becker"))
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == set()
+
+
+def test_i2_a_value_nobody_entered(stage: Stage) -> None:
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Niemand")
+    assert "I2" in stage.broken()
+
+
+def test_i2_a_value_that_was_true_before_this_run(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.user(OLD, stage.old.id, LastName="Fischer")
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert "I2" in stage.broken()
+
+
+def test_i3_an_edit_that_never_arrived(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    check_settled(stage.checker)
+    assert stage.broken() == {"I3"}
+
+
+def test_i3_a_record_without_a_partner(stage: Stage) -> None:
+    stage.world.crms[OLD].create("Lead", {"LastName": "Neu"}, Actor.USER)
+    check_settled(stage.checker)
+    assert stage.broken() == {"I3"}
+
+
+def test_i3_holding_what_nothing_happened_to(stage: Stage) -> None:
+    stage.records.exceptions[OLD, stage.old.id] = ("",)
+    check_settled(stage.checker)
+    assert stage.broken() == {"I3"}
+
+
+def test_i4_a_write_without_a_cause(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == {"I4"}
+
+
+def test_i5_a_second_record_for_one_source(stage: Stage) -> None:
+    stage.sides[NEW].crm.rows[stage.new.id].values["legacy_id"] = None
+    stage.sides[NEW].crm.by_key.clear()
+    stage.run()
+    key = f"crm:{stage.old.id}"
+    values = {"family_name": str(stage.old.values["LastName"])}
+    stage.sides[NEW].create("person", "legacy_id", [Create(key, values)])
+    assert stage.broken() == {"I5"}
+
+
+def test_i6_a_delete_without_proof(stage: Stage) -> None:
+    stage.world.crms[OLD].delete(stage.old, Actor.USER, proof=False)
+    stage.run()
+    stage.sides[NEW].delete("person", [Delete(stage.new.id, str(stage.new.version))])
+    assert stage.broken() == {"I6"}
+
+
+def test_i6_a_hidden_record_taken_for_deleted(stage: Stage) -> None:
+    stage.world.screens[OLD].rows.add(stage.old.id)
+    stage.run()
+    stage.sides[NEW].delete("person", [Delete(stage.new.id, str(stage.new.version))])
+    assert stage.broken() == {"I6"}
+
+
+def test_i6_a_delete_with_proof_is_fine(stage: Stage) -> None:
+    stage.world.crms[OLD].delete(stage.old, Actor.USER)
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [stage.old.id])
+    stage.sides[NEW].delete("person", [Delete(stage.new.id, str(stage.new.version))])
+    assert stage.broken() == set()
+
+
+def test_i6_a_delete_of_our_own_is_no_proof(stage: Stage) -> None:
+    stage.world.crms[OLD].delete(stage.old, Actor.SYNC)
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [stage.old.id])
+    stage.sides[NEW].delete("person", [Delete(stage.new.id, str(stage.new.version))])
+    assert stage.broken() == {"I6"}
+
+
+def test_i6_the_loser_of_a_merge_is_no_delete(stage: Stage) -> None:
+    crm = stage.world.crms[OLD]
+    master = next(row for row in crm.live("Contact") if row is not stage.old)
+    crm.merge(stage.old, master, {})
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [stage.old.id])
+    stage.sides[NEW].delete("person", [Delete(stage.new.id, str(stage.new.version))])
+    assert "I6" in stage.broken()
+
+
+def test_i1_a_delete_that_takes_an_edit_with_it(stage: Stage) -> None:
+    stage.world.crms[OLD].delete(stage.old, Actor.USER)
+    stage.user(NEW, stage.new.id, family_name="Spät")
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [stage.old.id])
+    stage.sides[NEW].delete("person", [Delete(stage.new.id, str(stage.new.version))])
+    assert stage.broken() == {"I1"}
+
+
+def test_i7_a_deleted_record_comes_back(stage: Stage) -> None:
+    stage.world.crms[NEW].delete(stage.new, Actor.USER)
+    stage.run()
+    values = {"family_name": str(stage.old.values["LastName"])}
+    stage.sides[NEW].create("person", "legacy_id", [Create(f"crm:{stage.old.id}", values)])
+    assert stage.broken() == {"I7"}
+
+
+def test_i11_a_write_without_an_intent(stage: Stage) -> None:
+    stage.records.has_intents = False
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == {"I11"}
+
+
+def test_i14_a_field_emptied_because_it_could_not_be_read(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, Email="a@b.c")
+    stage.run()
+    stage.write(NEW, stage.new.id, mail=None)
+    assert "I14" in stage.broken()
+
+
+def test_i16_a_group_flips_between_its_members(stage: Stage) -> None:
+    news = [new for _, _, new in stage.world.links]
+    several = next(new for new in news if news.count(new) > 1)
+    one, two = [old for _, old, new in stage.world.links if new == several][:2]
+    name = stage.world.crms[OLD].rows[two].values["Name"]
+    stage.user(OLD, one, Name="Neu")
+    stage.run()
+    stage.write(NEW, several, name="Neu")
+    stage.run()
+    stage.write(NEW, several, name=str(name))
+    assert stage.broken() == {"I16"}
+
+
+def test_i17_a_link_to_a_record_that_is_gone(stage: Stage) -> None:
+    firm = next(iter(stage.world.crms[NEW].live("company")))
+    stage.world.crms[NEW].delete(firm, Actor.USER)
+    stage.run()
+    stage.write(NEW, stage.new.id, company=firm.id)
+    assert "I17" in stage.broken()
+
+
+def test_i18_more_deletes_than_the_brake_allows(stage: Stage) -> None:
+    olds, news = stage.world.crms[OLD], stage.world.crms[NEW]
+    pairs = [(olds.rows[old], news.rows[new]) for name, old, new in stage.world.links if name == "person"]
+    for old, _ in pairs[:30]:
+        olds.delete(old, Actor.USER)
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [old.id for old, _ in pairs])
+    rows = [Delete(new.id, str(new.version)) for _, new in pairs[:21]]
+    stage.sides[NEW].delete("person", rows[:20])
+    assert stage.broken() == set()
+    stage.sides[NEW].delete("person", rows[20:])
+    assert stage.broken() == {"I18"}
+
+
+def test_i18_a_named_approval_lifts_the_brake(stage: Stage) -> None:
+    stage.records.brake_lifted = True
+    olds, news = stage.world.crms[OLD], stage.world.crms[NEW]
+    pairs = [(olds.rows[old], news.rows[new]) for name, old, new in stage.world.links if name == "person"]
+    for old, _ in pairs[:30]:
+        olds.delete(old, Actor.USER)
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [old.id for old, _ in pairs])
+    stage.sides[NEW].delete("person", [Delete(new.id, str(new.version)) for _, new in pairs[:25]])
+    assert stage.broken() == set()
+
+
+def test_s16_consent_is_never_widened(stage: Stage) -> None:
+    firm = next(old for name, old, _ in stage.world.links if name == "firm")
+    partner = next(new for _, old, new in stage.world.links if old == firm)
+    stage.user(NEW, partner, do_not_contact=True)
+    stage.user(OLD, firm, HasOptedOut=False)
+    stage.records.log.append(("do_not_contact", True))
+    stage.run()
+    stage.write(NEW, partner, do_not_contact=False)
+    assert stage.broken() == {"S16"}
+
+
+def test_every_link_of_the_load_is_known(stage: Stage) -> None:
+    for name, old, new in stage.world.links:
+        assert stage.checker.groups.together((OLD, old), (NEW, new))
+        assert shape_of(OLD, stage.world.crms[OLD].rows[old].object).name == name
+    assert {name for name, _, _ in stage.world.links} == {shape.name for shape in SHAPES}
