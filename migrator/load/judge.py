@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from migrator.core.mapped import Link, MappedObject
@@ -22,10 +23,11 @@ class Inputs:
 
     survivors: str
     crosswalk: str
-    merged: str
-    """(ref, survivor): where references to merged records lead; '' when nothing was merged."""
-    blocked: str
-    """(ref, excluded, root): records that cannot be linked to, and why; '' when there are none."""
+    merged: Mapping[str, str]
+    """Link field → (ref, survivor): where references to merged records lead. A field is not there when nothing was merged
+    that it may point to: each relation joined is held by the engine at once."""
+    blocked: Mapping[str, str]
+    """Link field, not deferred → (ref, excluded, root): records that cannot be linked to, and why; as above."""
     claims: str
     """(claim, claims, first, last): external keys that several records claim; '' when there are none."""
     retry: str
@@ -97,9 +99,9 @@ def _holds(obj: MappedObject, name: str) -> bool:
     return link is not None and not link.deferred
 
 
-def _pointed(obj: MappedObject, merged: str) -> str:
+def _pointed(obj: MappedObject, merged: Mapping[str, str]) -> str:
     """References to a merged record lead to its survivor."""
-    links = [link.field for link in obj.links] if merged else []
+    links = [link.field for link in obj.links if link.field in merged]
     shown = [
         f"coalesce(m{links.index(item.name)}.survivor, s.{quote(item.name)}) AS {quote(item.name)}"
         if item.name in links
@@ -107,15 +109,15 @@ def _pointed(obj: MappedObject, merged: str) -> str:
         for item in obj.fields
     ]
     joins = " ".join(
-        f"LEFT JOIN {merged} AS m{place} ON m{place}.ref = s.{quote(name)}"
+        f"LEFT JOIN {merged[name]} AS m{place} ON m{place}.ref = s.{quote(name)}"
         for place, name in enumerate(links)
     )
     return f"SELECT {', '.join(f's.{quote(name)}' for name in _OWN)}, {', '.join(shown)} FROM survivors AS s {joins}"
 
 
-def _checked(obj: MappedObject, blocked: str) -> str:
+def _checked(obj: MappedObject, blocked: Mapping[str, str]) -> str:
     """Links that hold their row: what it waits for, whether it is orphaned, what was emptied."""
-    links = [link for link in obj.links if not link.deferred] if blocked else []
+    links = [link for link in obj.links if link.field in blocked]
     emptied = {link.field: place for place, link in enumerate(links) if not link.required}
     shown = [
         f"CASE WHEN b{emptied[item.name]}.excluded THEN NULL ELSE p.{quote(item.name)} END AS {quote(item.name)}"
@@ -129,7 +131,7 @@ def _checked(obj: MappedObject, blocked: str) -> str:
     root = [f"CASE WHEN b{place}.excluded THEN b{place}.root END" for place, _ in must]
     notes = [_note(place, link) for place, link in enumerate(links) if not link.required]
     joins = " ".join(
-        f"LEFT JOIN {blocked} AS b{place} ON b{place}.ref = p.{quote(link.field)}"
+        f"LEFT JOIN {blocked[link.field]} AS b{place} ON b{place}.ref = p.{quote(link.field)}"
         for place, link in enumerate(links)
     )
     return (

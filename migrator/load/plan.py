@@ -295,21 +295,23 @@ class _Planning:
         return Inputs(
             survivors(self._session, self._made[obj.name], f"{own}, {fields}"),
             relation(self._session, self._crosswalk[obj.name], columns.CROSSWALK),
-            self._gathered("merged", {name for link in obj.links for name in self._linked(link)}),
-            self._gathered(
-                "blocked", {name for link in obj.links if not link.deferred for name in self._linked(link)}
-            ),
+            self._gathered("merged", obj.links),
+            self._gathered("blocked", [link for link in obj.links if not link.deferred]),
             self._claims(obj),
             self._retry.condition(obj.name) if self._retry else "false",
         )
 
-    # Small relations that are gathered over the mappings an object links to, one temporary table a mapping.
+    # Small relations that are gathered over the mappings a field links to, one temporary table a mapping.
 
-    def _gathered(self, what: str, names: set[str]) -> str:
-        """SQL for the union of a piece of each mapping; '' when it has no rows."""
+    def _gathered(self, what: str, links: Sequence[Link]) -> dict[str, str]:
+        """Field → SQL for the union of a piece of each mapping it links to; without those that have no rows."""
+        found = {link.field: self._pieces_of(what, self._linked(link)) for link in links}
+        return {field: sql for field, sql in found.items() if sql}
+
+    def _pieces_of(self, what: str, names: Sequence[str]) -> str:
         make = {"merged": self._merged, "blocked": self._blocked}[what]
         tables = []
-        for name in sorted(names):
+        for name in sorted(set(names)):
             table = quote(f"{what}:{name}")
             if table not in self._pieces:
                 self._session.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {make(self._objects[name])}")
