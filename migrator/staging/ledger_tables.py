@@ -151,3 +151,33 @@ journal = sa.Table(
     sa.Index("ix_migrator_journal_kind", "kind", "number"),
 )
 """What must be provable later, numbered from 1 without a gap, each row bound to the one before: see `journal.py`."""
+
+function_scans = sa.Table(
+    "migrator_function_scan",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("system", sa.String(200), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("run", sa.String(32), nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("components", sa.Integer, nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
+)
+"""Looks at what a system does: the account of files, counts by kind, and what changed since the one before.
+
+The components themselves are Parquet (`Kind.FUNCTIONS`).
+"""
+
+function_answers = sa.Table(
+    "migrator_function_answer",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("component", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("way", sa.String(16), nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),
+    sa.Column("run", sa.String(32), nullable=False),
+)
+"""What people said of components ('SYSTEM/TYPE/NAME'), answer by answer: never changed or deleted, the last word on each stands."""

@@ -87,6 +87,8 @@ class Kind(Enum):
     """Name of the mapping: the target's rows as read back by validation."""
     RECONCILE = "reconcile"
     """Name of the mapping: differences found between plan and read-back."""
+    FUNCTIONS = "functions"
+    """Name of the system: what it does besides holding data, one row a component, as last scanned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""Who mentions whom: words of every component held against the names of all, bare names by the objects that are spoken of.
+
+A bare field name counts for every object that the component speaks of; where it speaks of none that has such a field, or
+reaches it through a variable or a relation, it counts, as possible, for all of them. So "not seen" errs to the safe side.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from migrator.core.components import Component, ComponentKind
+from migrator.inventory.words import Mentions
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Numbers of components: what each one mentions, and whether that is sure."""
+
+    uses: Mapping[int, Mapping[int, bool]]
+    """Component → what it mentions → True: named so that nothing else can be meant."""
+    used_by: Mapping[int, Mapping[int, bool]] = field(default_factory=dict)
+
+
+class _Index:
+    """Names of components, in lower case."""
+
+    def __init__(self, components: Sequence[Component]) -> None:
+        self.full: dict[str, list[int]] = defaultdict(list)
+        self.bare: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self.objects: set[str] = set()
+        for number, item in enumerate(components):
+            name = item.name.lower()
+            self.full[name].append(number)
+            if item.kind is ComponentKind.OBJECT:
+                self.objects.add(name)
+            if item.owner and name.startswith(f"{item.owner.lower()}."):
+                short = name[len(item.owner) + 1 :]
+                self.bare[short][item.owner.lower()].append(number)
+
+
+def links(components: Sequence[Component], mentioned: Sequence[Mentions]) -> Links:
+    """Resolve all words; a component does not mention itself."""
+    index = _Index(components)
+    uses: dict[int, dict[int, bool]] = {}
+    used_by: dict[int, dict[int, bool]] = defaultdict(dict)
+    for number, item in enumerate(components):
+        found: dict[int, bool] = {}
+        spoken = _spoken(item, mentioned[number], index)
+        for word in mentioned[number].words:
+            for other, sure in _meant(word, spoken, index):
+                if other != number:
+                    found[other] = found.get(other, False) or sure
+        if found:
+            uses[number] = found
+        for other, sure in found.items():
+            used_by[other][number] = sure
+    return Links(uses, dict(used_by))
+
+
+def _spoken(item: Component, said: Mentions, index: _Index) -> frozenset[str]:
+    """Objects that the component speaks of: its own, and all whose name stands in it."""
+    heads = {word.partition(".")[0] for word in said.words}
+    return frozenset((heads | said.words) & index.objects) | (
+        {item.owner.lower()} if item.owner else frozenset()
+    )
+
+
+def _meant(word: str, spoken: frozenset[str], index: _Index) -> Iterator[tuple[int, bool]]:
+    """Components that a word may mean, and whether it can mean nothing else."""
+    named = index.full.get(word)
+    if named is not None:
+        yield from ((number, True) for number in named)
+    head, dot, last = word.rpartition(".")
+    if not dot:
+        if word in index.bare:
+            yield from _by_context(index.bare[word], spoken, reached=False)
+        return
+    if named is None and last in index.bare:
+        yield from _by_context(index.bare[last], spoken, reached=head not in index.objects)
+    for part in word.split("."):
+        yield from ((number, False) for number in index.full.get(part, ()))
+        if part != last and part in index.bare:
+            yield from _by_context(index.bare[part], spoken, reached=True)
+
+
+def _by_context(
+    owners: Mapping[str, Sequence[int]], spoken: frozenset[str], *, reached: bool
+) -> Iterator[tuple[int, bool]]:
+    """`reached`: through a variable or a relation, so that the object need not be one that is spoken of."""
+    here = [name for name in owners if name in spoken]
+    for name in here:
+        yield from ((number, True) for number in owners[name])
+    if reached or not here:
+        for name, numbers in owners.items():
+            if name not in here:
+                yield from ((number, False) for number in numbers)
