@@ -65,13 +65,12 @@ class Node:
             waiting.extend(reversed(node.children))
 
     def pieces(self, without: frozenset[str] = frozenset()) -> Iterator[tuple[int, str]]:
-        """Line and text of every value at or below it; children called as in `without` are left out."""
-        waiting = [item for item in reversed(self.children) if item.tag not in without]
-        yield from _own_pieces(self)
+        """Line and text of every value at or below it; elements called as in `without` are left out with all they hold."""
+        waiting = [self]
         while waiting:
             node = waiting.pop()
             yield from _own_pieces(node)
-            waiting.extend(reversed(node.children))
+            waiting.extend(item for item in reversed(node.children) if item.tag not in without)
 
 
 def _own_pieces(node: Node) -> Iterator[tuple[int, str]]:

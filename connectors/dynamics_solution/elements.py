@@ -66,7 +66,7 @@ PARTS: Mapping[str, Part] = {
 }
 """Element → what it is. Entities, processes, steps, assemblies and web resources have modules of their own."""
 _NAMES = (
-    "name", "uniquename", "schemaname", "connectionreferencelogicalname", "connectorinternalid", "logicalname", "fullname",
+    "uniquename", "schemaname", "connectionreferencelogicalname", "connectorinternalid", "logicalname", "fullname", "name",
 )  # fmt: skip
 _IDS = (
     "formid", "savedqueryid", "savedqueryvisualizationid", "workflowid", "id", "webresourceid", "pluginassemblyid",
@@ -122,24 +122,17 @@ def languages(node: Node) -> tuple[str, ...]:
 
 
 def name_of(node: Node) -> str:
-    """Its unique name, else what users call it, else its GUID, else its line."""
-    return said(node, *_NAMES) or label(node) or own_id(node) or f"line {node.line}"
+    """Its unique name, else what users call it, else its GUID, else its text, else its line."""
+    own = "" if node.children else node.text.strip()[:100]
+    return said(node, *_NAMES) or label(node) or own_id(node) or own or f"line {node.line}"
 
 
 def state_of(node: Node) -> ComponentState:
     """By StateCode or the activation state of forms; without one it works while it exists."""
-    match said(node, "formactivationstate"):
-        case "0":
-            return ComponentState.INACTIVE
-        case "1":
-            return ComponentState.ACTIVE
-    match said(node, "statecode"):
-        case "":
-            return ComponentState.ACTIVE
-        case "0":
-            return ComponentState.ACTIVE
-        case _:
-            return ComponentState.INACTIVE
+    activation = said(node, "formactivationstate")
+    if activation:
+        return ComponentState.ACTIVE if activation == "1" else ComponentState.INACTIVE
+    return ComponentState.ACTIVE if said(node, "statecode") in ("", "0") else ComponentState.INACTIVE
 
 
 def part_component(node: Node, part: Part, owner: str, file: str, *, managed: bool | None) -> Component:

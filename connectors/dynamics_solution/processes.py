@@ -53,13 +53,14 @@ def read_workflow(node: Node, file: str, body: Body | None, *, managed: bool | N
     entity = said(node, "primaryentity").casefold()
     owner = "" if entity == "none" else entity
     calls: tuple[Call, ...] = ()
-    unread, size = "", {}
+    unread = ""
+    size: dict[str, int] = {}
     if body is not None and kind_name in _FLOWS:
         calls, size, unread = _flow(body, kind_name)
     elif body is not None:
         size = {"nodes": len(re.findall(rb"<mxswa:ActivityReference\b|<mcwo:|<mcwb:", body[1]))}
     component = Component(
-        kind_name, name_of(node), kind, file, line=node.line, label=label(node), owner=owner,
+        kind_name, said(node, "name") or name_of(node), kind, file, line=node.line, label=label(node), owner=owner,
         state=_STATES.get(said(node, "statecode"), ComponentState.UNKNOWN), managed=managed,
         size={name: count for name, count in size.items() if count}, facts=_process_facts(node, category),
         fires=tuple(_fires(node, owner)), calls=calls, languages=languages(node),

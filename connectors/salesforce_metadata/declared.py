@@ -71,6 +71,8 @@ _SHOWN = (
     "description", "triggerType", "errorMessage", "deploymentStatus", "sharingModel", "externalSharingModel", "sobjectType",
     "object", "type", "targetObject", "operation", "reportType", "lastUsedDate", "versionNumber", "isSslRequired",
 )  # fmt: skip
+_BY_OBJECT = frozenset({"ApprovalProcess", "QuickAction", "DuplicateRule"})
+"""Types whose full names begin with an object."""
 _FIELD_TAGS = frozenset({"field", "fieldItem"})
 
 
@@ -202,19 +204,17 @@ def _plain(group: Group, root: Node) -> Component:
 
 
 def _owner(group: Group, root: Node) -> str:
+    """The object that a component is about, where its name or its file says so."""
+    name = group.name
     match group.type.name:
         case "Layout":
-            return group.name.partition("-")[0]
-        case "ApprovalProcess" | "QuickAction" | "DuplicateRule":
-            return group.name.partition(".")[0] if "." in group.name else ""
+            return name.partition("-")[0]
         case "CustomObjectTranslation" | "CustomFieldTranslation":
-            return group.name.partition(".")[0].rpartition("-")[0]
-        case "FlexiPage":
-            return root.value("sobjectType")
-        case "PathAssistant":
-            return root.value("entityName")
-        case _ if group.type.shape == "child":
-            return group.name.partition(".")[0]
+            return name.partition(".")[0].rpartition("-")[0]
+        case "FlexiPage" | "PathAssistant":
+            return root.value("sobjectType") or root.value("entityName")
+        case kind if kind in _BY_OBJECT or group.type.shape == "child":
+            return name.partition(".")[0] if "." in name else ""
         case _:
             return ""
 

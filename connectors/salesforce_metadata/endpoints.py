@@ -7,7 +7,7 @@ from migrator.core.components import Call, Direction
 
 _ADDRESSES = (
     "endpoint", "url", "endpointUrl", "urlPattern", "oauthConfig/callbackUrl", "startUrl", "loginUrl", "authorizeUrl",
-    "siteUrl", "subdomain", "urlPathPrefix", "destinationResourceName", "emailServicesAddresses/localPart", "contactEmail",
+    "siteUrl", "subdomain", "urlPathPrefix", "destinationResourceName", "emailServicesAddresses/localPart",
 )  # fmt: skip
 _HOW: dict[str, tuple[Direction, str, str]] = {
     "ConnectedApp": (Direction.IN, "API", "on request"),

@@ -14,6 +14,8 @@ from migrator.core.components import ComponentKind
 
 META = "-meta.xml"
 MANIFEST = re.compile(r"(?:package|destructiveChanges(?:Pre|Post)?)\.xml", re.IGNORECASE)
+_FLAT = frozenset({"object", "container", "translation", "flow", "code"})
+"""Shapes whose folders below the type's own say nothing."""
 _VERSION = re.compile(r"-(\d+)$")
 
 
@@ -84,29 +86,26 @@ def place(path: str, roots: frozenset[str]) -> Placed | None:
 def _fits(
     item: Type, path: str, below: Sequence[str], stem: str, suffix: str, *, meta: bool
 ) -> Placed | None:
-    match item.shape:
-        case "bundle":
-            # what lies beside the bundles (jsconfig.json) belongs to no component
-            return Placed(path, item, unquote(below[0]), meta) if below else None
-        case "content":
-            name = below[0] if below and item.name == "StaticResource" else "/".join((*below, stem))
-            return Placed(path, item, unquote(name), meta) if suffix or below else None
-        case _ if item.suffix != suffix:
-            return None
-        case "child":
-            return Placed(path, item, unquote(f"{below[0]}.{stem}"), meta) if len(below) > 1 else None
-        case "flow":
-            version = _VERSION.search(stem)
-            name = stem[: version.start()] if version else stem
-            return Placed(path, item, unquote(name), meta, int(version[1]) if version else 0)
-        case "translation" if item.name == "CustomFieldTranslation":
-            return Placed(path, item, unquote(f"{below[-1]}.{stem}"), meta) if below else None
-        case "object" | "container" | "translation":
-            return Placed(path, item, unquote(stem), meta)
-        case "code" if item.name != "EmailTemplate":
-            return Placed(path, item, unquote(stem), meta)
-        case _:
-            return Placed(path, item, unquote("/".join((*below, stem))), meta)
+    if item.shape not in ("bundle", "content") and item.suffix != suffix:
+        return None
+    name, version = _named(item, below, stem, suffix), 0
+    if item.shape == "flow" and (found := _VERSION.search(stem)):
+        name, version = stem[: found.start()], int(found[1])
+    return Placed(path, item, unquote(name), meta, version) if name else None
+
+
+def _named(item: Type, below: Sequence[str], stem: str, suffix: str) -> str:
+    """The full name; '' for a file that belongs to no component of this type (jsconfig.json beside the bundles)."""
+    folder = below[0] if below else ""
+    if item.shape == "bundle" or (item.name == "StaticResource" and folder):
+        return folder
+    if item.shape == "child":
+        return f"{folder}.{stem}" if len(below) > 1 else ""
+    if item.name == "CustomFieldTranslation":
+        return f"{below[-1]}.{stem}" if below else ""
+    if item.shape == "content" and not (suffix or below):
+        return ""
+    return stem if item.shape in _FLAT and item.name != "EmailTemplate" else "/".join((*below, stem))
 
 
 def _in_package(folders: Sequence[str], roots: frozenset[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from migrator.core.components import ComponentKind, ComponentState
+from migrator.core.components import Component, ComponentKind, ComponentState
 from migrator.inventory.scan import Item, Reference
 from migrator.inventory.usage import Usage
 
@@ -78,22 +78,19 @@ def evidence(item: Item, usage: Usage | None, not_measured: str = "") -> Evidenc
     if seen:
         words = "" if any(one.sure for one in seen) else "perhaps "
         return Evidence(Use.USED, f"{words}used by {_listed(one.id for one in seen)}", usage, not_measured)
-    if component.kind in INTEGRATIONS or component.calls:
-        return Evidence(
-            Use.COULD_NOT_ANALYSE,
-            "whether anybody outside calls it is not in the export",
-            usage,
-            not_measured,
-        )
-    if component.kind is ComponentKind.FIELD and usage is None:
-        return Evidence(
-            Use.COULD_NOT_ANALYSE, not_measured or "its records were not measured", None, not_measured
-        )
-    if component.kind is ComponentKind.OBJECT and usage is None:
-        return Evidence(
-            Use.COULD_NOT_ANALYSE, not_measured or "its records were not counted", None, not_measured
-        )
+    unknown = _cannot_tell(component, usage, not_measured)
+    if unknown:
+        return Evidence(Use.COULD_NOT_ANALYSE, unknown, usage, not_measured)
     return Evidence(Use.NOT_SEEN, _not_seen(usage), usage, not_measured)
+
+
+def _cannot_tell(component: Component, usage: Usage | None, not_measured: str) -> str:
+    """Why nobody can say that it is not used; '' when what there is was looked at."""
+    if component.kind in INTEGRATIONS or component.calls:
+        return "whether anybody outside calls it is not in the export"
+    if component.kind in (ComponentKind.FIELD, ComponentKind.OBJECT) and usage is None:
+        return not_measured or "its records were not measured"
+    return ""
 
 
 def _by_data(usage: Usage) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 from migrator.inventory.capability import capability
-from migrator.inventory.evidence import Evidence, evidence
+from migrator.inventory.evidence import Evidence, Use, evidence
 from migrator.inventory.integrations import filled_by, integrations
 from migrator.inventory.rules import Case, Counterpart, Coverage, Decision, Proposal, propose, rivals
 from migrator.inventory.scan import Item
 from migrator.inventory.usage import Usage
+
+NOTHING_KNOWN = Evidence(Use.COULD_NOT_ANALYSE, "not looked at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,6 @@ class Row:
     """Integrations that mention it."""
     losses: tuple[str, ...] = ()
     """What the mapping loses of its data."""
-    present: bool = True
-    """False: the last scan no longer found it, but people had decided about it."""
 
     @property
     def decision(self) -> Decision:
@@ -99,14 +99,17 @@ class Known:
 
 
 def rows(items: Sequence[Item], known: Known, today: date) -> tuple[Row, ...]:
-    """The register, in the order of the scan; decided components that are gone come last."""
+    """The register, in the order of the scan; what is `gone` has no line, only its history."""
     same_event = rivals(items)
     moved = filled_by(integrations(items))
     history: dict[str, list[Said]] = {}
     for one in known.said:
         history.setdefault(one.id, []).append(one)
-    found = [_row(item, known, same_event, moved, history.get(item.id, ()), today) for item in items]
-    return tuple(found)
+    return tuple(
+        _row(Case(item, NOTHING_KNOWN, Counterpart(), known.blind, same_event.get(item.id, ()), today), known,
+             history.get(item.id, ()), moved.get(item.id, ()))
+        for item in items
+    )  # fmt: skip
 
 
 def gone(items: Iterable[Item], said: Iterable[Said]) -> tuple[str, ...]:
@@ -115,20 +118,18 @@ def gone(items: Iterable[Item], said: Iterable[Said]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.id for one in said if one.id not in there))
 
 
-def _row(
-    item: Item, known: Known, same_event: Mapping[str, tuple[str, ...]], moved: Mapping[str, tuple[str, ...]],
-    history: Sequence[Said], today: date,
-) -> Row:  # fmt: skip
+def _row(case: Case, known: Known, history: Sequence[Said], filled: tuple[str, ...]) -> Row:
+    item = case.item
     answers = folded(history)
     found = evidence(item, known.usage.get(item.id), known.not_measured.get(item.id, ""))
     there = _counterpart(known.counterparts.get(item.id, Counterpart()), answers)
-    proposal = propose(Case(item, found, there, known.blind, same_event.get(item.id, ()), today))
+    proposal = propose(replace(case, evidence=found, counterpart=there))
     decided = next((one for one in reversed(history) if "decision" in one.changes), None)
     return Row(
         item, found, there, proposal, answers.get("capability") or capability(item), answers,
         decided.who if decided and answers.get("decision") else "",
         decided.at.date().isoformat() if decided and answers.get("decision") else "",
-        tuple(history), moved.get(item.id, ()), known.losses.get(item.id, ()),
+        tuple(history), filled, known.losses.get(item.id, ()),
     )  # fmt: skip
 
 

@@ -61,6 +61,8 @@ def mentions(found: Found, ids: Callable[[str], Iterable[str]]) -> Mentions:
             words.add(sys.intern(text.lower()))
         for item in _literals(text, f"{file}:{line}", ids if found.ids else _none):
             literals[item] = None
+    own = found.component.facts.get("id")
+    literals = {item: None for item in literals if item.text != own}
     kept = tuple(literals)[:MOST_LITERALS]
     return Mentions(frozenset(words), kept, len(literals) - len(kept))
 
