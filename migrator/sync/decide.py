@@ -392,7 +392,9 @@ class _Case:
                 if item.changed or item.lost:
                     advance.append(item.place)
                 continue
-            if not (item.changed or everyone or self._is_written(item)):
+            if not self._flows_to(item.member.which):
+                if item.changed and everyone:
+                    advance.append(item.place)
                 continue
             if not self._is_written(item):
                 continue
@@ -405,6 +407,9 @@ class _Case:
 
     def _reaches_new(self, sources: Sequence[_Standing]) -> bool:
         return any(item.member.which is Which.NEW for item in self.here if item not in sources)
+
+    def _flows_to(self, which: Which) -> bool:
+        return self._flows_from(which.other)
 
     def _is_written(self, item: _Standing) -> bool:
         return self.terms.mirror or item.member.primary or item.changed

@@ -1,0 +1,297 @@
+"""Deletes, merges, conversions and undeletes of a batch: what is proved is carried into the groups, what is not is held."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from migrator.core.twoway import UNREADABLE, Which
+from migrator.sync.decide import Member, same_native
+from migrator.sync.gather import Case, Gathered
+from migrator.sync.life import LifeAct, LifeDecision, Presence, is_later, side_presence
+from migrator.sync.state import (
+    CREATING,
+    GONE,
+    LEAVING,
+    LIVE,
+    Changes,
+    ConflictRow,
+    EventRow,
+    HoldRow,
+    Key,
+    MemberRow,
+    Tombstone,
+)
+from migrator.sync.streams import Scene
+from migrator.sync.values import to_text
+from migrator.sync.verdicts import release
+from migrator.sync.work import Work, soon
+
+
+@dataclass(slots=True)
+class Lives:
+    """What a batch is to do besides fields."""
+
+    first: Changes = field(default_factory=Changes)
+    """Proofs and conflicts: committed before anything is written."""
+    result: Changes = field(default_factory=Changes)
+    deletes: list[tuple[Case, LifeDecision]] = field(default_factory=list)
+    creating: list[tuple[Key, int]] = field(default_factory=list)
+    """Live records whose group has no partner: to be made, in that group."""
+    again: list[Key] = field(default_factory=list)
+
+
+def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out: bool) -> bool:
+    """Deal with a group that is not simply alive. True when its fields are to be decided now."""
+    if all(row.state == CREATING for row in case.rows):
+        _unfinished(work, found, case, lives)
+        return False
+    merged = next((row for row in case.rows if case.presence[row.key] is Presence.MERGED), None)
+    if merged is not None and _follow_merge(work, found, case, merged, lives):
+        return False
+    _drop_deleted(found.scene, case, lives.result)
+    old, new = (_side(case, which) for which in Which)
+    if old is new is Presence.LIVE:
+        return True
+    decision = work.strategy.life(
+        old, new,
+        edited=any(is_edited(found.scene, member) for member in case.members),
+        policy=found.scene.new.paired.delete,
+        resolved=_resolved(work, case, old, new),
+        frozen=work.terms_of(found.scene).frozen,
+    )  # fmt: skip
+    _carry_out(work, found, case, decision, lives, carry_out=carry_out)
+    return False
+
+
+def _side(case: Case, which: Which) -> Presence:
+    return side_presence([case.presence[row.key] for row in case.of(which)])
+
+
+def is_edited(scene: Scene, member: Member) -> bool:
+    """Whether any mapped field of a live record is not as it was last synced; a lost base counts as an edit."""
+    for stream, pairs in scene.pairs.items():
+        if member.which is Which.OLD and stream != member.stream:
+            continue
+        for name, pair in pairs.items():
+            for one in pair.old if member.which is Which.OLD else (name,):
+                now = member.values.get(one, UNREADABLE)
+                if now is UNREADABLE:
+                    continue
+                if one not in member.base or not same_native(pair, member.which, one, now, member.base[one]):
+                    return True
+    return False
+
+
+def _unfinished(work: Work, found: Gathered, case: Case, lives: Lives) -> None:
+    """A create that was begun and whose intent is settled: the record is still there, or it was deleted before it ever moved."""
+    row = case.rows[0]
+    match case.presence[row.key]:
+        case Presence.LIVE:
+            lives.creating.append((row.key, case.grp))
+        case Presence.ABSENT:
+            _hold(work, found.scene, case, "missing", lives)
+        case _:
+            lives.result.closed += case.rows
+            lives.result.clean += [one.key for one in case.rows]
+            release(case, lives.result)
+
+
+def _drop_deleted(scene: Scene, case: Case, result: Changes) -> None:
+    """Of several records of one side some were deleted: they leave, the others stand for the group."""
+    for which in Which:
+        rows = case.of(which)
+        states = {case.presence[row.key] for row in rows}
+        if Presence.LIVE not in states or Presence.ABSENT in states:
+            continue
+        for row in rows:
+            if case.presence[row.key] is not Presence.LIVE:
+                bury(scene, case, row, result, "deleted")
+                case.rows.remove(row)
+        _promote(case, which, result)
+
+
+def _promote(case: Case, which: Which, result: Changes) -> None:
+    rows = case.of(which)
+    if rows and not any(row.leads for row in rows):
+        first = replace(rows[0], leads=True)
+        case.rows[case.rows.index(rows[0])] = first
+        result.members.append(first)
+        case.members = [
+            replace(one, primary=True) if (one.stream, one.id) == first.key else one for one in case.members
+        ]
+
+
+def bury(scene: Scene, case: Case, row: MemberRow, result: Changes, kind: str) -> None:
+    """The end of a member: its id stays known for ever, with the version it died with."""
+    proof = case.proofs.get(row.key)
+    result.members.append(replace(row, state=GONE, leads=False))
+    result.tombstones.append(
+        Tombstone(row.stream, row.id, case.grp, (proof.version if proof else "") or row.version)
+    )
+    detail = {"how": proof.how, "version": proof.version} if proof else {}
+    result.events.append(EventRow(scene.mapping, case.grp, row.stream, row.id, kind, detail))
+    result.clean.append(row.key)
+
+
+def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives: Lives) -> bool:
+    """Lead a merged record to its master's group, and its partners with it. False when the group stays and can be decided."""
+    scene, into = found.scene, case.proofs[row.key].into
+    master = work.store.members([(row.stream, into)]).get((row.stream, into))
+    result = lives.result
+    if master is None:
+        if len(case.of(row.which)) > 1:
+            return False
+        _adopt_master(scene, case, row, into, result)
+        lives.again.append((row.stream, into))
+        return True
+    if master.grp == case.grp:
+        bury(scene, case, row, result, "merged")
+        case.rows.remove(row)
+        _promote(case, row.which, result)
+        return not case.of(row.which)
+    if master.state == CREATING:
+        result.dirty.append(soon(work, case.place, found.queued.get(case.place), "merge"))
+        return True
+    _move(scene, case, row, master, result)
+    release(case, result)
+    for one in case.rows:
+        result.clean.append(one.key)
+    result.dirty.append(soon(work, master.key, None, "merge"))
+    lives.again.append(master.key)
+    return True
+
+
+def _adopt_master(scene: Scene, case: Case, row: MemberRow, into: str, result: Changes) -> None:
+    """A master that belongs to no group yet takes the place of its loser, bases and all: what differs is an edit."""
+    bury(scene, case, row, result, "merged")
+    result.members.append(
+        MemberRow(row.stream, into, row.which, case.grp, LIVE, row.leads, "", row.base, None, -1)
+    )
+
+
+def _move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Changes) -> None:
+    """All members join the master's group with their own bases; partners leave once their edits have flowed."""
+    for one in case.rows:
+        gone = one.key == row.key
+        result.closed.append(one)
+        state = GONE if gone else (LIVE if one.which is row.which else LEAVING)
+        result.members.append(replace(one, grp=master.grp, state=state, leads=False, since=-1))
+    proof = case.proofs[row.key]
+    result.tombstones.append(Tombstone(row.stream, row.id, master.grp, proof.version or row.version))
+    result.events.append(
+        EventRow(
+            scene.mapping, master.grp, row.stream, row.id, "merged", {"into": master.id, "group": case.grp}
+        )
+    )
+
+
+def _resolved(work: Work, case: Case, old: Presence, new: Presence) -> Which | None:
+    said = work.resolved.get(case.grp, {}).get("")
+    return said[1] if said is not None and said[0] == life_digest(case, old, new) else None
+
+
+def life_digest(case: Case, old: Presence, new: Presence) -> str:
+    """Names a question about a whole group: the same states and versions are the same question."""
+    versions = [(member.stream, member.id, member.version) for member in case.members]
+    return hashlib.blake2b(
+        f"{case.grp}//{old.value}/{new.value}/{versions}".encode(), digest_size=12
+    ).hexdigest()
+
+
+def _carry_out(
+    work: Work, found: Gathered, case: Case, decision: LifeDecision, lives: Lives, *, carry_out: bool
+) -> None:
+    result = lives.result
+    match decision.act:
+        case LifeAct.HOLD:
+            _hold(work, found.scene, case, decision.reason, lives)
+        case LifeAct.TOMBSTONE | LifeAct.CLOSE:
+            kind = "deleted" if decision.act is LifeAct.TOMBSTONE else "converted"
+            for row in case.rows:
+                bury(found.scene, case, row, result, kind)
+            release(case, result)
+        case LifeAct.REVIVE:
+            _revive(work, found, case, decision, lives)
+        case _ if carry_out:
+            lives.deletes.append((case, decision))
+        case _:
+            work.deletions.setdefault(found.scene.mapping, {})[case.grp] = None
+            result.dirty.append(soon(work, case.place, found.queued.get(case.place), "delete"))
+
+
+def _revive(work: Work, found: Gathered, case: Case, decision: LifeDecision, lives: Lives) -> None:
+    """The dead side leaves the group, and is made anew from the live one."""
+    dead = [row for row in case.rows if row.which is decision.on]
+    alive = [row for row in case.rows if row.which is not decision.on]
+    lives.result.closed += dead
+    first = alive[0]
+    lives.result.members.append(replace(first, state=CREATING, leads=True))
+    lives.result.dirty.append(soon(work, first.key, found.queued.get(first.key), "revive"))
+    lives.again.append(first.key)
+    release(case, lives.result)
+
+
+def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> None:
+    before = case.holds.get("")
+    same = before is not None and before.kind == reason
+    since, checks = (before.since, before.checks + 1) if before is not None and same else (work.now(), 0)
+    lives.result.holds.append(HoldRow(case.grp, "", scene.mapping, reason, reason, since, checks))
+    over = [name for name in case.holds if name]
+    lives.result.released += [(case.grp, name) for name in over]
+    lives.result.clean += [row.key for row in case.rows]
+    if reason.startswith("missing") or same:
+        return
+    old, new = _side(case, Which.OLD), _side(case, Which.NEW)
+    members = [
+        {
+            "side": row.which.value,
+            "stream": row.stream,
+            "id": row.id,
+            "presence": case.presence[row.key].value,
+        }
+        for row in case.rows
+    ]
+    lives.first.conflicts.append(
+        ConflictRow(
+            scene.mapping, case.grp, "", life_digest(case, old, new), "held", "hold", reason,
+            to_text({"members": members}), "open",
+        )
+    )  # fmt: skip
+
+
+def examine_gone(
+    work: Work, found: Gathered, holds: Mapping[int, Mapping[str, HoldRow]], lives: Lives
+) -> None:
+    """Records with a tombstone that came up again: as they were when they died, they are an echo; newer, an undelete."""
+    if not found.gone:
+        return
+    stones = work.store.tombstones([row.key for row in found.gone])
+    for row in found.gone:
+        lives.result.clean.append(row.key)
+        record, stone = found.records.get(row.key), stones.get(row.key)
+        known = holds.get(row.grp, {}).get("")
+        if record is not None and stone is not None and not stone.version:
+            lives.result.tombstones.append(replace(stone, version=record.version))
+            continue
+        back = record is not None and (stone is None or is_later(record.version, stone.version))
+        if not back:
+            if known is not None and known.kind == "undelete" and record is None:
+                lives.result.released.append((row.grp, ""))
+            continue
+        if row.grp in found.cases:
+            continue
+        checks, since = (known.checks + 1, known.since) if known is not None else (0, work.now())
+        lives.result.holds.append(
+            HoldRow(row.grp, "", found.scene.mapping, "undelete", "undelete", since, checks)
+        )
+        if known is None:
+            lives.result.events.append(
+                EventRow(found.scene.mapping, row.grp, row.stream, row.id, "undeleted", {})
+            )
+
+
+def leaving(case: Case) -> list[MemberRow]:
+    """Live partners of merged records that are to go."""
+    return [row for row in case.rows if row.state == LEAVING and case.presence[row.key] is Presence.LIVE]

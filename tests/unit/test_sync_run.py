@@ -1,0 +1,158 @@
+"""Runs of the two-way sync against two small systems in memory: what flows, what is held, and what is never done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from migrator.core.errors import RetryableError
+from migrator.sync.report import Status
+from tests.sync_world import World, world
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> tuple[World, str, str]:
+    """One old record and its partner, after a quiet night."""
+    found = world(tmp_path)
+    name = found.old.add("Account", Name="Ada", City="Basel", Stage="Hot", Phone="1")
+    assert found.night().status is Status.GREEN
+    return found, name, found.partner(name)
+
+
+def test_a_record_gets_a_partner_once(linked: tuple[World, str, str]) -> None:
+    found, _, partner = linked
+    assert found.new.values("customer", partner)["name"] == "Ada"
+    assert found.new.values("customer", partner)["Key"] == "a:O001"
+    for _ in range(3):
+        assert found.night(full=True).writes == 0
+    assert len(found.new.rows["customer"]) == 1
+
+
+def test_edits_flow_both_ways_and_settle(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.edit("Account", name, Name="Ada L")
+    found.new.edit("customer", partner, city="Bern")
+    assert found.night().writes == 2
+    assert found.new.values("customer", partner)["name"] == "Ada L"
+    assert found.old.values("Account", name)["City"] == "Bern"
+    assert found.night().writes == 0
+
+
+def test_a_cleared_value_is_cleared(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.edit("Account", name, City=None)
+    found.night()
+    assert found.new.values("customer", partner)["city"] is None
+
+
+def test_a_new_record_on_the_new_side_comes_back(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    made = found.new.add("customer", name="Bo")
+    found.night()
+    (row,) = found.old.rows["Account"].values()
+    assert (row.values["Name"], row.values["Key"]) == ("Bo", made)
+    assert found.night().writes == 0
+
+
+def test_a_hold_waits_and_the_rest_flows(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.edit("Account", name, Phone="2", Name="X")
+    found.new.edit("customer", partner, phone="3")
+    report = found.night()
+    assert found.new.values("customer", partner) | {"phone": "3", "name": "X"} == found.new.values(
+        "customer", partner
+    )
+    assert report.holds == {"conflict": 1}
+    assert report.status is Status.YELLOW
+
+
+def test_merging_unites_both(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.edit("Account", name, Tags="a;b")
+    found.new.edit("customer", partner, tags="c")
+    found.night()
+    assert found.new.values("customer", partner)["tags"] == found.old.values("Account", name)["Tags"]
+    assert set(found.old.values("Account", name)["Tags"].split(";")) == {"a", "b", "c"}
+    assert found.night().writes == 0
+
+
+def test_a_proven_delete_is_carried_over(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.remove("Account", name)
+    found.night()
+    assert partner not in found.new.rows["customer"]
+    assert found.night(full=True).writes == 0
+    assert found.reports[-1].status is Status.GREEN
+
+
+def test_absence_deletes_nothing_and_heals(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.hidden.add(name)
+    assert found.night(full=True).writes == 0
+    assert found.reports[-1].holds == {"missing": 1}
+    found.old.hidden.clear()
+    assert found.night().status is Status.GREEN
+    assert partner in found.new.rows["customer"]
+
+
+def test_a_delete_against_an_edit_is_held(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.remove("Account", name)
+    found.new.edit("customer", partner, name="kept")
+    found.night()
+    assert found.new.values("customer", partner)["name"] == "kept"
+    assert found.reports[-1].holds == {"delete-vs-edit": 1}
+
+
+def test_a_merge_leads_edits_of_the_loser_to_the_master(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    loser = found.old.add("Account", Name="L")
+    master = found.old.add("Account", Name="M", City="Bern")
+    found.night()
+    gone, kept = found.partner(loser), found.partner(master)
+    found.new.edit("customer", gone, city="Rome")
+    found.old.remove("Account", loser, into=master)
+    found.night()
+    found.night()
+    assert gone not in found.new.rows["customer"]
+    assert found.new.values("customer", kept)["city"] == found.old.values("Account", master)["City"] == "Rome"
+    assert found.night(full=True).writes == 0
+
+
+def test_an_answer_that_is_lost_makes_no_second_record(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    found.old.add("Account", Name="Ada")
+    create = found.new.create
+
+    def lost(*call: object) -> object:
+        create(*call)  # type: ignore[arg-type]
+        raise RetryableError("gone")
+
+    found.new.create = lost  # type: ignore[method-assign,assignment]
+    found.night()
+    found.new.create = create  # type: ignore[method-assign]
+    found.night()
+    assert found.night().status is Status.GREEN
+    assert len(found.new.rows["customer"]) == 1
+
+
+def test_a_link_waits_for_its_record(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    child = found.old.add("Account", Name="c", Parent="O002")
+    parent = found.old.add("Account", Name="p")
+    assert found.night().status is Status.GREEN
+    assert found.new.values("customer", found.partner(child))["parent"] == found.partner(parent)
+
+
+def test_what_cannot_be_read_is_never_taken_for_empty(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.unreadable.add("City")
+    found.old.edit("Account", name, Name="Z")
+    report = found.night()
+    assert found.new.values("customer", partner)["city"] == "Basel"
+    assert found.new.values("customer", partner)["name"] == "Z"
+    assert report.status is Status.RED
+    found.old.unreadable.clear()
+    found.night()
+    assert found.night().status is Status.GREEN
