@@ -181,3 +181,14 @@ function_answers = sa.Table(
     sa.Column("run", sa.String(32), nullable=False),
 )
 """What people said of components ('SYSTEM/TYPE/NAME'), answer by answer: never changed or deleted, the last word on each stands."""
+
+phases = sa.Table(
+    "migrator_phase",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("phase", sa.String(8), nullable=False),
+    sa.Column("entered_at", Instant, nullable=False),
+    sa.Column("plan", sa.String(64), nullable=False),
+    sa.Column("journal", sa.BigInteger, nullable=False),
+)
+"""In which phase each group of objects is; `journal` is the number of the row that tells how it came there."""

@@ -1,0 +1,413 @@
+"""Carrying a runbook out: step after step, each judged, done, verified and recorded; what is done is not done again.
+
+Where the state stands: only in the journal and in the table of phases. A process that dies anywhere leaves steps that
+are begun and not done; the next one looks whether what they were to reach holds, and does them again only where it does
+not. Between the freeze and the switch a failure, a passed limit or an abort trigger takes everything back by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from migrator import __version__
+from migrator.core.errors import DataError, MigratorError, Problem, ProjectError, SafetyStop, Severity
+from migrator.core.phases import CUTOVER, Phase
+from migrator.runbook.checking import call_of, check_runbook
+from migrator.runbook.durations import spoken
+from migrator.runbook.established import Established, NoFacts
+from migrator.runbook.execute import (
+    Hands,
+    Interrupted,
+    Outcome,
+    Watch,
+    evidence_problem,
+    execute,
+    keep_evidence,
+)
+from migrator.runbook.expression import evaluate
+from migrator.runbook.facts import Facts
+from migrator.runbook.gates import Judged, Mode
+from migrator.runbook.model import Asked, OtherRunbook, Step
+from migrator.runbook.parse import Placed, Runbook
+from migrator.runbook.ready import Look, Refused, refusals
+from migrator.runbook.record import GATE, STEP, Footing, History, State, StepRow, replay, write
+from migrator.staging.journal import append
+from migrator.staging.ledger import Ledger
+from migrator.staging.phases import put_in_phase, standings
+
+CANCEL = "(cancel)"
+"""What stands for the step in rows about a cancelled cutover."""
+
+
+class Cancelled(SafetyStop):
+    """The cutover was broken off and taken back: users may work in the old system."""
+
+
+def silent(step: str, text: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where a runbook is carried out."""
+
+    ledger: Ledger
+    hands: Hands
+    operator: str
+    mode: Mode
+    evidence: Path
+    """The folder that evidence is kept in."""
+    mapping: str
+    """A digest of the mappings."""
+    live: Facts = field(default_factory=NoFacts)
+    rehearsed: dict[str, float] = field(default_factory=dict)
+    """Worst seconds of each step in rehearsals that count."""
+    tell: Callable[[str, str], None] = silent
+    """Is told what happens: the id of a step, and words."""
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What one run of a runbook did."""
+
+    book: str
+    plan: str
+    mode: str
+    done: dict[str, float] = field(default_factory=dict)
+    """Step → seconds."""
+    held: list[str] = field(default_factory=list)
+    """Steps that were done before, and hold."""
+    messages: list[tuple[str, str]] = field(default_factory=list)
+    """Recipients and text of every message that was due."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "runbook": self.book, "plan": self.plan, "mode": self.mode, "done": self.done, "held": self.held,
+            "messages": [{"to": to, "text": text} for to, text in self.messages],
+        }  # fmt: skip
+
+
+class Runner:
+    """One run of one runbook."""
+
+    def __init__(self, book: Runbook, world: World) -> None:
+        self._book, self._world = book, world
+        self._history = History()
+        self._footing = Footing(book.content, world.mapping, __version__)
+        self._clock = world.hands.clock
+        self.report = RunReport(book.name, self._footing.plan, world.mode.value)
+
+    @property
+    def footing(self) -> Footing:
+        """What the plan stands on."""
+        return self._footing
+
+    def run(self) -> RunReport:
+        """Carry out every step that is not done and holds; returns when the last one is.
+
+        Raises `ProjectError` when the runbook is wrong, `Refused` when a step may not begin, `Cancelled` when the
+        cutover was taken back, and what a step raises when it fails outside of it.
+        """
+        refuse_unless_sound(self._book, self._world)
+        self._finish_cancel()
+        for placed in self._book.steps:
+            if self._holds_already(placed):
+                self.report.held.append(placed.id)
+                continue
+            self._step(placed)
+        return self.report
+
+    def cancel(self, why: str) -> None:
+        """Take the evening back: undo what was done since the freeze, the last first, and return to P4."""
+        self._row(CANCEL, self._groups_in_cutover(), State.STARTED, message=why)
+        self._finish_cancel()
+
+    def look(self) -> Look:
+        """Everything that is known now."""
+        history, world = replay(self._world.ledger, self._history), self._world
+        with world.ledger.read() as connection:
+            standing = standings(connection)
+        facts = Established(
+            self._book, self._footing, world.ledger, history, standing, self._clock, world.live
+        )
+        return Look(facts, self._clock, world.operator, world.mode, world.evidence, world.rehearsed)
+
+    def _holds_already(self, placed: Placed) -> bool:
+        look, groups = self.look(), self._book.groups_of(placed)
+        row = look.facts.history.last(self._footing.plan, placed.id)
+        since = max(look.facts.history.before(group, placed.step.phase) for group in groups)
+        if row is None or row.number < since or row.state not in {State.DONE, State.STARTED}:
+            return False
+        here = [look.phase_of(group) for group in groups]
+        call = call_of(self._book, placed)
+        if call is not None and call.enters is not None:
+            entered = all(now is not None and now.number >= placed.step.phase.number for now in here)
+            if entered and row.state is State.STARTED:
+                self._row(placed.id, groups, State.DONE, row=row, message="found done")
+            return entered
+        if row.state is State.DONE and all(
+            now is not None and now.number > placed.step.phase.number for now in here
+        ):
+            return True  # what was entered since sealed it
+        if row.state is State.STARTED and (not row.facts or placed.rule.verification is None):
+            return False  # nobody knows how far it came: it is done again
+        if self._verified(placed, look):
+            return False
+        if row.state is State.STARTED:
+            self._row(placed.id, groups, State.DONE, row=row, message="found done")
+        age = (self._clock.now() - row.at).total_seconds()
+        return not evidence_problem(placed, row.evidence, self._world.evidence, age)
+
+    def _step(self, placed: Placed) -> None:
+        look, groups = self.look(), self._book.groups_of(placed)
+        try:
+            self._check_triggers(placed, look)
+            reasons, judged = refusals(look, placed)
+            self._note_gate(placed, judged, passed=not reasons)
+            if reasons:
+                self._refuse(placed, Refused(placed.id, reasons))
+            self._do(placed, groups, judged)
+        except Interrupted as error:
+            self._row(placed.id, groups, State.FAILED, message=error.message)
+            self._give_up(placed, error)
+        self._announce(placed)
+
+    def _refuse(self, placed: Placed, refused: Refused) -> None:
+        """A refusal waits for people; but a freeze that no longer fits the window is broken off."""
+        late = any(item.code == "window" for item in refused.reasons)
+        if late and self._frozen():
+            raise Interrupted(str(refused.message))
+        self._world.tell(placed.id, "refused")
+        raise refused
+
+    def _do(self, placed: Placed, groups: Sequence[str], judged: Iterable[tuple[str, Judged]]) -> None:
+        began, start = self._clock.now(), self._clock.monotonic()
+        self._world.tell(placed.id, "begins")
+        self._row(placed.id, groups, State.STARTED, began=began)
+        call = call_of(self._book, placed)
+        try:
+            if call is not None and call.enters is not None:
+                self._enter(call.enters, groups, judged)
+                outcome = Outcome(document={"entered": call.enters.value, "groups": list(groups)})
+            else:
+                outcome = self._execute(placed, groups)
+        except Interrupted:
+            raise
+        except MigratorError as error:
+            self._row(placed.id, groups, State.FAILED, began=began, message=error.message)
+            self._give_up(placed, error)
+            raise
+        seconds = self._clock.monotonic() - start
+        evidence = keep_evidence(placed, self._world.evidence, outcome.document)
+        row = self._row(
+            placed.id, groups, State.STARTED, began=began, seconds=seconds, by=outcome.by, evidence=evidence,
+            facts=dict(outcome.facts),
+        )  # fmt: skip
+        limit = placed.rule.limit
+        if limit is not None and seconds > limit:
+            raise Interrupted(f"{placed.id} took {spoken(seconds)}, at most {spoken(limit)}")
+        look = self.look()
+        wrong = self._verified(placed, look)
+        if wrong:
+            raise Interrupted(f"{placed.id} is not done: {wrong}")
+        self._check_triggers(placed, look)
+        self._row(placed.id, groups, State.DONE, row=row)
+        self.report.done[placed.id] = round(seconds, 3)
+        self._world.tell(placed.id, f"done in {spoken(seconds)}")
+
+    def _execute(self, placed: Placed, groups: Sequence[str]) -> Outcome:
+        return execute(
+            self._book, placed, groups, self._world.hands,
+            Watch(lambda: self.look().facts, lambda: self._break_off(placed)),
+        )  # fmt: skip
+
+    def _break_off(self, placed: Placed) -> None:
+        """What a step that waits asks again and again; taking back is not broken off."""
+        if isinstance(placed.rule, Step):
+            self._check_triggers(placed, self.look())
+
+    def _enter(self, phase: Phase, groups: Sequence[str], judged: Iterable[tuple[str, Judged]]) -> None:
+        standing = self.look().facts.standings
+        forced = {group: sorted({*item.forced_by}) for group, item in judged if item.forced_by}
+        with self._world.ledger.begin() as connection:
+            for group in groups:
+                before = standing.get(group)
+                put_in_phase(
+                    connection, group, phase, came_from=before.phase if before else None, plan=self._footing.plan,
+                    at=self._clock.now(),
+                    told={"runbook": self._book.name, "by": self._world.operator, "forced_by": forced.get(group, [])},
+                )  # fmt: skip
+
+    def _verified(self, placed: Placed, look: Look) -> str:
+        """'' when what the step was to reach holds; otherwise what does not."""
+        asked: Asked | None = placed.rule.verification
+        if asked is None:
+            return ""
+        groups = (
+            self._book.groups_of(placed) if isinstance(placed.rule, Step) else tuple(self._book.rule.groups)
+        )
+        found = [evaluate(asked.condition, look.facts, group) for group in groups]
+        return "; ".join(f"{asked.text} does not hold: {item.told}" for item in found if not item.holds)
+
+    def _check_triggers(self, placed: Placed, look: Look) -> None:
+        """Raise `Interrupted` when an abort trigger fires; those of the whole runbook hold from P5 to P8."""
+        whole = self._book.rule.abort_if if placed.step.phase in CUTOVER else ()
+        for asked in (*placed.step.abort_if, *whole):
+            for group in self._book.groups_of(placed):
+                found = evaluate(asked.condition, look.facts, group)
+                if found.holds:
+                    raise Interrupted(f"abort trigger {asked.text}: {found.told} ({group})")
+
+    def _frozen(self) -> bool:
+        """Whether the users of the old side are locked out and the switch is not made."""
+        return bool(self._groups_in_cutover())
+
+    def _groups_in_cutover(self) -> list[str]:
+        look = self.look()
+        before_the_switch = (Phase.P5, Phase.P6, Phase.P7)
+        return [group for group in self._book.rule.groups if look.phase_of(group) in before_the_switch]
+
+    def _give_up(self, placed: Placed, error: MigratorError) -> None:
+        """After a failure: before the switch take everything back; elsewhere say what the way back is."""
+        if self._frozen():
+            self.cancel(f"{placed.id}: {error.message}")
+            raise Cancelled(
+                f"{placed.id}: {error.message}\n    the cutover was taken back: users may work in the old system again",
+                hint="settle the cause, then begin again with: migrator runbook run",
+            ) from error
+        back = placed.step.rollback
+        other = f"migrator runbook run {back.runbook}" if isinstance(back, OtherRunbook) else ""
+        if isinstance(error, Interrupted):
+            raise SafetyStop(
+                error.message, hint=f"settle it and resume{f', or go back with: {other}' if other else ''}"
+            ) from error
+
+    def _finish_cancel(self) -> None:
+        """Undo what is left to undo of a cancelled cutover; safe to be killed in and called again."""
+        look = self.look()
+        row = look.facts.history.last(self._footing.plan, CANCEL)
+        if row is None or row.state is not State.STARTED:
+            return
+        for placed in reversed(self._book.steps):
+            last = look.facts.history.last(self._footing.plan, placed.id)
+            if placed.step.phase not in CUTOVER or last is None or last.state is State.UNDONE:
+                continue
+            undo = self._book.undo_of(placed)
+            if undo is not None:
+                self._undo(undo, placed)
+            self._row(placed.id, last.groups, State.UNDONE, message=row.message)
+        frozen = self._groups_in_cutover()
+        with self._world.ledger.begin() as connection:
+            for group in frozen:
+                put_in_phase(
+                    connection, group, Phase.P4, came_from=look.phase_of(group), plan=self._footing.plan,
+                    at=self._clock.now(),
+                    told={"runbook": self._book.name, "by": self._world.operator, "cancelled": row.message},
+                )  # fmt: skip
+            append(connection, STEP, self._body(CANCEL, row.groups, State.DONE), at=self._clock.now())
+
+    def _undo(self, undo: Placed, placed: Placed) -> None:
+        groups = self._book.groups_of(placed)
+        self._world.tell(undo.id, f"takes back {placed.id}")
+        began = self._clock.now()
+        try:
+            outcome = self._execute(undo, groups)
+        except MigratorError as error:
+            raise SafetyStop(
+                f"{undo.id}, which takes back {placed.id}, failed: {error.message}",
+                hint="settle it, then run again: taking back goes on where it stopped",
+            ) from error
+        evidence = keep_evidence(undo, self._world.evidence, outcome.document)
+        self._row(
+            undo.id,
+            groups,
+            State.STARTED,
+            began=began,
+            by=outcome.by,
+            facts=dict(outcome.facts),
+            evidence=evidence,
+        )
+        wrong = self._verified(undo, self.look())
+        if wrong:
+            raise SafetyStop(
+                f"{undo.id}, which takes back {placed.id}: {wrong}", hint="settle it, then run again"
+            )
+        self._announce(undo)
+
+    def _announce(self, placed: Placed) -> None:
+        message = placed.rule.communication
+        if message is not None:
+            to = ", ".join(message.to)
+            self.report.messages.append((to, message.text))
+            self._world.tell(placed.id, f"tell {to}: {message.text}")
+
+    def _note_gate(self, placed: Placed, judged: Sequence[tuple[str, Judged]], *, passed: bool) -> None:
+        if not judged:
+            return
+        conditions = [
+            {
+                "code": item.gate.code, "name": item.gate.name, "group": group, "holds": item.finding.holds,
+                "read": item.finding.read, "forced_by": list(item.forced_by),
+            }
+            for group, item in judged
+        ]  # fmt: skip
+        body = {
+            "plan": self._footing.plan, "step": placed.id, "phase": placed.step.phase.value, "passed": passed,
+            "mode": self._world.mode.value, "by": self._world.operator, "conditions": conditions,
+        }  # fmt: skip
+        write(self._world.ledger, GATE, body)
+
+    def _row(
+        self, step: str, groups: Sequence[str], state: State, *, row: StepRow | None = None, **more: Any
+    ) -> StepRow:
+        """Write one row about a step; `row`: what an earlier row knew of it."""
+        if row is not None:
+            more = {
+                "seconds": row.seconds,
+                "by": row.by,
+                "evidence": row.evidence,
+                "began": row.began,
+                **more,
+            }
+        write(self._world.ledger, STEP, self._body(step, groups, state, **more))
+        found = replay(self._world.ledger, self._history).last(self._footing.plan, step)
+        if found is None:
+            raise DataError(f"the row about {step} is not in the journal", hint="migrator audit verify")
+        return replace(found, facts=found.facts or (row.facts if row else {}))
+
+    def _body(self, step: str, groups: Sequence[str], state: State, **more: Any) -> dict[str, Any]:
+        began: datetime = more.pop("began", self._clock.now())
+        return {
+            "plan": self._footing.plan, "book": self._book.name, "basis": self._footing.basis, "step": step,
+            "groups": list(groups), "state": state.value, "mode": self._world.mode.value, "began": began,
+            "operator": self._world.operator, **more,
+        }  # fmt: skip
+
+
+def refuse_unless_sound(book: Runbook, world: World) -> list[Problem]:
+    """Raise `ProjectError` when a runbook cannot be carried out as it is; returns its warnings."""
+    problems = check_runbook(book, world.rehearsed)
+    rule = book.rule
+    if rule.mapping_hash and rule.mapping_hash != world.mapping:
+        problems.append(
+            Problem(book.at("mapping_hash"), f"the mappings are {world.mapping} now, the runbook was made for {rule.mapping_hash}",
+                    "rehearse with these mappings, then write their hash here")
+        )  # fmt: skip
+    if rule.tool_version and rule.tool_version != __version__:
+        problems.append(
+            Problem(book.at("tool_version"), f"this is migrator {__version__}, the runbook was made for {rule.tool_version}",
+                    "rehearse with this one, then write its version here")
+        )  # fmt: skip
+    if world.mode is Mode.REAL:
+        problems = [
+            replace(item, severity=Severity.ERROR) if item.code == "unnamed" else item for item in problems
+        ]
+    errors = [item for item in problems if item.severity is Severity.ERROR]
+    if errors:
+        raise ProjectError(errors)
+    return problems
