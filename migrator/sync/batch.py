@@ -9,9 +9,10 @@ from migrator.core.errors import ConnectorError
 from migrator.core.twoway import Answer, CompareAndSet, Outcome, Update, Which
 from migrator.sync.creating import Birth, bear, plan_birth
 from migrator.sync.decide import Verdict
-from migrator.sync.deleting import carry_out, ready_to_leave
+from migrator.sync.deleting import carry_out
 from migrator.sync.gather import Gathered, gather, proved_gone
-from migrator.sync.lives import Lives, examine, examine_gone, leaving
+from migrator.sync.linked import verify_links
+from migrator.sync.lives import Lives, examine, examine_gone
 from migrator.sync.settle import settle
 from migrator.sync.state import GONE, Changes, HoldRow, Intent, Key, Part
 from migrator.sync.streams import Scene, Stream
@@ -48,6 +49,8 @@ def process(
     Raises what ended it early, once everything that is known is recorded.
     """
     batch = _Batch(work, gather(work, scene, keys, dict(holds)))
+    for key in verify_links(work, batch.found):
+        batch.lives.result.dirty.append(soon(work, key, None, "linked"))
     _examine(batch, holds, deletes=deletes)
     _newcomers(batch)
     log(work, scene, batch.settled, batch.lives.first)
@@ -76,9 +79,6 @@ def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes:
         if not examine(work, found, case, batch.lives, carry_out=deletes):
             continue
         one = decide_case(work, found.scene, case)
-        if leaving(case):
-            work.deletions.setdefault(found.scene.mapping, {})[case.grp] = None
-            one.again = "" if ready_to_leave(found, case) else "merge"
         batch.settled.append(one)
         work.report.count(found.scene.mapping, "examined")
     examine_gone(work, found, holds, batch.lives)
@@ -103,8 +103,10 @@ def _newcomers(batch: _Batch) -> None:
             _later(
                 batch, key, "absent", "it was changed, and cannot be read; nothing proves that it was deleted"
             )
+    placed = {row.key for row in batch.lives.result.members}
     for key in fresh:
-        _newcomer(batch, key)
+        if key not in placed:  # the master of a merge takes the place of its loser
+            _newcomer(batch, key)
 
 
 def _carry_existing(batch: _Batch, key: Key) -> bool:
@@ -399,7 +401,7 @@ def _queue(batch: _Batch, one: Settled, result: Changes) -> None:
     worst = max((queued[key] for key in keys if key in queued), key=lambda row: row.attempts, default=before)
     if one.failed is not None:
         result.dirty.append(again_later(work, one.case.place, worst, *one.failed))
-    elif one.again or one.unknown or leaving(one.case):
+    elif one.again or one.unknown:
         result.dirty.append(soon(work, one.case.place, before, one.again or "unknown"))
 
 

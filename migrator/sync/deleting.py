@@ -9,8 +9,8 @@ from migrator.core.errors import ConnectorError
 from migrator.core.twoway import Answer, Delete, Evidence, EvidenceKind, Native, Outcome, Update, Which
 from migrator.sync.gather import Case, Gathered
 from migrator.sync.life import LifeAct, Presence
-from migrator.sync.lives import Lives, bury, is_edited, leaving
-from migrator.sync.state import GONE, LEAVING, Changes, Intent, MemberRow, Part
+from migrator.sync.lives import Lives, bury
+from migrator.sync.state import GONE, Changes, Intent, MemberRow, Part
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.verdicts import release
 from migrator.sync.work import Work, soon
@@ -34,11 +34,6 @@ def carry_out(work: Work, found: Gathered, lives: Lives) -> ConnectorError | Non
         for row in case.of(decision.on or Which.NEW)
         if case.presence[row.key] is Presence.LIVE
     ]
-    doomed += [
-        Doomed(case, row, LifeAct.DELETE)
-        for case in found.cases.values()
-        for row in ready_to_leave(found, case)
-    ]
     for stream in found.scene.streams:
         for act in (LifeAct.DELETE, LifeAct.DEACTIVATE):
             some = [item for item in doomed if item.row.stream == stream.name and item.act is act]
@@ -46,13 +41,6 @@ def carry_out(work: Work, found: Gathered, lives: Lives) -> ConnectorError | Non
             if trouble is not None:
                 return trouble
     return None
-
-
-def ready_to_leave(found: Gathered, case: Case) -> list[MemberRow]:
-    """Partners of merged records whose edits have all flowed into the group that they were merged into."""
-    rows = leaving(case)
-    edited = {(member.stream, member.id) for member in case.members if is_edited(found.scene, member)}
-    return [row for row in rows if row.key not in edited]
 
 
 def _write(
@@ -124,9 +112,6 @@ def done(work: Work, found: Gathered, item: Doomed, answer: Answer, result: Chan
     version = answer.version or (before if item.act is LifeAct.DELETE else "")
     case.presence[row.key] = Presence.OURS
     bury(scene, case, replace(row, version=version), result, kind)
-    if row.state == LEAVING:
-        case.rows.remove(row)
-        return
     if not any(case.presence[one.key] is Presence.LIVE for one in case.rows):
         for one in case.rows:
             if one.key != row.key and one.state != GONE:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from migrator.core.translation import Pair
 from migrator.core.twoway import UNREADABLE, Which
 from migrator.sync.decide import Member, same_native
 from migrator.sync.gather import Case, Gathered
@@ -13,7 +14,6 @@ from migrator.sync.life import LifeAct, LifeDecision, Presence, is_later, side_p
 from migrator.sync.state import (
     CREATING,
     GONE,
-    LEAVING,
     LIVE,
     Changes,
     ConflictRow,
@@ -54,6 +54,10 @@ def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out:
     old, new = (_side(case, which) for which in Which)
     if old is new is Presence.LIVE:
         return True
+    old, new = (
+        Presence.OURS if state is Presence.DELETED and _cascaded(work, found.scene, case, which) else state
+        for state, which in ((old, Which.OLD), (new, Which.NEW))
+    )
     decision = work.strategy.life(
         old, new,
         edited=any(is_edited(found.scene, member) for member in case.members),
@@ -67,6 +71,32 @@ def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out:
 
 def _side(case: Case, which: Which) -> Presence:
     return side_presence([case.presence[row.key] for row in case.of(which)])
+
+
+def _cascaded(work: Work, scene: Scene, case: Case, which: Which) -> bool:
+    """Whether records were linked to one that the sync itself deleted: then a system may have taken them along, and no user did."""
+    keys: list[Key] = []
+    for row in case.of(which):
+        for stream, pairs in scene.pairs.items():
+            if which is Which.OLD and stream != row.stream:
+                continue
+            for pair in pairs.values():
+                for name in pair.old if which is Which.OLD else (pair.new,):
+                    keys += _linked(work, pair, which, row.base.get(name))
+    known = work.store.evidence(keys) if keys else {}
+    return any(ours for proofs in known.values() for _, ours in proofs)
+
+
+def _linked(work: Work, pair: Pair, which: Which, value: object) -> list[Key]:
+    if not pair.links or not isinstance(value, str):
+        return []
+    return [
+        (stream.name, value)
+        for scene in work.scenes
+        if scene.mapping in pair.links
+        for stream in scene.streams
+        if stream.which is which
+    ]
 
 
 def is_edited(scene: Scene, member: Member) -> bool:
@@ -172,11 +202,11 @@ def _adopt_master(scene: Scene, case: Case, row: MemberRow, into: str, result: C
 
 
 def _move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Changes) -> None:
-    """All members join the master's group with their own bases; partners leave once their edits have flowed."""
+    """All members join the master's group with their own bases, so that what was edited on them flows into it."""
     for one in case.rows:
         gone = one.key == row.key
         result.closed.append(one)
-        state = GONE if gone else (LIVE if one.which is row.which else LEAVING)
+        state = GONE if gone else LIVE
         result.members.append(replace(one, grp=master.grp, state=state, leads=False, since=-1))
     proof = case.proofs[row.key]
     result.tombstones.append(Tombstone(row.stream, row.id, master.grp, proof.version or row.version))
@@ -290,8 +320,3 @@ def examine_gone(
             lives.result.events.append(
                 EventRow(found.scene.mapping, row.grp, row.stream, row.id, "undeleted", {})
             )
-
-
-def leaving(case: Case) -> list[MemberRow]:
-    """Live partners of merged records that are to go."""
-    return [row for row in case.rows if row.state == LEAVING and case.presence[row.key] is Presence.LIVE]

@@ -13,8 +13,8 @@ from migrator.core.twoway import Evidence, Native, Which
 Key: TypeAlias = tuple[str, str]
 """Stream and id of a record."""
 
-CREATING, LIVE, LEAVING, GONE = "creating", "live", "leaving", "gone"
-"""States of a member. LEAVING: its partner was merged into that of another group; it goes once its edits have flowed."""
+CREATING, LIVE, GONE = "creating", "live", "gone"
+"""States of a member."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -472,8 +472,9 @@ def _put(
     connection: Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """The last word on each key stands."""
-    _delete(connection, table, names, [tuple(row[name] for name in names) for row in rows])
-    _insert(connection, table, rows)
+    unique = {tuple(row[name] for name in names): row for row in rows}
+    _delete(connection, table, names, list(unique))
+    _insert(connection, table, list(unique.values()))
 
 
 def _new(
