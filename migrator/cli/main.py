@@ -33,6 +33,7 @@ from migrator.cli.context import (
     stdout,
 )
 from migrator.cli.dedupe import dedupe_app
+from migrator.cli.inventory import inventory_app
 from migrator.cli.progress import LogFormat, json_log, watched
 from migrator.cli.sandbox import sandbox_app
 from migrator.core.clock import SystemClock
@@ -71,6 +72,7 @@ app.add_typer(dedupe_app, name="dedupe")
 app.add_typer(signoff_app, name="signoff")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(inventory_app, name="inventory")
 app.add_typer(audit_app, name="audit")
 
 

@@ -44,9 +44,23 @@ INTEGRATIONS = frozenset(
 )
 
 
+_ASSIGNED = frozenset({ComponentKind.LAYOUT, ComponentKind.RECORD_TYPE})
+"""What people see because a permission gives it to them."""
+_ALWAYS = frozenset(
+    {ComponentKind.VALIDATION, ComponentKind.ASSIGNMENT, ComponentKind.APPROVAL, ComponentKind.SHARING}
+)
+"""What runs, while it is active, without being called."""
+_OUTSIDE = {
+    ComponentKind.PERMISSION: "who has it is not in the export",
+    ComponentKind.REPORT: "when it was last run is not in the export",
+    ComponentKind.NOTIFICATION: "whether people send it by hand is not in the export",
+}
+
+
 def users(item: Item) -> tuple[Reference, ...]:
     """Components that use it, those that merely list it left out."""
-    return tuple(one for one in item.used_by if one.kind not in _NO_USE)
+    listing = _NO_USE - {ComponentKind.PERMISSION} if item.component.kind in _ASSIGNED else _NO_USE
+    return tuple(one for one in item.used_by if one.kind not in listing)
 
 
 def layouts(item: Item) -> tuple[Reference, ...]:
@@ -67,13 +81,9 @@ def evidence(item: Item, usage: Usage | None, not_measured: str = "") -> Evidenc
     told = _by_data(usage) if usage is not None else ""
     if told:
         return Evidence(Use.USED, told, usage)
-    if component.kind in RUNS and component.state is ComponentState.ACTIVE and component.fires:
-        return Evidence(
-            Use.USED,
-            f"active, runs at {_listed(component.fires)}; runs were not counted",
-            usage,
-            not_measured,
-        )
+    runs = _runs(component)
+    if runs:
+        return Evidence(Use.USED, f"{runs}; runs were not counted", usage, not_measured)
     seen = users(item)
     if seen:
         words = "" if any(one.sure for one in seen) else "perhaps "
@@ -84,13 +94,24 @@ def evidence(item: Item, usage: Usage | None, not_measured: str = "") -> Evidenc
     return Evidence(Use.NOT_SEEN, _not_seen(usage), usage, not_measured)
 
 
+def _runs(component: Component) -> str:
+    """When an active component runs by itself; '' when it must be called, or is not active."""
+    if component.state is not ComponentState.ACTIVE:
+        return ""
+    if component.kind in RUNS and component.fires:
+        return f"active, runs at {_listed(component.fires)}"
+    return "active, works whenever a record is saved or shared" if component.kind in _ALWAYS else ""
+
+
 def _cannot_tell(component: Component, usage: Usage | None, not_measured: str) -> str:
     """Why nobody can say that it is not used; '' when what there is was looked at."""
     if component.kind in INTEGRATIONS or component.calls:
         return "whether anybody outside calls it is not in the export"
     if component.kind in (ComponentKind.FIELD, ComponentKind.OBJECT) and usage is None:
         return not_measured or "its records were not measured"
-    return ""
+    if component.facts.get("seen in") == "schema":
+        return "what mentions it was not looked at"
+    return _OUTSIDE.get(component.kind, "")
 
 
 def _by_data(usage: Usage) -> str:

@@ -75,26 +75,29 @@ def _integration(item: Item) -> Integration:
     part = item.component
     urls = [one.text for one in item.literals if one.kind is LiteralKind.URL]
     endpoints = tuple(dict.fromkeys([call.endpoint for call in part.calls if call.endpoint] + urls))
+    credential = ", ".join(dict.fromkeys(call.credential for call in part.calls if call.credential))
     directions = {call.direction.value for call in part.calls} - {"unknown"} or {"unknown"}
     return Integration(
-        item, part.calls, _partner(endpoints), _kind(part.name, part.label, *endpoints, *part.facts.values()),
+        item, part.calls, _partner(endpoints, credential), _kind(part.name, part.label, *endpoints, *part.facts.values()),
         next(iter(directions)) if len(directions) == 1 else "both",
         ", ".join(dict.fromkeys(call.protocol for call in part.calls if call.protocol)),
         ", ".join(dict.fromkeys(call.trigger for call in part.calls if call.trigger)),
-        endpoints, ", ".join(dict.fromkeys(call.credential for call in part.calls if call.credential)),
+        endpoints, credential,
         tuple(one.id for one in item.uses if one.kind in _KINDS_MOVED),
         tuple(dict.fromkeys([call.place for call in part.calls if call.place] or [f"{part.file}:{part.line}"])),
         any(one.kind is LiteralKind.ID for one in item.literals),
     )  # fmt: skip
 
 
-def _partner(endpoints: Sequence[str]) -> str:
-    """The host of the first address that is not the old system's own."""
+def _partner(endpoints: Sequence[str], credential: str) -> str:
+    """The host of the first address that is not the old system's own; else the credential's name, else any name."""
     hosts = [_host(text) for text in endpoints]
-    return next(
-        (host for host in hosts if host and not _OUR_OWN.search(host)),
-        next((text for text in endpoints if text), ""),
+    named = (
+        *(host for host in hosts if host and not _OUR_OWN.search(host)),
+        credential.partition(",")[0],
+        *endpoints,
     )
+    return next((name for name in named if name), "")
 
 
 def _host(text: str) -> str:

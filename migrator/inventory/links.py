@@ -38,6 +38,12 @@ class _Index:
             if item.owner and name.startswith(f"{item.owner.lower()}."):
                 short = name[len(item.owner) + 1 :]
                 self.bare[short][item.owner.lower()].append(number)
+        for (
+            name
+        ) in self.objects:  # what is called like an object (a file of its rules) is never meant by its name
+            self.full[name] = [
+                number for number in self.full[name] if components[number].kind is ComponentKind.OBJECT
+            ]
 
 
 def links(components: Sequence[Component], mentioned: Sequence[Mentions]) -> Links:
@@ -48,7 +54,8 @@ def links(components: Sequence[Component], mentioned: Sequence[Mentions]) -> Lin
     for number, item in enumerate(components):
         found: dict[int, bool] = {}
         spoken = _spoken(item, mentioned[number], index)
-        for word in mentioned[number].words:
+        own = item.name.lower().removeprefix(f"{item.owner.lower()}.") if item.owner else ""
+        for word in mentioned[number].words - {own}:
             for other, sure in _meant(word, spoken, index):
                 if other != number:
                     found[other] = found.get(other, False) or sure

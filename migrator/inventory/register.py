@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from migrator.inventory.capability import capability
@@ -98,7 +98,7 @@ class Known:
     """Metadata that could not be read."""
 
 
-def rows(items: Sequence[Item], known: Known, today: date) -> tuple[Row, ...]:
+def rows(items: Sequence[Item], known: Known) -> tuple[Row, ...]:
     """The register, in the order of the scan; what is `gone` has no line, only its history."""
     same_event = rivals(items)
     moved = filled_by(integrations(items))
@@ -106,7 +106,7 @@ def rows(items: Sequence[Item], known: Known, today: date) -> tuple[Row, ...]:
     for one in known.said:
         history.setdefault(one.id, []).append(one)
     return tuple(
-        _row(Case(item, NOTHING_KNOWN, Counterpart(), known.blind, same_event.get(item.id, ()), today), known,
+        _row(Case(item, NOTHING_KNOWN, Counterpart(), known.blind, same_event.get(item.id, ())), known,
              history.get(item.id, ()), moved.get(item.id, ()))
         for item in items
     )  # fmt: skip

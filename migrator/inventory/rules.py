@@ -83,7 +83,6 @@ class Case:
     """Files that could not be read, so that they may mention anything."""
     rivals: tuple[str, ...] = ()
     """Other active automations at the same event of the same object."""
-    today: date = date.max
 
 
 def propose(case: Case) -> Proposal:
@@ -165,9 +164,15 @@ def _inactive(case: Case) -> Proposal | None:
     return Proposal(Decision.RETIRE, "inactive-unreferenced", f"{part.state.value}, and nothing mentions it")
 
 
+def _is_described(case: Case) -> bool:
+    """A field of which the metadata was read: of one known by its records only, nobody looked where it is used."""
+    part = case.item.component
+    return part.kind is ComponentKind.FIELD and "seen in" not in part.facts
+
+
 def _never_filled(case: Case) -> Proposal | None:
     usage = case.evidence.usage
-    if case.item.component.kind is not ComponentKind.FIELD or usage is None or usage.rows == 0:
+    if not _is_described(case) or usage is None or usage.rows == 0:
         return None
     if case.evidence.use is not Use.NOT_SEEN or users(case.item) or layouts(case.item):
         return None
@@ -176,18 +181,21 @@ def _never_filled(case: Case) -> Proposal | None:
 
 
 def _abandoned(case: Case) -> Proposal | None:
+    """Held against the newest record of the object: where all records are old, that says nothing of the field."""
     usage = case.evidence.usage
     if (
-        case.item.component.kind is not ComponentKind.FIELD
+        not _is_described(case)
         or usage is None
-        or not usage.filled
-        or not usage.newest
+        or not (usage.filled and usage.newest and usage.newest_record)
     ):
         return None
-    months = _months(date.fromisoformat(usage.newest), case.today)
+    months = _months(date.fromisoformat(usage.newest), date.fromisoformat(usage.newest_record))
     if months < ABANDONED_MONTHS:
         return None
-    reason = f"the newest record with a value is of {usage.newest} ({usage.newest_by}), {months} months ago"
+    reason = (
+        f"the newest record with a value is of {usage.newest} ({usage.newest_by}), {months} months before the newest"
+        " record of the object"
+    )
     running = runners(case.item)
     if running:
         return Proposal(Decision.UNDECIDED, "abandoned-but-run", f"{reason}, but {running[0].id} uses it")

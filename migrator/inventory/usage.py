@@ -54,6 +54,8 @@ class Usage:
     """ISO date of the newest record that has a value; '' when nothing tells."""
     newest_by: str = ""
     """The column that told."""
+    newest_record: str = ""
+    """ISO date of the newest record of the object, with a value or without."""
     segments: tuple[Segment, ...] = ()
     measured_on: str = ""
     """ISO date of the extract."""
@@ -151,6 +153,8 @@ def _totals(
     when: str,
 ) -> dict[str, Any]:
     parts = ["count(*) AS rows"]
+    if when:
+        parts.append(f"CAST(max({_moment(when)}) AS DATE) AS newest_record")
     for at, (item, name) in enumerate(zip(fields, names, strict=True)):
         value, raw = _value(name), f"CAST({quote(name)} AS VARCHAR)"
         parts += [
@@ -212,10 +216,11 @@ def _by_segment(
 
 
 def _usage(found: Mapping[str, Any], at: int, when: str, cut: tuple[Segment, ...], day: str) -> Usage:
-    newest = found.get(f"newest{at:d}")
+    newest, record = found.get(f"newest{at:d}"), found.get("newest_record")
     return Usage(
         rows=found["rows"], filled=found[f"filled{at:d}"], longest=found[f"longest{at:d}"],
         distinct=min(found[f"distinct{at:d}"], found[f"filled{at:d}"]), blank=found[f"blank{at:d}"],
         default=found.get(f"default{at:d}"), true=found.get(f"true{at:d}"),
-        newest=newest.isoformat() if newest else "", newest_by=when if newest else "", segments=cut, measured_on=day,
+        newest=newest.isoformat() if newest else "", newest_by=when if newest else "",
+        newest_record=record.isoformat() if record else "", segments=cut, measured_on=day,
     )  # fmt: skip

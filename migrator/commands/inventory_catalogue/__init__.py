@@ -1,0 +1,1 @@
+"""Texts of the report on functions, by language; read by `validation.messages`."""
