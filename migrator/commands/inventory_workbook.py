@@ -254,9 +254,7 @@ def import_register(project: Project, path: Path, *, who: str, dry_run: bool = F
         register = read_register(workspace)
         known = {row.item.id: row for row in register.rows}
         changed = [(line, _changes(line, was)) for line in lines]
-        raise_errors(
-            problem for line, said in changed for problem in _misfits(line, said, known, was)
-        )
+        raise_errors(problem for line, said in changed for problem in _misfits(line, said, known, was))
         merged: dict[str, dict[str, str]] = {}
         for line, said in changed:
             if said:
