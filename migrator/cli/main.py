@@ -36,6 +36,7 @@ from migrator.cli.dedupe import dedupe_app
 from migrator.cli.inventory import inventory_app
 from migrator.cli.progress import LogFormat, json_log, watched
 from migrator.cli.sandbox import sandbox_app
+from migrator.cli.sync import sync_app
 from migrator.core.clock import SystemClock
 from migrator.core.dialect import Dialect
 from migrator.core.errors import DataError, FatalError, MigratorError, ProjectError
@@ -74,6 +75,7 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(inventory_app, name="inventory")
 app.add_typer(audit_app, name="audit")
+app.add_typer(sync_app, name="sync")
 
 
 Language = Annotated[

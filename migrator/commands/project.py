@@ -13,6 +13,7 @@ from migrator import __version__
 from migrator.commands.events import told
 from migrator.commands.gates import Gates
 from migrator.commands.limits import LimitSettings, parse_limits
+from migrator.commands.sync_settings import SyncSettings, parse_sync
 from migrator.core.connector import Connector, Source, Target, connector
 from migrator.core.document import Document, TreePath, did_you_mean
 from migrator.core.errors import (
@@ -44,6 +45,7 @@ _KEYS: Mapping[str, type] = {
     "engine": dict,
     "batch_rows": int,
     "hooks": bool,
+    "sync": dict,
 }
 _OURS = ("connector", "production", "limits")
 """Keys of a system that are not settings of its connector."""
@@ -77,6 +79,8 @@ class Project:
     hooks: bool = False
     """Whether functions of the project's own hooks.py may run."""
     ledger_place: Location = PLACE
+    sync: SyncSettings = field(default_factory=SyncSettings)
+    """How the two-way sync runs, and who is told."""
     gates: Gates = field(default_factory=Gates, compare=False, repr=False)
     """What requests to its systems pass through; shared by all who open them."""
 
@@ -272,6 +276,7 @@ def parse_project(document: Document, folder: Path) -> Project:
         problems.append(
             Problem(document.locate(("project",)), "project is empty", "name it, or leave the key out")
         )
+    sync = parse_sync(document, data.get("sync"), problems)
     raise_errors(problems)
     return Project(
         folder=folder,
@@ -282,6 +287,7 @@ def parse_project(document: Document, folder: Path) -> Project:
         batch_rows=int(data.get("batch_rows", 10_000)),
         mappings=str(data.get("mappings", "mappings")),
         hooks=bool(data.get("hooks", False)),
+        sync=sync,
         ledger_place=document.locate(("ledger",)) if "ledger" in data else Location(document.file),
     )
 
@@ -417,6 +423,7 @@ _EXAMPLES: Mapping[str, str] = {
     "engine": "{memory_limit: 1GB}",
     "batch_rows": "10000",
     "hooks": "true",
+    "sync": "{every: 5m}",
     "production": "true",
     "memory_limit": "1GB",
     "threads": "2",

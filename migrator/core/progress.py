@@ -20,6 +20,7 @@ class Event(Enum):
     THROTTLED = "call.throttled"
     QUARANTINE = "quarantine"
     BUDGET = "budget"
+    JUDGED = "sync.judged"
 
 
 class Progress(Protocol):
