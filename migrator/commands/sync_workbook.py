@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +58,20 @@ def export_conflicts(project: Project, path: Path, objects: Sequence[str]) -> Ex
     if path.suffix.lower() != ".xlsx":
         raise ProjectError.at(str(path), "a workbook's name ends in .xlsx")
     found = list_conflicts(project, Asked(objects=objects, limit=MOST))
-    columns = (*_ASKED, *_TOLD, *_VALUES)
-    sheet = Sheet(
-        "conflicts", columns, tuple(_row(item, span(found.now - item.at)) for item in found.conflicts),
-        hidden_columns=frozenset({ID}), read_only=frozenset({"number", *_TOLD, *_VALUES}),
-        choices={DECISION: SIDES}, widths={WHY: 30, **dict.fromkeys(_VALUES, 40)}, frozen=4,
-    )  # fmt: skip
     with open_workspace(project) as workspace, workspace.ledger.begin() as connection:
         body = {"what": "values of conflicts", "number": len(found.conflicts), "who": someone("")}
         journal.append(connection, "shown", body, at=found.now, run=workspace.ledger.run)
-        write_sheets([sheet], path)
+        write_sheets([sheet_of(found.conflicts, found.now)], path)
     return ExportedConflicts(path, len(found.conflicts), found.total - len(found.conflicts))
+
+
+def sheet_of(conflicts: Sequence[Conflict], now: datetime) -> Sheet:
+    """The sheet that a person decides in."""
+    return Sheet(
+        "conflicts", (*_ASKED, *_TOLD, *_VALUES), tuple(_row(item, span(now - item.at)) for item in conflicts),
+        hidden_columns=frozenset({ID}), read_only=frozenset({"number", *_TOLD, *_VALUES}),
+        choices={DECISION: SIDES}, widths={WHY: 30, **dict.fromkeys(_VALUES, 40)}, frozen=4,
+    )  # fmt: skip
 
 
 def _row(item: Conflict, age: str) -> dict[str, str]:

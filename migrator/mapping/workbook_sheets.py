@@ -28,6 +28,7 @@ _FOREIGN = ("xl/externallinks/", "xl/vbaproject", "xl/embeddings/", "xl/activex/
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile(r"_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")
 """How the format writes characters that XML has no room for."""
+_UNPRINTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _TITLE = 31
 
 
@@ -112,7 +113,8 @@ def _write(book: Workbook, sheet: Sheet) -> None:
 
 def _put(cell: Any, text: str) -> None:
     """A text that no spreadsheet program takes for a formula, a number or an escape."""
-    cell.value = _ESCAPE.sub("_x005F_", text)
+    escaped = _ESCAPE.sub("_x005F_", text)
+    cell.value = _UNPRINTED.sub(lambda match: f"_x{ord(match[0]):04X}_", escaped)
     cell.data_type = "s"
     cell.quotePrefix = True
 
