@@ -8,6 +8,8 @@ from typing import Any
 
 from migrator.core.errors import FatalError, ProjectError
 
+_FACT = "users.moved"
+"""What a person answers for: of the facts that a runbook knows, the one that a switched integration is about."""
 _HEAD = """\
 # Steps of a runbook, one for each integration that works today: put them below `steps` and `undo` of the runbook of the
 # switch, name who carries them out, and rehearse them. Written from the register of functions.
@@ -40,7 +42,6 @@ def write_steps(path: Path, steps: Sequence[Mapping[str, str]]) -> None:
 
 
 def _step(number: int, one: Mapping[str, str]) -> dict[str, Any]:
-    fact = f"integration_{number:02d}.moved"
     return {
         "id": f"P8-int-{number:02d}",
         "phase": "P8",
@@ -50,15 +51,14 @@ def _step(number: int, one: Mapping[str, str]) -> dict[str, Any]:
         "planned": "15m",
         "command": "manual",
         "instructions": _said(one, one["do"], f"Check: {one['verify']}."),
-        "form": {fact: {"ask": f"Does {one['integration']} work with the new system?", "type": "yes_no"}},
-        "verification": fact,
+        "form": {_FACT: {"ask": f"Does {one['integration']} work with the new system?", "type": "yes_no"}},
+        "verification": _FACT,
         "evidence": {"file": f"integration-{number:02d}.json", "max_age": "12h"},
         "rollback": f"P8-int-{number:02d}-back",
     }
 
 
 def _undo(number: int, one: Mapping[str, str]) -> dict[str, Any]:
-    fact = f"integration_{number:02d}.back"
     return {
         "id": f"P8-int-{number:02d}-back",
         "title": f"Back: {one['integration']}",
@@ -67,10 +67,6 @@ def _undo(number: int, one: Mapping[str, str]) -> dict[str, Any]:
         "planned": "15m",
         "command": "manual",
         "instructions": f"{one['undo']}.",
-        "form": {
-            fact: {"ask": f"Does {one['integration']} work with the old system again?", "type": "yes_no"}
-        },
-        "verification": fact,
     }
 
 
