@@ -46,7 +46,7 @@ class Gathered:
     newcomers: list[Key] = field(default_factory=list)
     """Records that belong to no group, live or not."""
     gone: list[MemberRow] = field(default_factory=list)
-    """Members with a tombstone that came up again."""
+    """Members with a tombstone, of groups in which one of them came up again."""
     records: dict[Key, Record] = field(default_factory=dict)
     queued: dict[Key, DirtyRow] = field(default_factory=dict)
     fresh: list[tuple[str, Evidence, bool]] = field(default_factory=list)
@@ -61,13 +61,16 @@ def gather(work: Work, scene: Scene, keys: Sequence[Key], holds: dict[int, dict[
     known = work.store.members(keys)
     found.queued = work.store.dirty_rows(keys)
     groups = list(dict.fromkeys(known[key].grp for key in keys if key in known))
+    asked = frozenset(keys)
     for grp, rows in work.store.members_of(groups).items():
+        gone = [row for row in rows if row.state == GONE]
+        if any(row.key in asked for row in gone):
+            found.gone += gone
         alive = [row for row in rows if row.state != GONE]
         if alive:
             found.cases[grp] = Case(grp, alive, holds=holds.get(grp, {}))
     found.cases = {grp: found.cases[grp] for grp in groups if grp in found.cases}
     found.newcomers = [key for key in dict.fromkeys(keys) if key not in known]
-    found.gone = [known[key] for key in dict.fromkeys(keys) if key in known and known[key].state == GONE]
     _read(found)
     _prove(work, found)
     _translate(work, found)

@@ -15,6 +15,7 @@ from migrator.sync.state import (
     CREATING,
     GONE,
     LIVE,
+    MEMBER,
     Changes,
     ConflictRow,
     EventRow,
@@ -268,7 +269,7 @@ def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> No
     same = before is not None and before.kind == reason
     since, checks = (before.since, before.checks + 1) if before is not None and same else (work.now(), 0)
     lives.result.holds.append(HoldRow(case.grp, "", scene.mapping, reason, reason, since, checks))
-    over = [name for name in case.holds if name]
+    over = [name for name in case.holds if name and not name.startswith(MEMBER)]
     lives.result.released += [(case.grp, name) for name in over]
     lives.result.clean += [row.key for row in case.rows]
     if reason.startswith("missing") or same:
@@ -295,28 +296,38 @@ def examine_gone(
     work: Work, found: Gathered, holds: Mapping[int, Mapping[str, HoldRow]], lives: Lives
 ) -> None:
     """Records with a tombstone that came up again: as they were when they died, they are an echo; newer, an undelete."""
-    if not found.gone:
-        return
-    stones = work.store.tombstones([row.key for row in found.gone])
+    stones = work.store.tombstones([row.key for row in found.gone]) if found.gone else {}
+    back: dict[tuple[int, str], MemberRow] = {}
     for row in found.gone:
         lives.result.clean.append(row.key)
         record, stone = found.records.get(row.key), stones.get(row.key)
-        known = holds.get(row.grp, {}).get("")
-        if record is not None and stone is not None and not stone.version:
+        if record is None:
+            continue
+        if stone is not None and not stone.version:
             lives.result.tombstones.append(replace(stone, version=record.version))
-            continue
-        back = record is not None and (stone is None or is_later(record.version, stone.version))
-        if not back:
-            if known is not None and known.kind == "undelete" and record is None:
-                lives.result.released.append((row.grp, ""))
-            continue
-        if row.grp in found.cases:
-            continue
-        checks, since = (known.checks + 1, known.since) if known is not None else (0, work.now())
-        lives.result.holds.append(
-            HoldRow(row.grp, "", found.scene.mapping, "undelete", "undelete", since, checks)
-        )
-        if known is None:
-            lives.result.events.append(
-                EventRow(found.scene.mapping, row.grp, row.stream, row.id, "undeleted", {})
-            )
+        elif stone is None or is_later(record.version, stone.version):
+            back.setdefault((row.grp, _hold_name(found, row)), row)
+    for (grp, name), row in back.items():
+        _undeleted(work, row, (found.scene.mapping, name), holds.get(grp, {}).get(name), lives.result)
+    for grp in dict.fromkeys(row.grp for row in found.gone):
+        over = [
+            name
+            for name, hold in holds.get(grp, {}).items()
+            if hold.kind == "undelete" and (grp, name) not in back and grp not in found.cases
+        ]
+        lives.result.released += [(grp, name) for name in over]
+
+
+def _hold_name(found: Gathered, row: MemberRow) -> str:
+    """The whole group is held when all of it was dead; else only what came back to those that live on without it."""
+    return f"{MEMBER}{row.stream}:{row.id}" if row.grp in found.cases else ""
+
+
+def _undeleted(
+    work: Work, row: MemberRow, hold: tuple[str, str], known: HoldRow | None, result: Changes
+) -> None:
+    mapping, name = hold
+    checks, since = (known.checks + 1, known.since) if known is not None else (0, work.now())
+    result.holds.append(HoldRow(row.grp, name, mapping, "undelete", "undelete", since, checks))
+    if known is None:
+        result.events.append(EventRow(mapping, row.grp, row.stream, row.id, "undeleted", {}))

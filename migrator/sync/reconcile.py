@@ -14,8 +14,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError
-from migrator.core.twoway import ID
+from migrator.core.twoway import ID, VERSION
 from migrator.staging.sync_tables import dirty, members
+from migrator.sync.life import is_later
 from migrator.sync.state import CREATING, GONE, Changes, Key, Part, Watermark
 from migrator.sync.store import SyncStore
 from migrator.sync.streams import Scene, Stream
@@ -62,7 +63,7 @@ def _differing(store: SyncStore, stream: Stream, rows: pa.Table, ids: Sequence[s
                 "SELECT l.id, m.id IS NULL AS unknown, m.state FROM unnest(CAST(:ids AS text[]), CAST(:seen AS bigint[]))"
                 f" AS l(id, seen) LEFT JOIN {_table(connection)} AS m"
                 " ON m.stream = :stream AND m.id = l.id AND m.until IS NULL"
-                " WHERE m.id IS NULL OR m.seen IS DISTINCT FROM l.seen"
+                " WHERE m.id IS NULL OR m.state = 'gone' OR m.seen IS DISTINCT FROM l.seen"
             )
             values: dict[str, Any] = {"ids": list(ids), "seen": prints}
         else:
@@ -70,13 +71,29 @@ def _differing(store: SyncStore, stream: Stream, rows: pa.Table, ids: Sequence[s
                 "SELECT l.value ->> 0 AS id, m.id IS NULL AS unknown, m.state FROM json_each(:page) AS l"
                 f" LEFT JOIN {_table(connection)} AS m"
                 " ON m.stream = :stream AND m.id = l.value ->> 0 AND m.until IS NULL"
-                " WHERE m.id IS NULL OR m.seen IS NOT l.value ->> 1"
+                " WHERE m.id IS NULL OR m.state = 'gone' OR m.seen IS NOT l.value ->> 1"
             )
             values = {"page": json.dumps(list(zip(ids, prints, strict=True)), ensure_ascii=False)}
-        return [
-            (row.id, "unknown" if row.unknown else "changed")
-            for row in connection.execute(query, {**values, "stream": stream.name})
-        ]
+        found = connection.execute(query, {**values, "stream": stream.name}).all()
+    back = _come_back(store, stream, rows, [row.id for row in found if row.state == GONE])
+    return [
+        (row.id, "unknown" if row.unknown else "changed")
+        for row in found
+        if row.state != GONE or row.id in back
+    ]
+
+
+def _come_back(store: SyncStore, stream: Stream, rows: pa.Table, ids: Sequence[str]) -> frozenset[str]:
+    """Records with a tombstone that are listed with a later version than they died with."""
+    if not ids:
+        return frozenset()
+    stones = store.tombstones([(stream.name, name) for name in ids])
+    versions = dict(zip(rows.column(ID).to_pylist(), rows.column(VERSION).to_pylist(), strict=True))
+    return frozenset(
+        name
+        for name in ids
+        if (stream.name, name) not in stones or is_later(versions[name], stones[stream.name, name].version)
+    )
 
 
 def _table(connection: sa.Connection) -> str:

@@ -15,6 +15,8 @@ Key: TypeAlias = tuple[str, str]
 
 CREATING, LIVE, GONE = "creating", "live", "gone"
 """States of a member."""
+MEMBER = "#"
+"""Holds of single records that came back are named so, before stream and id: they are of no field."""
 
 
 @dataclass(frozen=True, slots=True)

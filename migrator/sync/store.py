@@ -340,7 +340,7 @@ class SyncStore:
                 .where(
                     c.grp == sa.bindparam("g"),
                     c.field == sa.bindparam("f"),
-                    c.state.in_(("open", "resolved")),
+                    sa.or_(c.state == "open", c.state == "resolved"),
                 )
                 .values(state="closed"),
                 [{"g": grp, "f": name} for grp, name in changes.resolved],

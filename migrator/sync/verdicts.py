@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from migrator.core.twoway import Native, Which
 from migrator.sync.decide import FieldDecision, Member, Verdict
 from migrator.sync.gather import Case
-from migrator.sync.state import Changes, ConflictRow, DeferredRow, HoldRow, Key
+from migrator.sync.state import MEMBER, Changes, ConflictRow, DeferredRow, HoldRow, Key
 from migrator.sync.streams import Scene
 from migrator.sync.values import natives_of, to_text
 from migrator.sync.work import Work
@@ -56,6 +56,13 @@ def decide_case(work: Work, scene: Scene, case: Case) -> Settled:
         }
         if chosen:
             decisions = work.strategy.fields(scene.pairs, case.members, terms, chosen)
+    # one side went back to its base: what it has now was seen, and is logged before it is overwritten
+    decisions = tuple(
+        replace(item, verdict=Verdict.CONFLICT, policy="hold-ended")
+        if item.verdict is Verdict.WRITE and item.field in case.holds
+        else item
+        for item in decisions
+    )
     settled = Settled(case, decisions)
     for item in decisions:
         for write in item.writes:
@@ -142,7 +149,7 @@ def holds_of(work: Work, scene: Scene, one: Settled, changes: Changes) -> None:
                 DeferredRow(one.case.grp, item.field, item.waits_for.mapping, item.waits_for.record)
             )
     changes.holds += now.values()
-    over = [name for name in one.case.holds if name not in now]
+    over = [name for name in one.case.holds if name not in now and not name.startswith(MEMBER)]
     changes.released += [(one.case.grp, name) for name in over]
     changes.resolved += [(one.case.grp, name) for name in over]
 
