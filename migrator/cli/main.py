@@ -35,6 +35,7 @@ from migrator.cli.context import (
 from migrator.cli.dedupe import dedupe_app
 from migrator.cli.inventory import inventory_app
 from migrator.cli.progress import LogFormat, json_log, watched
+from migrator.cli.runbook import runbook_app
 from migrator.cli.sandbox import sandbox_app
 from migrator.cli.sync import sync_app
 from migrator.core.clock import SystemClock
@@ -76,6 +77,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(inventory_app, name="inventory")
 app.add_typer(audit_app, name="audit")
 app.add_typer(sync_app, name="sync")
+app.add_typer(runbook_app, name="runbook")
 
 
 Language = Annotated[

@@ -117,10 +117,15 @@ class Runner:
         self._finish_cancel()
         for placed in self._book.steps:
             if self._holds_already(placed):
+                self._find_done(placed)
                 self.report.held.append(placed.id)
                 continue
             self._step(placed)
         return self.report
+
+    def ahead(self) -> Placed | None:
+        """The step that `run` would begin with; None when all are done."""
+        return next((placed for placed in self._book.steps if not self._holds_already(placed)), None)
 
     def cancel(self, why: str) -> None:
         """Take the evening back: undo what was done since the freeze, the last first, and return to P4."""
@@ -146,10 +151,7 @@ class Runner:
         here = [look.phase_of(group) for group in groups]
         call = call_of(self._book, placed)
         if call is not None and call.enters is not None:
-            entered = all(now is not None and now.number >= placed.step.phase.number for now in here)
-            if entered and row.state is State.STARTED:
-                self._row(placed.id, groups, State.DONE, row=row, message="found done")
-            return entered
+            return all(now is not None and now.number >= placed.step.phase.number for now in here)
         if row.state is State.DONE and all(
             now is not None and now.number > placed.step.phase.number for now in here
         ):
@@ -158,10 +160,14 @@ class Runner:
             return False  # nobody knows how far it came: it is done again
         if self._verified(placed, look):
             return False
-        if row.state is State.STARTED:
-            self._row(placed.id, groups, State.DONE, row=row, message="found done")
         age = (self._clock.now() - row.at).total_seconds()
         return not evidence_problem(placed, row.evidence, self._world.evidence, age)
+
+    def _find_done(self, placed: Placed) -> None:
+        """A step that reached what it was to reach, and whose process died before it could say so."""
+        row = self._history.last(self._footing.plan, placed.id)
+        if row is not None and row.state is State.STARTED:
+            self._row(placed.id, row.groups, State.DONE, row=row, message="found done")
 
     def _step(self, placed: Placed) -> None:
         look, groups = self.look(), self._book.groups_of(placed)

@@ -1,0 +1,320 @@
+"""The commands `runbook …` as plain functions: list, check, run, sign, rehearse, look; on a project and its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from migrator import __version__
+from migrator.commands.project import Project, open_workspace
+from migrator.core.document import did_you_mean
+from migrator.core.errors import DataError, MigratorError, Problem, ProjectError, Severity
+from migrator.runbook.answers import FileAnswers, NobodyThere
+from migrator.runbook.approvals import holds_role
+from migrator.runbook.checking import check_runbook, evening
+from migrator.runbook.doing import Place, project_verbs
+from migrator.runbook.durations import seconds, spoken
+from migrator.runbook.execute import Asker, Doing, Hands
+from migrator.runbook.gates import EVERY_PHASE, GATES, NEVER_FORCED, Mode
+from migrator.runbook.live import ProjectFacts
+from migrator.runbook.parse import Placed, Runbook
+from migrator.runbook.ready import refusals
+from migrator.runbook.record import APPROVAL, FORCE, Footing, State, approve, replay
+from migrator.runbook.rehearsing import begin_at, make_copy, note_rehearsal, open_copy, timings
+from migrator.runbook.run import Runner, RunReport, World, silent
+from migrator.runbook.shelf import find_book, mapping_digest
+from migrator.runbook.view import BookView, view
+from migrator.staging.ledger import Ledger
+from migrator.staging.phases import standings
+
+LEASE = "runbook"
+"""Only one process carries a runbook out; its verbs hold the project's own lease while they work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What whoever carries a runbook out says: who they are, who is asked, what is told."""
+
+    operator: str
+    answers: Path | None = None
+    asker: Asker = field(default_factory=NobodyThere)
+    production: str = ""
+    tell: Any = silent
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is wrong with a runbook, and what its next step waits for."""
+
+    book: Runbook
+    problems: tuple[Problem, ...]
+    next_step: str = ""
+    waits_for: tuple[str, ...] = ()
+    worst: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "runbook": self.book.name, "steps": len(self.book.steps), "worst_seconds": self.worst,
+            "window_seconds": self.book.rule.window.seconds, "next_step": self.next_step,
+            "waits_for": list(self.waits_for),
+            "problems": [
+                {"code": item.code, "severity": item.severity.value, "place": str(item.location),
+                 "message": item.message, "hint": item.hint}
+                for item in self.problems
+            ],
+        }  # fmt: skip
+
+    def raise_unless_ready(self) -> None:
+        """Raise `ProjectError` when the runbook is wrong, `DataError` when its next step may not begin."""
+        errors = [item for item in self.problems if item.severity is Severity.ERROR]
+        if errors:
+            raise ProjectError(errors)
+        if self.waits_for:
+            raise DataError(
+                f"{self.next_step} waits for: {'; '.join(self.waits_for)}", hint="migrator runbook status"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """Where one step stands."""
+
+    id: str
+    phase: str
+    title: str
+    owner: str
+    state: str
+    """`done`, `failed`, `undone`, `started`, `next` or `open`."""
+    seconds: float = 0.0
+    at: str = ""
+    by: str = ""
+    evidence: str = ""
+    waits_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BookStatus:
+    """Where a runbook stands."""
+
+    book: Runbook
+    plan: str
+    phases: dict[str, str]
+    steps: tuple[StepStatus, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "runbook": self.book.name, "plan": self.plan, "phases": self.phases,
+            "steps": [
+                {name: getattr(item, name) for name in StepStatus.__dataclass_fields__} for item in self.steps
+            ],
+        }  # fmt: skip
+
+
+def check(folder: Path, project: Project | None, name: str, operator: str) -> Checked:
+    """Everything that is wrong with a runbook; with a project also what its next step waits for."""
+    book = find_book(folder, name)
+    if project is None:
+        problems = check_runbook(book)
+        return Checked(book, tuple(problems), worst=evening(book, {}))
+    with _runner(project, book, Given(operator)) as (runner, world):
+        problems = check_runbook(book, world.rehearsed)
+        found = Checked(book, tuple(problems), worst=evening(book, world.rehearsed))
+        if any(item.severity is Severity.ERROR for item in problems):
+            return found
+        ahead = runner.ahead()
+        if ahead is None:
+            return found
+        reasons, _ = refusals(runner.look(), ahead)
+        return replace(found, next_step=ahead.id, waits_for=tuple(str(item) for item in reasons))
+
+
+def run(project: Project, name: str, given: Given) -> RunReport:
+    """Carry a runbook out from the first step that is not done or does not hold."""
+    with (
+        _runner(project, find_book(project.folder, name), given) as (runner, world),
+        world.ledger.lease(LEASE),
+    ):
+        return runner.run()
+
+
+def cancel(project: Project, name: str, given: Given, why: str) -> None:
+    """Take back what was done since the freeze."""
+    with (
+        _runner(project, find_book(project.folder, name), given) as (runner, world),
+        world.ledger.lease(LEASE),
+    ):
+        runner.cancel(why)
+
+
+def rehearse(project: Project, name: str, given: Given, on: Path | None = None) -> RunReport:
+    """Carry a runbook out on copies (`on`: a project on sandboxes), and put its times on record."""
+    book = find_book(project.folder, name)
+    with open_workspace(project) as workspace:
+        stamp = f"{workspace.ledger.clock.now():%Y%m%dT%H%M%S%f}"
+        copy = open_copy(project, on) if on else make_copy(project, project.workspace / "rehearsals" / stamp)
+        with _runner(copy, book, given, Mode.REHEARSAL) as (runner, world):
+            begin_at(world.ledger, book)
+            try:
+                runner.run()
+            except MigratorError as error:
+                note_rehearsal(
+                    workspace.ledger, book, runner.footing, runner.report, error.message.splitlines()[0]
+                )
+                raise
+        note_rehearsal(workspace.ledger, book, runner.footing, runner.report)
+        return runner.report
+
+
+def sign(
+    project: Project, name: str, *, step: str, person: str, role: str, valid: str = ""
+) -> dict[str, Any]:
+    """Approve one step; raises `ProjectError` when the step wants no approval, or not from this person in this role."""
+    book = find_book(project.folder, name)
+    placed = _step(book, step)
+    wanted = placed.step.approvals
+    if wanted is None:
+        raise ProjectError.at("--step", f"{step} wants no approval", "see: migrator runbook show")
+    if role not in wanted.of:
+        raise ProjectError.at(
+            "--role", f"{role!r} does not approve {step}", f"one of: {', '.join(wanted.of)}"
+        )
+    _refuse_stranger(book, person, role)
+    lasts = _lasting(valid, wanted.valid)
+    with open_workspace(project) as workspace:
+        plan = _footing(project, book).plan
+        approve(workspace.ledger, APPROVAL, plan=plan, step=step, name=person.strip(), role=role, valid=lasts)
+    return {"step": step, "plan": plan, "name": person, "role": role, "valid_for": spoken(lasts)}
+
+
+def force(
+    project: Project, name: str, *, condition: str, group: str, person: str, role: str, reason: str, valid: str = ""
+) -> dict[str, Any]:  # fmt: skip
+    """One of the two names that it takes to pass a condition that does not hold."""
+    book = find_book(project.folder, name)
+    codes = {gate.code for gate in GATES} | {row[0] for row in EVERY_PHASE}
+    if condition not in codes:
+        raise ProjectError.at(
+            "--condition", f"there is no condition {condition!r}", did_you_mean(condition, codes)
+        )
+    if condition in NEVER_FORCED:
+        raise ProjectError.at("--condition", f"{condition} is never passed over", "mend it")
+    if not reason.strip():
+        raise ProjectError.at("--reason", "is empty", "it stays on record with your name")
+    _refuse_stranger(book, person, role)
+    lasts = _lasting(valid, 86_400.0)
+    with open_workspace(project) as workspace:
+        plan = _footing(project, book).plan
+        approve(
+            workspace.ledger, FORCE, plan=plan, step=condition, name=person.strip(), role=role, valid=lasts,
+            reason=reason.strip(), group=group,
+        )  # fmt: skip
+    return {"condition": condition, "plan": plan, "name": person, "role": role, "valid_for": spoken(lasts)}
+
+
+def status(project: Project, name: str, operator: str = "") -> BookStatus:
+    """Every step and how far it is; of the next one also what it waits for. Acts on nothing."""
+    book = find_book(project.folder, name)
+    with _runner(project, book, Given(operator)) as (runner, _):
+        look, ahead = runner.look(), runner.ahead()
+        found = []
+        for placed in book.steps:
+            row = look.facts.history.last(look.plan, placed.id)
+            reasons = refusals(look, placed)[0] if row is None or row.state is not State.DONE else []
+            is_next = ahead is not None and placed.id == ahead.id
+            state = "next" if is_next else row.state.value if row else "open"
+            found.append(
+                StepStatus(
+                    placed.id, placed.step.phase.value, placed.rule.title, placed.rule.owner, state,
+                    row.seconds if row else 0.0, row.at.isoformat() if row else "", row.by if row else "",
+                    row.evidence.get("sha256", "") if row else "",
+                    tuple(str(item) for item in reasons) if is_next else (),
+                )
+            )  # fmt: skip
+        phases = {group: standing.phase.value for group, standing in look.facts.standings.items()}
+        return BookStatus(book, look.plan, phases, tuple(found))
+
+
+@contextmanager
+def _runner(
+    project: Project,
+    book: Runbook,
+    given: Given,
+    mode: Mode = Mode.REAL,
+    verbs: dict[str, Doing] | None = None,
+) -> Iterator[tuple[Runner, World]]:
+    with open_workspace(project) as workspace:
+        clock = workspace.ledger.clock
+        asker = FileAnswers(given.answers, given.asker) if given.answers else given.asker
+        done_with = verbs or _verbs(project, given, clock=workspace.ledger)
+        footing = _footing(project, book)
+        history = replay(workspace.ledger)
+        rehearsed = {step: item.worst for step, item in timings(history, book, footing).items()}
+        world = World(
+            workspace.ledger, Hands(done_with, asker, clock, project.folder), given.operator, mode,
+            project.folder / "evidence" / book.name / footing.plan[:8], footing.mapping, ProjectFacts(project),
+            rehearsed, given.tell,
+        )  # fmt: skip
+        yield Runner(book, world), world
+
+
+def _verbs(project: Project, given: Given, *, clock: Ledger) -> dict[str, Doing]:
+    return project_verbs(Place(project, clock.clock, given.production))
+
+
+def _footing(project: Project, book: Runbook) -> Footing:
+    return Footing(book.content, mapping_digest(project), __version__)
+
+
+def _step(book: Runbook, name: str) -> Placed:
+    known: Sequence[str] = [placed.id for placed in book.steps]
+    for placed in book.steps:
+        if placed.id == name:
+            return placed
+    raise ProjectError.at(
+        "--step", f"{book.name} has no step {name!r}", did_you_mean(name, known, noun="steps")
+    )
+
+
+def _refuse_stranger(book: Runbook, person: str, role: str) -> None:
+    known = book.rule.roles.get(role)
+    if known is None:
+        raise ProjectError.at("--role", f"there is no role {role!r}", did_you_mean(role, book.rule.roles))
+    if not holds_role(person, role, book.rule.roles):
+        holders = " and ".join(name for name in (known.owner, known.backup) if name) or "nobody yet"
+        raise ProjectError.at(
+            "--name", f"{person!r} does not hold the role {role}", f"it is held by {holders}"
+        )
+
+
+def _lasting(text: str, usual: float) -> float:
+    if not text:
+        return usual
+    try:
+        return seconds(text)
+    except ValueError:
+        raise ProjectError.at("--valid", f"{text!r} is not a time", "for example 12h") from None
+
+
+def show(folder: Path, project: Project | None, name: str) -> BookView:
+    """A runbook in words; with a project also its rehearsed times and how far it is."""
+    book = find_book(folder, name)
+    if project is None:
+        return view(book)
+    with open_workspace(project) as workspace:
+        footing, history = _footing(project, book), replay(workspace.ledger)
+        with workspace.ledger.read() as connection:
+            standing = {group: item.phase.value for group, item in standings(connection).items()}
+        now = f"{workspace.ledger.clock.now():%Y-%m-%d %H:%M} UTC"
+    return view(
+        book,
+        timings=timings(history, book, footing),
+        history=history,
+        plan=footing.plan,
+        standing=standing,
+        made=now,
+    )

@@ -1,0 +1,149 @@
+"""The verbs of the evening on a project: the freeze proven, the last changes taken over, everything compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from migrator.commands import steps
+from migrator.commands.project import Workspace, open_workspace
+from migrator.core.errors import DataError, ProjectError
+from migrator.runbook.doing import MOST_PULLS, Place, accounting_facts, options
+from migrator.runbook.execute import Outcome
+from migrator.staging.columns import RESERVED_PREFIX
+from migrator.staging.engine import Session, literal, quote
+from migrator.staging.phases import standings
+from migrator.staging.relation import relation
+from migrator.staging.store import Dataset, Kind
+
+_KEYLESS = "__whole"
+
+
+def freeze_proof(place: Place, arguments: Sequence[str]) -> Outcome:
+    """Read the old side whole again and compare it, row by row, with the first proof of this freeze.
+
+    `--modifier COLUMN --integration IDS`: rows whose COLUMN names one of these users (commas between) are the sync's own.
+    Reading everything sees what stamps do not: deletes, rows without a stamp, transactions that commit late.
+    """
+    given = options(arguments, {"modifier": "", "integration": ""})
+    steps.extract(place.project, (), place.progress)
+    with open_workspace(place.project) as workspace, closing(workspace.session()) as session:
+        folder = place.project.workspace / "freeze" / _freeze(workspace)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {
+            name: _since_the_freeze(session, _staged(workspace, name), folder, given)
+            for name in workspace.store.names(Kind.STAGED)
+        }
+    edits = sum(item["edits"] for item in found.values())
+    deletes = sum(item["deletes"] for item in found.values())
+    changed = sum(item["rows"] != item["rows_at_the_freeze"] for item in found.values())
+    return Outcome(
+        {
+            "freeze_proof.foreign_edits": float(edits), "freeze_proof.deletes": float(deletes),
+            "freeze_proof.rows_changed": float(changed), "verdict.writes_since": float(edits + deletes),
+        },
+        {"objects": found, "baseline": str(folder)},
+    )  # fmt: skip
+
+
+def _freeze(workspace: Workspace) -> str:
+    """A name for the freeze that holds now: another one after the old side was opened in between."""
+    with workspace.ledger.read() as connection:
+        numbers = [item.journal for item in standings(connection).values()]
+    from migrator.core.phases import Phase
+    from migrator.runbook.record import replay
+
+    entered = [
+        entry.number for entry in replay(workspace.ledger).phases if entry.body["to"] == Phase.P5.value
+    ]
+    return f"{max(entered, default=max(numbers, default=0)):06}"
+
+
+def _staged(workspace: Workspace, name: str) -> Dataset:
+    return workspace.store.need(Kind.STAGED, name, made_by="extract")
+
+
+def _since_the_freeze(
+    session: Session, staged: Dataset, folder: Path, given: Mapping[str, str]
+) -> dict[str, int]:
+    """Rows added or changed by others, and rows gone, since the baseline; makes the baseline where there is none."""
+    columns = [name for name in staged.schema().names if not name.startswith(RESERVED_PREFIX)]
+    key = str((staged.detail.get("schema") or {}).get("key") or "")
+    digest = f"md5(concat_ws(chr(31), {', '.join(f'coalesce(CAST({quote(name)} AS VARCHAR), chr(30))' for name in columns)}))"
+    identity = f"CAST({quote(key)} AS VARCHAR)" if key in columns else digest
+    ours = "false"
+    if given["modifier"] in columns and given["integration"]:
+        users = ", ".join(literal(user.strip()) for user in given["integration"].split(","))
+        ours = f"coalesce(CAST({quote(given['modifier'])} AS VARCHAR) IN ({users}), false)"
+    now = f"SELECT {identity} AS key, {digest} AS digest, {ours} AS ours FROM {relation(session, staged)}"
+    baseline = folder / f"{staged.name.replace('/', '--')}.parquet"
+    if not baseline.exists():
+        session.write(now, baseline)
+    then = f"read_parquet({literal(str(baseline))})"
+    counts = session.fetch(
+        f"WITH now AS ({now}), before AS (SELECT * FROM {then}) SELECT"
+        " (SELECT count(*) FROM now) AS rows, (SELECT count(*) FROM before) AS rows_at_the_freeze,"
+        " (SELECT count(*) FROM now LEFT JOIN before USING (key) WHERE now.digest IS DISTINCT FROM before.digest"
+        "   AND NOT now.ours) AS edits,"
+        " (SELECT count(*) FROM before ANTI JOIN now USING (key)) AS deletes"
+    )
+    return {name: int(value) for name, value in counts.to_pylist()[0].items()}
+
+
+def final_delta(place: Place, _: Sequence[str]) -> Outcome:
+    """Take over what changed until two pulls in a row bring nothing; raises `DataError` when the changes do not end."""
+    written: list[int] = []
+    while len(written) < 2 or any(written[-2:]):
+        if len(written) >= MOST_PULLS:
+            raise DataError(
+                f"{MOST_PULLS} pulls, and each brought changes", hint="somebody still writes to the old side"
+            )
+        written.append(steps.run(place.project, place.progress, place.production).load.written)
+    from migrator.commands.inspect import status
+
+    facts = accounting_facts(status(place.project))
+    return Outcome(facts | {"final_delta.empty_pulls": 2.0, "lag": 0.0}, {"written": written})
+
+
+def verdict(place: Place, _: Sequence[str]) -> Outcome:
+    """Compare every row and mapped field of the new side, right now; green only without an exception."""
+    from migrator.commands.validate import validate
+
+    found = validate(place.project, progress=place.progress)
+    colour = {"ready": "green", "ready_with_exceptions": "yellow"}.get(found.verdict, "red")
+    objects = {reason.partition("/")[0] for reason in found.reasons}
+    document: dict[str, Any] = {
+        "verdict": colour,
+        "compared": "every row and every mapped field",
+        **found.to_json(),
+    }
+    return Outcome(
+        {
+            "verdict.status": colour, "unexplained": float(len(found.reasons)),
+            "verdict.not_matching": float(len(objects)), "verdict.writes_since": 0.0,
+        },
+        document,
+    )  # fmt: skip
+
+
+def sync_once(place: Place, arguments: Sequence[str]) -> Outcome:
+    """One run of the sync."""
+    raise _no_sync(place, arguments)
+
+
+def sync_reconcile(place: Place, arguments: Sequence[str]) -> Outcome:
+    """A full compare of both sides by the sync."""
+    raise _no_sync(place, arguments)
+
+
+def trace(place: Place, arguments: Sequence[str]) -> Outcome:
+    """Follow the first edits on the new side to the old one."""
+    raise _no_sync(place, arguments)
+
+
+def _no_sync(place: Place, _: Sequence[str]) -> ProjectError:
+    return ProjectError.at(
+        str(place.project.folder), "no mapping is synced", "say in a mapping: sync: {direction: both}"
+    )

@@ -1,0 +1,36 @@
+"""Facts that a project can compute at any moment, without a step that establishes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from migrator.commands.binding import read_mappings, source_systems
+from migrator.commands.project import Project
+from migrator.runbook.facts import Value
+
+
+@dataclass(slots=True)
+class ProjectFacts:
+    """What the project's connectors and its sync say of themselves; looked up once a run where it cannot change."""
+
+    project: Project
+    _kept: dict[str, Value | None] = field(default_factory=dict)
+
+    def value(self, name: str, group: str) -> Value | None:  # noqa: ARG002 (a project has one set of mappings)
+        """What the fact is now; None when this project cannot know it."""
+        if name == "overlap.needed":
+            if name not in self._kept:
+                self._kept[name] = self._overlap()
+            return self._kept[name]
+        return None
+
+    def _overlap(self) -> float:
+        """How late a change may become visible in the systems that are read, in seconds; of the slowest."""
+        systems: Mapping[str, None] = dict.fromkeys(source_systems(read_mappings(self.project)))
+        seconds = []
+        for system in systems:
+            with closing(self.project.open_source(system)) as source:
+                seconds.append(source.facts.late_seconds)
+        return max(seconds, default=0.0)
