@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from connectors.sql.settings import SETTINGS, parse
 from migrator.core.connector import Connector, Recognition, Source, Target
+from migrator.core.twoway import Side
 
 _DIALECTS = ("sqlite", "postgresql", "postgres", "mysql", "mariadb", "oracle", "mssql")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -28,6 +29,14 @@ def open_target(settings: Mapping[str, Any]) -> Target:
     from connectors.sql.target import SqlTarget
 
     return SqlTarget(parse(settings))
+
+
+def open_side(settings: Mapping[str, Any]) -> Side:
+    """The database that `settings` name as a side of the two-way sync: exact, by the columns that `sync` names."""
+    from connectors.sql.side import SqlSide, columns
+
+    parsed = parse(settings)
+    return SqlSide(parsed, columns(parsed.sync))
 
 
 def recognise(what: str) -> Recognition | None:
@@ -66,5 +75,6 @@ CONNECTOR = Connector(
     settings=SETTINGS,
     open_source=open_source,
     open_target=open_target,
+    open_side=open_side,
     recognise=recognise,
 )

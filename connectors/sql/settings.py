@@ -19,6 +19,7 @@ SETTINGS: Mapping[str, str] = {
     "keys": "{view or table: column} for those without a primary key",
     "batch_rows": "most rows one write carries; default 10000",
     "create_tables": "false: never create a table in the target, only check; default true",
+    "sync": "for the two-way sync: {version: column, stamp: column, deleted: column, delete_log: table, marker: table}",
     "read_only": "true: refuse every write to this target; default false (sources are always read-only)",
 }
 PLACE = "migration.yaml"
@@ -38,6 +39,7 @@ class SqlSettings:
     batch_rows: int = 10_000
     create_tables: bool = True
     read_only: bool = False
+    sync: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -75,6 +77,7 @@ def parse(settings: Mapping[str, Any], place: str = PLACE) -> SqlSettings:
         batch_rows=batch_rows,
         create_tables=_typed(settings, "create_tables", True, where, problems),
         read_only=_typed(settings, "read_only", False, where, problems),
+        sync=_typed(settings, "sync", {}, where, problems),
     )
     if problems:
         raise ProjectError(problems)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.schema import ObjectSchema
+from migrator.core.twoway import Side
 
 OUTCOMES = pa.schema(
     [
@@ -367,6 +368,8 @@ class Connector:
     """Setting → what it means; a setting not named here is refused with a hint."""
     open_source: Callable[[Mapping[str, Any]], Source] | None = None
     open_target: Callable[[Mapping[str, Any]], Target] | None = None
+    open_side: Callable[[Mapping[str, Any]], Side] | None = None
+    """A side of the two-way sync of its own; without one the sync makes it of source and target (`migrator.sync.adapter`)."""
     recognise: Callable[[str], Recognition | None] | None = None
     """Looks at a path or URL given to `migrator init` and says whether this connector can read it."""
 

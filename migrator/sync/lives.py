@@ -41,10 +41,15 @@ class Lives:
     creating: list[tuple[Key, int]] = field(default_factory=list)
     """Live records whose group has no partner: to be made, in that group."""
     again: list[Key] = field(default_factory=list)
+    moved: set[int] = field(default_factory=set)
+    """Groups that a merge of this batch took from or added to: they are decided once that is recorded."""
 
 
 def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out: bool) -> bool:
     """Deal with a group that is not simply alive. True when its fields are to be decided now."""
+    if case.grp in lives.moved:
+        _postpone(work, found, case, lives)
+        return False
     if all(row.state == CREATING for row in case.rows):
         _unfinished(work, found, case, lives)
         return False
@@ -182,9 +187,10 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
         case.rows.remove(row)
         _promote(case, row.which, result)
         return not case.of(row.which)
-    if master.state == CREATING:
-        result.dirty.append(soon(work, case.place, found.queued.get(case.place), "merge"))
+    if master.state == CREATING or master.grp in lives.moved:
+        _postpone(work, found, case, lives)
         return True
+    lives.moved |= {case.grp, master.grp}
     _move(scene, case, row, master, result)
     release(case, result)
     for one in case.rows:
@@ -192,6 +198,11 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
     result.dirty.append(soon(work, master.key, None, "merge"))
     lives.again.append(master.key)
     return True
+
+
+def _postpone(work: Work, found: Gathered, case: Case, lives: Lives) -> None:
+    lives.result.dirty.append(soon(work, case.place, found.queued.get(case.place), "merge"))
+    lives.again.append(case.place)
 
 
 def _adopt_master(scene: Scene, case: Case, row: MemberRow, into: str, result: Changes) -> None:
