@@ -116,6 +116,7 @@ def shown(row: Row, console: Console) -> None:
         ("used by", f"{row.item.used_by_count}: " + ", ".join(f"{one.id}{'' if one.sure else ' (perhaps)'}" for one in row.item.used_by[:8]) if row.item.used_by else ""),
         ("uses", f"{row.item.uses_count}: " + ", ".join(one.id for one in row.item.uses[:8]) if row.item.uses else ""),
         ("hard-coded", ", ".join(f"{one.text} ({one.place})" for one in row.item.literals[:8])),
+        ("access", f"named by {row.access} profiles, permission sets or roles" if row.access else ""),
         ("marks", ", ".join(f"{name} {text}" for name, text in part.marks.items())),
         ("findings", "; ".join(part.findings)),
         ("legacy", part.legacy),

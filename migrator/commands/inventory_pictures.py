@@ -11,6 +11,8 @@ from migrator.inventory.rules import Decision
 
 WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 14, 34
+_ROOM = 110
+"""Between the words below the axis."""
 _DAY = timedelta(days=1)
 
 
@@ -72,9 +74,16 @@ def burn_down(rows: Sequence[Row], today: date, switch: date | None) -> Burn:
         " ".join(point(day, total - _until(decided, day)) for day in days if day <= today),
         " ".join(point(day, total - _until(done, day)) for day in days if day <= today),
         ideal, total - len(done), (switch - today).days if switch else None,
-        tuple((float(point(day, 0).partition(",")[0]), day) for day in dict.fromkeys((first, today, last))),
+        _apart([(float(point(day, 0).partition(",")[0]), day) for day in dict.fromkeys((first, today, last))]),
         tuple((float(point(first, count).partition(",")[2]), count) for count in dict.fromkeys((0, total // 2, total))),
     )  # fmt: skip
+
+
+def _apart(ticks: Sequence[tuple[float, date]]) -> tuple[tuple[float, date], ...]:
+    """First and last, and what lies between them where its words have room."""
+    first, *between, last = ticks
+    kept = [tick for tick in between if tick[0] - first[0] > _ROOM and last[0] - tick[0] > _ROOM]
+    return first, *kept, last
 
 
 def _until(days: Sequence[date], day: date) -> int:

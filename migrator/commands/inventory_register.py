@@ -277,7 +277,7 @@ def row_json(row: Row, *, whole: bool = False) -> dict[str, Any]:
         "managed": part.managed, "modified": part.modified, "modified_by": part.modified_by, "size": dict(part.size),
         "use": row.evidence.use.value, "because": row.evidence.because, "not_measured": row.evidence.not_measured,
         "fill": round(usage.fill, 4) if usage else None, "newest": usage.newest if usage else "",
-        "used_by": row.item.used_by_count, "uses": row.item.uses_count, "hard_coded": len(row.item.literals),
+        "used_by": row.item.used_by_count, "uses": row.item.uses_count, "hard_coded": len(row.item.literals), "access": row.access,
         "marks": dict(part.marks), "languages": list(part.languages), "findings": list(part.findings),
         "coverage": row.counterpart.coverage.value, "counterpart": row.counterpart.name,
         "counterpart_kind": row.counterpart.kind, "differences": row.counterpart.differences,

@@ -100,7 +100,7 @@ def render(register: Register, project: str, language: str, switch: date | None 
         t=catalogue(language, TEXTS), project=project, version=__version__, today=register.today, switch=switch,
         style=Markup(style), style_hash=digest,  # noqa: S704 (our own files, no data in them)
         rows=rows, scans=register.scans, notes=register.notes, gone=register.gone, most=MOST,
-        decisions=[item.value for item in Decision], totals=_totals(rows), share=share, width=WIDTH,
+        decisions=_said(rows), totals=_totals(rows), share=share, width=WIDTH,
         capabilities=_by(rows, lambda row: row.capability, CAPABILITIES), units=_by(rows, lambda row: row.business_unit, ()),
         kinds=_by(rows, lambda row: row.item.component.kind.value, ()),
         waves=_by([row for row in rows if row.answers.get("wave")], lambda row: row.answers["wave"], ()),
@@ -110,6 +110,13 @@ def render(register: Register, project: str, language: str, switch: date | None 
         operations=list(operations(rows)), losses=[row for row in rows if row.losses or row.protection_gap],
         findings=[row for row in rows if row.item.component.findings], uses=_uses(rows), done=sum(1 for row in rows if is_done(row)),
     )  # fmt: skip
+
+
+def _said(rows: Sequence[Row]) -> list[str]:
+    """The four decisions and what is undecided, and of the others those that somebody took."""
+    always = (Decision.KEEP, Decision.OPTIMISE, Decision.RETIRE, Decision.BUILD, Decision.UNDECIDED)
+    taken = {row.decision for row in rows}
+    return [item.value for item in Decision if item in always or item in taken]
 
 
 def _totals(rows: Sequence[Row]) -> Mapping[str, int]:

@@ -83,10 +83,17 @@ def _integration(item: Item) -> Integration:
         ", ".join(dict.fromkeys(call.protocol for call in part.calls if call.protocol)),
         ", ".join(dict.fromkeys(call.trigger for call in part.calls if call.trigger)),
         endpoints, credential,
-        tuple(one.id for one in item.uses if one.kind in _KINDS_MOVED),
+        _moves(item),
         tuple(dict.fromkeys([call.place for call in part.calls if call.place] or [f"{part.file}:{part.line}"])),
         any(one.kind is LiteralKind.ID for one in item.literals),
     )  # fmt: skip
+
+
+def _moves(item: Item) -> tuple[str, ...]:
+    """What it mentions beyond doubt; only where nothing is, what it may mention."""
+    moved = [one for one in item.uses if one.kind in _KINDS_MOVED]
+    sure = tuple(one.id for one in moved if one.sure)
+    return sure or tuple(one.id for one in moved)
 
 
 def _partner(endpoints: Sequence[str], credential: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from migrator.core.components import ComponentKind
 from migrator.inventory.capability import capability
 from migrator.inventory.evidence import Evidence, Use, evidence
 from migrator.inventory.integrations import filled_by, integrations
@@ -64,6 +65,11 @@ class Row:
         """A person's word, else undecided: a proposal is no decision."""
         said = self.answers.get("decision")
         return Decision(said) if said else Decision.UNDECIDED
+
+    @property
+    def access(self) -> int:
+        """Profiles, permission sets and roles that name it."""
+        return sum(1 for one in self.item.used_by if one.kind is ComponentKind.PERMISSION)
 
     @property
     def business_unit(self) -> str:

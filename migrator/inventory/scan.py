@@ -18,6 +18,7 @@ from migrator.core.fingerprint import fingerprint
 from migrator.core.progress import Progress
 from migrator.core.schema import FieldSchema, ObjectSchema
 from migrator.inventory.links import Links, links
+from migrator.inventory.oddities import Whole
 from migrator.inventory.words import Literal, Mentions, address, mentions
 
 NOTHING = Mentions(frozenset(), ())
@@ -180,11 +181,19 @@ def _scan(
 ) -> Scan:
     ids = _ids(system, components)
     found = links(components, mentioned)
-    items = tuple(
-        _item(number, ids, components, mentioned[number], found) for number in range(len(components))
-    )
+    whole = Whole(components)
+    components = [_looked_at(number, components, found, whole) for number in range(len(components))]
+    named = _References(ids, components)
+    items = tuple(named.item(number, mentioned[number], found) for number in range(len(components)))
     kinds = Counter(item.kind.value for item in components)
     return Scan(system, items, account, kinds=dict(sorted(kinds.items())))
+
+
+def _looked_at(number: int, components: Sequence[Component], found: Links, whole: Whole) -> Component:
+    """A component with what is odd about it among the others."""
+    item = components[number]
+    odd = tuple(whole.of(item, [components[other] for other in found.used_by.get(number, ())]))
+    return replace(item, findings=(*item.findings, *odd)) if odd else item
 
 
 def _ids(system: str, components: Sequence[Component]) -> list[str]:
@@ -199,26 +208,37 @@ def _ids(system: str, components: Sequence[Component]) -> list[str]:
     return ids
 
 
-def _item(
-    number: int, ids: Sequence[str], components: Sequence[Component], said: Mentions, found: Links
-) -> Item:
-    used_by, uses = found.used_by.get(number, {}), found.uses.get(number, {})
-    return Item(
-        ids[number], components[number], _references(used_by, ids, components), _references(uses, ids, components),
-        len(used_by), len(uses), said.literals,
-    )  # fmt: skip
+class _References:
+    """One reference to each component, shared by all that mention it: there are millions of mentions."""
 
+    def __init__(self, ids: Sequence[str], components: Sequence[Component]) -> None:
+        self._ids = ids
+        self._components = components
+        self._made: dict[tuple[int, bool], Reference] = {}
 
-def _references(
-    numbers: Mapping[int, bool], ids: Sequence[str], components: Sequence[Component]
-) -> tuple[Reference, ...]:
-    """The sure ones first; at most `SHOWN_LINKS` of each kind of component, so that no kind is hidden by another."""
-    shown: Counter[ComponentKind] = Counter()
-    kept = []
-    for number, sure in sorted(numbers.items(), key=lambda pair: (not pair[1], ids[pair[0]])):
-        item = components[number]
-        shown[item.kind] += 1
-        if shown[item.kind] <= SHOWN_LINKS:
+    def item(self, number: int, said: Mentions, found: Links) -> Item:
+        """A component with what it mentions and what mentions it."""
+        used_by, uses = found.used_by.get(number, {}), found.uses.get(number, {})
+        part = self._components[number]
+        return Item(
+            self._ids[number], part, self.of(used_by), self.of(uses), len(used_by), len(uses), said.literals
+        )
+
+    def of(self, numbers: Mapping[int, bool]) -> tuple[Reference, ...]:
+        """The sure ones first; at most `SHOWN_LINKS` of each kind of component, so that no kind is hidden by another."""
+        shown: Counter[ComponentKind] = Counter()
+        kept = []
+        for number, sure in sorted(numbers.items(), key=lambda pair: (not pair[1], self._ids[pair[0]])):
+            one = self._reference(number, sure)
+            shown[one.kind] += 1
+            if shown[one.kind] <= SHOWN_LINKS:
+                kept.append(one)
+        return tuple(kept)
+
+    def _reference(self, number: int, sure: bool) -> Reference:
+        known = self._made.get((number, sure))
+        if known is None:
+            item = self._components[number]
             active = item.state in (ComponentState.ACTIVE, ComponentState.UNKNOWN)
-            kept.append(Reference(ids[number], item.kind, active, sure))
-    return tuple(kept)
+            known = self._made[number, sure] = Reference(self._ids[number], item.kind, active, sure)
+        return known
