@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 MAPPING = """
 mapping: contact
 target: {system: new, object: person, key: legacy_id}
-source: {system: old, object: contact, drop: {version: ours}}
+source: {system: old, object: contact, drop: {version: ours, changed: ours}}
 fields:
   name: {from: name, pii: name, review: {status: agreed, by: Li}}
   phone: {from: phone, pii: phone}
@@ -28,14 +28,18 @@ sync:
   policy: {default: old_wins, phone: new_wins, stage: hold}
   delete: propagate
 """
-OLD = (
-    "CREATE TABLE contact (id TEXT PRIMARY KEY, name TEXT, phone TEXT, stage TEXT, boss_id TEXT, new_id TEXT UNIQUE,"
-    " version INTEGER NOT NULL DEFAULT 1)"
-)
-NEW = (
-    "CREATE TABLE person (id INTEGER PRIMARY KEY, legacy_id TEXT UNIQUE, name TEXT, phone TEXT, stage TEXT, boss TEXT,"
-    " version INTEGER NOT NULL DEFAULT 1)"
-)
+OLD = "id TEXT PRIMARY KEY DEFAULT (lower(hex(randomblob(8)))), name TEXT, phone TEXT, stage TEXT, boss_id TEXT, new_id TEXT UNIQUE"
+NEW = "id INTEGER PRIMARY KEY, legacy_id TEXT UNIQUE, name TEXT, phone TEXT, stage TEXT, boss TEXT"
+TABLES = """
+CREATE TABLE {name} ({columns}, version INTEGER NOT NULL DEFAULT 1, changed TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+CREATE TRIGGER {name}_v AFTER UPDATE ON {name} WHEN NEW.version = OLD.version
+  BEGIN UPDATE {name} SET version = OLD.version + 1, changed = CURRENT_TIMESTAMP WHERE id = OLD.id; END;
+CREATE TABLE gone (object_name TEXT, id TEXT, version TEXT, deleted_at TEXT);
+CREATE TRIGGER {name}_d AFTER DELETE ON {name}
+  BEGIN INSERT INTO gone VALUES ('{name}', OLD.id, OLD.version + 1, CURRENT_TIMESTAMP); END;
+CREATE TABLE migrator_marker (name TEXT, value TEXT);
+"""
+SYNC = "sync: {version: version, stamp: changed, delete_log: gone, marker: migrator_marker}"
 
 
 def write_project(folder: Path, sync: str = "", mapping: str = MAPPING) -> Project:
@@ -44,15 +48,23 @@ def write_project(folder: Path, sync: str = "", mapping: str = MAPPING) -> Proje
     (folder / "mappings").mkdir(exist_ok=True)
     (folder / "mappings" / "contact.yaml").write_text(mapping, encoding="utf-8")
     (folder / "migration.yaml").write_text(
-        "project: demo\nsystems:\n  old: {connector: sql, url: 'sqlite:///old.db'}\n"
-        f"  new: {{connector: sql, url: 'sqlite:///new.db'}}\n{sync}",
+        f"project: demo\nsystems:\n  old: {{connector: sql, url: 'sqlite:///old.db', {SYNC}}}\n"
+        f"  new: {{connector: sql, url: 'sqlite:///new.db', {SYNC}}}\nengine: {{threads: 1}}\n{sync}",
         encoding="utf-8",
     )
-    for name, table in (("old.db", OLD), ("new.db", NEW)):
-        with sqlite3.connect(folder / name) as connection:
-            connection.execute(table)
+    for file, name, columns in (("old.db", "contact", OLD), ("new.db", "person", NEW)):
+        with sqlite3.connect(folder / file) as connection:
+            connection.executescript(TABLES.format(name=name, columns=columns))
         connection.close()
     return load_project(folder)
+
+
+def do(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    """What a user of a database does."""
+    with sqlite3.connect(path) as connection:
+        found = connection.execute(sql, values).fetchall()
+    connection.close()
+    return found
 
 
 def put(project: Project, **rows: Sequence[Mapping[str, Any]]) -> None:

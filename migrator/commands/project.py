@@ -28,6 +28,7 @@ from migrator.core.errors import (
 from migrator.core.progress import Progress, Quiet
 from migrator.core.schema import ObjectSchema, index_schemas, schemas_from_json, schemas_to_json
 from migrator.core.secrets import resolve
+from migrator.core.twoway import Side
 from migrator.staging.engine import DuckSession, EngineSettings, flush_and_rename, open_engine
 from migrator.staging.ledger import PLACE, Ledger, open_ledger
 from migrator.staging.store import Store, writing
@@ -121,6 +122,17 @@ class Project:
             )
         with _placed(system.place):
             opened = found.open_target(self.settings(name))
+        self.gates.attach(name, system.connector, opened, system.limits)
+        return opened
+
+    def open_own_side(self, name: str) -> Side | None:
+        """Open a system for the two-way sync as its connector does; None where it does not, or needs settings for it."""
+        system, found = self._connector(name)
+        settings = self.settings(name)
+        if found.open_side is None or ("sync" in found.settings and not settings.get("sync")):
+            return None
+        with _placed(system.place):
+            opened = found.open_side(settings)
         self.gates.attach(name, system.connector, opened, system.limits)
         return opened
 

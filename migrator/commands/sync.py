@@ -25,6 +25,7 @@ from migrator.mapping.translator import MappingTranslator
 from migrator.staging.ledger import Ledger
 from migrator.sync.carry import StoredCrosswalk
 from migrator.sync.decide import Terms
+from migrator.sync.loaded import LoadedLinks
 from migrator.sync.meter import Allowance
 from migrator.sync.report import RunReport
 from migrator.sync.run import Run, run_once
@@ -162,6 +163,7 @@ def _run(workspace: Workspace, plans: Sequence[SyncPlan], *, full: bool, open_sy
     )
     with _opened(project, systems, open_system) as sides, closing(workspace.session()) as session:
         store = SyncStore(ledger)
+        _link_loaded(workspace, plans, store, sides)
         translator = MappingTranslator(session, tuple(plans), StoredCrosswalk(store))
         left = project.gates.left()
         run = Run(
@@ -169,6 +171,21 @@ def _run(workspace: Workspace, plans: Sequence[SyncPlan], *, full: bool, open_sy
             allowances={name: Allowance(left.get(name)) for name in sides},
         )  # fmt: skip
         return run_once(run, full=full)
+
+
+def _link_loaded(
+    workspace: Workspace, plans: Sequence[SyncPlan], store: SyncStore, sides: Mapping[str, Side]
+) -> None:
+    """What the load brought over is linked first: merged records would otherwise look like new ones."""
+    store.open()
+    grouped: dict[str, list[SyncPlan]] = {}
+    for plan in plans:
+        grouped.setdefault(plan.paired.mapping, []).append(plan)
+    with closing(workspace.session()) as session:
+        links = LoadedLinks(store, session, workspace.store)
+        for found in grouped.values():
+            obj = found[0].forward.mapped
+            links.enter(obj, [plan.paired for plan in found], sides[obj.target_system])
 
 
 @contextmanager
