@@ -367,7 +367,7 @@ def _record(batch: _Batch) -> None:
         holds_of(work, batch.found.scene, one, result)
         _rows(batch, one, result)
         _queue(batch, one, result)
-        _events(batch, one, result)
+        _events(one, result)
     work.store.commit(Part.RESULT, result)
 
 
@@ -405,15 +405,12 @@ def _queue(batch: _Batch, one: Settled, result: Changes) -> None:
         result.dirty.append(soon(work, one.case.place, before, one.again or "unknown"))
 
 
-def _events(batch: _Batch, one: Settled, result: Changes) -> None:
-    """Links that were filled leave the table of those that wait."""
-    waits = {item.field for item in one.decisions if item.verdict is Verdict.DEFERRED}
-    done = {
+def _events(one: Settled, result: Changes) -> None:
+    """Links that were filled, or that name nothing any more that would have to be waited for."""
+    open_ones = {
         item.field
         for item in one.decisions
-        if item.field not in waits and all(write.member in one.done for write in item.writes)
+        if item.verdict in (Verdict.DEFERRED, Verdict.BLOCKED, Verdict.HELD)
+        or not all(write.member in one.done for write in item.writes)
     }
-    links = {
-        name for pairs in batch.found.scene.pairs.values() for name, pair in pairs.items() if pair.is_link
-    }
-    result.filled += [(one.case.grp, name) for name in sorted(links & done)]
+    result.filled += [(one.case.grp, name) for name in one.case.waits if name not in open_ones]

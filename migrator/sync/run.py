@@ -63,7 +63,8 @@ def run_once(run: Run, *, full: bool = False) -> RunReport:
     return _end(work)
 
 
-def _begin(run: Run) -> Work:
+def prepare(run: Run) -> Work:
+    """What all steps of a run share; the lease is held."""
     store = run.store
     store.open()
     clock = store.ledger.clock
@@ -73,6 +74,12 @@ def _begin(run: Run) -> Work:
     }
     report = RunReport(store.ledger.run)
     scenes = build_scenes(run.translator, meters)
+    return Work(store, run.translator, scenes, clock, run.settings, report, run.strategy)
+
+
+def _begin(run: Run) -> Work:
+    work = prepare(run)
+    store, report, clock = work.store, work.report, work.clock
     with store.ledger.begin() as connection:
         store.ledger.check_fence(connection)
         connection.execute(reports.delete().where(reports.c.run == report.run))
@@ -88,7 +95,7 @@ def _begin(run: Run) -> Work:
                 }
             ],
         )
-    return Work(store, run.translator, scenes, clock, run.settings, report, run.strategy)
+    return work
 
 
 def _work(work: Work, *, full: bool) -> None:
@@ -168,6 +175,7 @@ def _resolutions(store: SyncStore) -> dict[int, dict[str, tuple[str, Which]]]:
 def _mapping(work: Work, scene: Scene) -> None:
     """Everything that is due of one mapping, in batches, and again what moved meanwhile."""
     holds = _holds(work, scene)
+    work.look_at_waiting()
     keys = [row.key for row in work.store.queue([stream.name for stream in scene.streams], work.now())]
     keys += _held_keys(work, holds)
     for _ in range(work.settings.rounds):
@@ -249,10 +257,8 @@ def _chunks(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
 
 def _links(work: Work) -> None:
     """The second pass: links whose record has a partner now."""
-    waiting = work.store.deferred()
-    if not waiting:
-        return
-    members = work.store.members_of(list(dict.fromkeys(row.grp for row in waiting)))
+    work.look_at_waiting()
+    members = work.store.members_of(list(work.waiting)) if work.waiting else {}
     for scene in work.scenes:
         names = {stream.name for stream in scene.streams}
         keys = [rows[0].key for rows in members.values() if rows[0].stream in names]

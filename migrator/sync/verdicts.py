@@ -157,6 +157,7 @@ def holds_of(work: Work, scene: Scene, one: Settled, changes: Changes) -> None:
 def release(one: Case, changes: Changes) -> None:
     """All holds of a group end."""
     changes.released += [(one.grp, name) for name in one.holds]
+    changes.filled += [(one.grp, name) for name in one.waits]
     changes.resolved += [(one.grp, name) for name in one.holds]
 
 

@@ -82,6 +82,15 @@ class Work:
     deletions: dict[str, dict[int, None]] = field(default_factory=dict)
     """Mapping → groups whose delete is proved and waits for the end of the run."""
     read_only: bool = False
+    waiting: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Group → fields whose links wait, as of the last look."""
+
+    def look_at_waiting(self) -> None:
+        """Read which links wait."""
+        found: dict[int, tuple[str, ...]] = {}
+        for row in self.store.deferred():
+            found[row.grp] = (*found.get(row.grp, ()), row.field)
+        self.waiting = found
 
     def terms_of(self, scene: Scene) -> Terms:
         """The terms of one mapping."""
