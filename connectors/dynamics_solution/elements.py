@@ -145,7 +145,9 @@ def part_component(node: Node, part: Part, owner: str, file: str, *, managed: bo
     size = {"fields": len(fields), "values": sum(1 for item in node.walk() if item.tag == "option")}
     calls: tuple[Call, ...] = ()
     if part.direction is not None:
-        endpoint = said(node, "connectorid", "url", "path", "defaultvalue")
+        told = said(node, "connectorid", "url", "path", "defaultvalue")
+        # the value of a variable may be a secret: only an address is told
+        endpoint = told if part.type != "EnvironmentVariable" or "://" in told else ""
         calls = (Call(part.direction, part.protocol, endpoint, f"{file}:{node.line}"),)
     return Component(
         part.type, f"{owner}.{name}" if own and owner else name, part.kind, file, line=node.line, label=label(node),

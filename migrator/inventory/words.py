@@ -13,6 +13,8 @@ from migrator.core.components import Found
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _URL = re.compile(r"https?://[^\s\"'<>`\\)\]}]+", re.IGNORECASE)
 _USER = re.compile(r"//[^/@]*@")
+_KEY = re.compile(r"(?<=/)(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{24,}(?=/|$)")
+"""A part of a path as web hooks have it in place of a password."""
 _SCHEMAS = re.compile(
     r"https?://(?:www\.w3\.org|schemas?\.[a-z.-]+|soap\.sforce\.com/\d|json-schema\.org|purl\.org|tempuri\.org)",
     re.IGNORECASE,
@@ -82,5 +84,5 @@ def _literals(text: str, place: str, ids: Callable[[str], Iterable[str]]) -> Ite
 
 
 def address(url: str) -> str:
-    """An address without what may be secret in it: user, password, query."""
-    return _USER.sub("//", url).partition("?")[0].rstrip(".,;")
+    """An address without what may be secret in it: user, password, query, and parts of the path that look like keys."""
+    return _KEY.sub("…", _USER.sub("//", url).partition("?")[0].rstrip(".,;"))

@@ -15,6 +15,7 @@ from migrator.inventory.evidence import Use, evidence
 from migrator.inventory.rules import RULES, Case, Counterpart, Coverage, Decision, Proposal, propose, rivals
 from migrator.inventory.scan import Item, Reference
 from migrator.inventory.usage import Usage
+from migrator.inventory.words import address
 
 K, S = ComponentKind, ComponentState
 EMPTY = Usage(rows=100, filled=0, distinct=0, longest=0)
@@ -186,3 +187,15 @@ def test_drift_tells_new_changed_and_vanished() -> None:
     found = drift({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
     assert (found.added, found.changed, found.vanished) == (("d",), ("b",), ("c",))
     assert not drift({"a": "1"}, {"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://u:p@erp.example.com/orders?token=1", "https://erp.example.com/orders"),
+        ("https://hooks.example.com/services/T024BE7LD/Xb4kQ9zR2mN7pL5vT8wY1aJc", "https://hooks.example.com/services/T024BE7LD/…"),
+        ("https://erp.example.com/v1/internal-purchase-orders-archive/x.", "https://erp.example.com/v1/internal-purchase-orders-archive/x"),
+    ],
+)  # fmt: skip
+def test_an_address_loses_what_may_be_secret(url: str, kept: str) -> None:
+    assert address(url) == kept

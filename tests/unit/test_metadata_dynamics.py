@@ -102,6 +102,23 @@ def test_an_unpacked_solution(tmp_path: Path) -> None:
     assert found["bot/new_bot"].component.kind is ComponentKind.OTHER
 
 
+def test_what_was_unpacked_in_both_forms_is_one_component(tmp_path: Path) -> None:
+    form = "Entities/Account/FormXml/main/{11111111-1111-1111-1111-111111111111}"
+    files = UNPACKED | {
+        f"{form}_managed.xml": UNPACKED[f"{form}.xml"],
+        "CanvasApps/new_app.meta.xml": "<CanvasApp><Name>new_app</Name><DocumentUri>/CanvasApps/new_app.msapp</DocumentUri></CanvasApp>",
+        "CanvasApps/new_app.msapp": "PK\0\0",
+        "PluginAssemblies/ServiceEndpoints.xml": '<ServiceEndpoints><ServiceEndpoint Name="Bus"><Url>sb://x</Url></ServiceEndpoint></ServiceEndpoints>',
+    }
+    found = by_id(scan(READER, write_tree(tmp_path, files), "old", Quiet()))
+    forms = [item.component for name, item in found.items() if name.startswith("Form/")]
+    assert [part.files for part in forms] == [(f"{form}.xml", f"{form}_managed.xml")]
+    app = found["CanvasApp/new_app"].component
+    assert app.files == ("CanvasApps/new_app.meta.xml", "CanvasApps/new_app.msapp")
+    assert "packed" in app.unread
+    assert found["ServiceEndpoint/Bus"].component.kind is ComponentKind.INTEGRATION_OUT
+
+
 def test_the_schema_of_an_export(tmp_path: Path) -> None:
     files = {
         "data_schema.xml": '<entities><entity name="account" displayname="Account" disableplugins="true"><fields>'
