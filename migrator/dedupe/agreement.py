@@ -46,6 +46,9 @@ class Agreement(StrEnum):
     DIFFERENT = "different"
 
 
+Levels: TypeAlias = Callable[[Side, Side], tuple["Level", ...]]
+"""From two sides to the levels of what they name."""
+
 AGREE = (Agreement.SAME, Agreement.ACROSS, Agreement.COMPATIBLE, Agreement.PART)
 
 
@@ -59,7 +62,7 @@ class Level:
 
 def struct(sql: str) -> Side:
     """The side whose features are the fields of the struct `sql`."""
-    return lambda field: f"{sql}.{field}"
+    return lambda field: f"struct_extract({sql}, {literal(field)})"
 
 
 def is_missing(left: Side, right: Side) -> str:

@@ -16,7 +16,9 @@ import numpy as np
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MatchModel, Meaning, Reach
+from migrator.dedupe.agreement import struct
 from migrator.dedupe.features import FEATURES, Feature, Kind
+from migrator.dedupe.taken_apart import read_keys
 from migrator.staging.engine import Session
 
 _WORDS = 3
@@ -103,7 +105,7 @@ def _units(item: Feature) -> tuple[Unit, ...]:
             forms.append("sound")
         case _:
             pass
-    if item.reading == item.number:
+    if item.scripts:
         forms.append("reading")
     return tuple(Unit(item, form) for form in forms)
 
@@ -121,7 +123,7 @@ def _sql(unit: Unit) -> str:
         case "sound":
             return f"[hash(left({v}, 1) || left(regexp_replace(substr({v}, 2), '[aeiouyhw]', '', 'g'), 3))]"
         case "reading":
-            return f"rx{unit.feature.number}"
+            return read_keys(unit.feature.told, struct(f"a{unit.feature.number}"))
         case "local":
             return f"[hash(split_part({v}, '@', 1))]"
         case _:

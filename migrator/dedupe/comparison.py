@@ -7,20 +7,9 @@ from dataclasses import dataclass
 
 from migrator.core.mapped import Meaning
 from migrator.dedupe.features import Feature, Kind
+from migrator.dedupe.levels import OVERLAP, Level, moved, slips, text_levels
+from migrator.dedupe.name_levels import company_levels, family_levels, given_levels, in_two_scripts, person_levels
 from migrator.staging.engine import Session
-
-OVERLAP = "dedupe_overlap"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One way to agree: its name, its condition over `…_l` and `…_r`, and how often a true match is expected to be so."""
-
-    label: str
-    condition: str
-    expected: float
-    by_value: bool = False
-    """Whether agreeing in a rare value counts for more than in a common one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +26,12 @@ class Comparison:
     def name(self) -> str:
         """What Splink calls it."""
         return f"c{self.feature.number}"
+
+    def loose(self, shares: Sequence[float]) -> float:
+        """Of the `shares` of its levels, disagreement last, those in which hardly anything agrees."""
+        return shares[-1] + sum(
+            share for level, share in zip(self.levels, shares, strict=False) if level.loose or level.against
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -56,92 +51,67 @@ def make_comparisons(session: Session, features: Sequence[Feature]) -> tuple[Com
 def _comparison(item: Feature) -> Comparison:
     v = item.value
     missing = f"{v}_l IS NULL OR {v}_r IS NULL"
-    equal = Level("equal", f"{v}_l = {v}_r", 0.85, by_value=True)
-    match item.kind:
-        case Kind.WORD:
-            levels = (
-                equal,
-                *_read(item),
-                Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.06),
-                *_moved(v),
-                Level("similar", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.82", 0.02),
-            )
-        case Kind.TEXT:
-            levels = (equal, *_read(item), *_alike_texts(item))
-        case Kind.CODE:
-            levels = (
-                equal,
-                Level("one slip", _slips(v, 1), 0.06),
-                Level("two slips", f"length({v}_l) >= 6 AND {_slips(v, 2)}", 0.02),
-            )
-        case Kind.DATE:
-            swapped = f"left({v}_l, 4) = left({v}_r, 4) AND right({v}_l, 2) = {v}_r[5:6] AND right({v}_r, 2) = {v}_l[5:6]"
-            levels = (
-                equal,
-                Level("one slip", f"{_slips(v, 1)} OR {swapped}", 0.06),
-                Level("two slips", _slips(v, 2), 0.03),
-            )
-        case Kind.PHONE:
-            levels = (
-                equal,
-                Level("same end", f"right({v}_l, 7) = right({v}_r, 7)", 0.03),
-                Level("one slip", _slips(v, 1), 0.03),
-            )
-        case Kind.EMAIL:
-            local = f"split_part({v}_l, '@', 1)"
-            levels = (
-                equal,
-                Level("same name", f"length({local}) >= 5 AND {local} = split_part({v}_r, '@', 1)", 0.05),
-                Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.05),
-            )
-        case Kind.CATEGORY:
-            levels = (equal,)
+    if item.meaning is Meaning.GIVEN and item.apart is not None and item.apart != item.number:
+        # what a given name says in another script, the whole name says, and the surname's levels have that
+        missing = f"{missing} OR {in_two_scripts(item)}"
+    levels = _levels(item)
     return Comparison(item, missing, levels, round(max(0.02, 1 - sum(level.expected for level in levels)), 3))
 
 
-def _read(item: Feature) -> tuple[Level, ...]:
-    """Names that read alike: across scripts, or in a shorter form; two Chinese names that only sound alike do not."""
-    if item.reading is None:
-        return ()
-    n = item.reading
-    shared, both = f"list_has_any(rx{n}_l, rx{n}_r)", f"rh{n}_l AND rh{n}_r"
-    levels = (
-        Level("same in another script", f"rh{n}_l <> rh{n}_r AND {shared}", 0.02),
-        Level("same in other words", f"NOT ({both}) AND {shared}", 0.02),
-    )
-    if item.meaning is not Meaning.COMPANY:
-        return levels
-    return (*levels, Level("same brand", f"NOT ({both}) AND list_has_any(ry{n}_l, ry{n}_r)", 0.02))
+def _levels(item: Feature) -> tuple[Level, ...]:
+    equal = Level("equal", f"{item.value}_l = {item.value}_r", 0.85, by_value=True)
+    match item.meaning:
+        case Meaning.PERSON:
+            return person_levels(item, equal)
+        case Meaning.COMPANY:
+            return company_levels(item, equal)
+        case Meaning.GIVEN:
+            return given_levels(item, equal)
+        case Meaning.FAMILY:
+            return family_levels(item, equal)
+        case _:
+            return (equal, *_by_kind(item))
 
 
-def _slips(v: str, most: int) -> str:
-    """At most so many characters wrong, missing, added or swapped; Jaro is cheap and rules out nearly all the rest."""
-    return f"jaro_similarity({v}_l, {v}_r) >= 0.75 AND damerau_levenshtein({v}_l, {v}_r) <= {most:d}"
+def _by_kind(item: Feature) -> tuple[Level, ...]:
+    """The levels below equality of what is no name."""
+    v = item.value
+    match item.kind:
+        case Kind.WORD:
+            return (
+                Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.06),
+                *moved(v),
+                Level("similar", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.82", 0.02),
+            )
+        case Kind.TEXT:
+            return text_levels(item)
+        case Kind.CODE:
+            return (
+                Level("one slip", slips(v, 1), 0.06),
+                Level("two slips", f"length({v}_l) >= 6 AND {slips(v, 2)}", 0.02),
+            )
+        case Kind.DATE:
+            swapped = f"left({v}_l, 4) = left({v}_r, 4) AND right({v}_l, 2) = {v}_r[5:6] AND right({v}_r, 2) = {v}_l[5:6]"
+            return (
+                Level("one slip", f"{slips(v, 1)} OR {swapped}", 0.06),
+                Level("two slips", slips(v, 2), 0.03),
+            )
+        case Kind.PHONE:
+            return (
+                Level("same end", f"right({v}_l, 7) = right({v}_r, 7)", 0.03),
+                Level("one slip", slips(v, 1), 0.03),
+            )
+        case Kind.EMAIL:
+            return _email_levels(v)
+        case Kind.CATEGORY:
+            return ()
 
 
-def _moved(v: str) -> tuple[Level, ...]:
+def _email_levels(v: str) -> tuple[Level, ...]:
+    """Addresses that differ in a digit are two on purpose: anna.koch7 and anna.koch8 are namesakes."""
+    left, right, number = f"split_part({v}_l, '@', 1)", f"split_part({v}_r, '@', 1)", "'[^0-9]', '', 'g'"
+    same_number = f"regexp_replace({left}, {number}) = regexp_replace({right}, {number})"
     return (
-        Level("in another field", f"list_contains(moved_r, {v}_l) OR list_contains(moved_l, {v}_r)", 0.02),
-    )
-
-
-def _alike_texts(item: Feature) -> tuple[Level, ...]:
-    n, v = item.number, item.value
-    shared = f"{OVERLAP}(k{n}_l, k{n}_r)"
-    whole, shorter = f"(w{n}_l + w{n}_r) / 2", f"least(w{n}_l, w{n}_r)"
-    agree = f"(d{n}_l IS NULL OR d{n}_r IS NULL OR list_has_any(d{n}_l, d{n}_r))"
-    return (
-        Level(
-            "nearly all words",
-            f"{agree} AND ({shared} >= 0.8 * {whole} OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.95)",
-            0.06,
-        ),
-        Level(
-            "most words",
-            f"{agree} AND ({shared} >= least(0.55 * {whole}, 0.9 * {shorter}) OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.9)",
-            0.04,
-        ),
-        *_moved(v),
-        Level("some words", f"{agree} AND {shared} >= 0.3 * {whole}", 0.02),
-        Level("other numbers", f"NOT {agree}", 0.02),
+        Level("same name", f"length({left}) >= 5 AND {left} = {right}", 0.05),
+        Level("alike", f"{slips(v, 2)} AND {same_number}", 0.05),
     )

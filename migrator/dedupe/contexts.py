@@ -107,9 +107,9 @@ def _is_told_apart(odds: Sequence[Odds], u: Sequence[NDArray[np.float64]]) -> bo
     for known, seen in zip(odds, u, strict=True):
         bits = np.array(known.bits())
         if float(seen[bits > 0].sum()) <= _AGREEING:
-            apart += max(float(bits[0]), 0.0)
+            apart += max(float(bits.max()), 0.0)
         else:
-            together += max(float(bits[0]), 0.0)
+            together += max(float(bits.max()), 0.0)
     return apart > together
 
 

@@ -2,7 +2,7 @@
 
 Columns are numbered (`v0`, `k0`, …), never named after fields, so that no name a user chose can stand in SQL of ours:
 `vN` the folded value, `kN` its words as numbers whose low byte is the word's weight, `wN` their sum, `dN` its numbers,
-`rhN`, `rxN`, `ryN` how it reads (see `readings`), `moved` all folded words and texts of the record, so that a value in the
+`aN` a name taken apart (see `taken_apart`), `moved` all folded words and texts of the record, so that a value in the
 wrong field is seen; and `n`, the record's number here.
 """
 
@@ -19,18 +19,18 @@ from migrator.core.mapped import Meaning, Normaliser
 from migrator.dedupe.distinct import translate_distinct
 from migrator.dedupe.meaning import FieldMeaning
 from migrator.dedupe.normalise import Step, normalised, steps
-from migrator.dedupe.readings import make_readings
 from migrator.dedupe.script import composed
+from migrator.dedupe.taken_apart import Told, take_apart
 from migrator.dedupe.unicode import STABLE
 from migrator.staging.engine import Session, quote
 
 FEATURES = "dedupe_features"
 _FOLDED, _TEXTS = "dedupe_folded", "dedupe_texts"
 _WORD_MASK = (1 << 64) - 256
-_IDF_STEPS = 12
+RARITY_STEPS = 12
 """Weight of a word per bit of its rarity; 20 bits of rarity fill the byte."""
 _CHINESE = 0.005
-"""Share of Chinese names in a field from which on names are compared across scripts."""
+"""Share of Chinese names in a field from which on records are looked for across scripts."""
 
 
 class Kind(Enum):
@@ -62,7 +62,13 @@ KINDS: dict[Meaning, Kind] = {
     Meaning.TEXT: Kind.TEXT,
     Meaning.CATEGORY: Kind.CATEGORY,
 }
-_READ = (Meaning.PERSON, Meaning.GIVEN, Meaning.FAMILY, Meaning.COMPANY)
+_TOLD = {
+    Meaning.PERSON: Told.PERSON,
+    Meaning.GIVEN: Told.PERSON,
+    Meaning.FAMILY: Told.PERSON,
+    Meaning.COMPANY: Told.COMPANY,
+}
+"""What is taken apart, and as what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +79,20 @@ class Feature:
     field: str
     meaning: Meaning
     kind: Kind
-    reading: int | None = None
-    """Number of the columns that hold how it reads; a given name and its surname read as one name. None: not read."""
+    apart: int | None = None
+    """Number of the column that holds it taken apart; a given name and its surname are one name. None: it is not."""
+    scripts: bool = False
+    """Whether it is written in several scripts, so that records are looked for by how names sound."""
 
     @property
     def value(self) -> str:
         """The column of its folded value."""
         return f"v{self.number}"
+
+    @property
+    def told(self) -> Told:
+        """What it is taken apart as; only where `apart` names a column."""
+        return _TOLD[self.meaning]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +104,42 @@ class KnownWords:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A name that is read: its number, and the features that make it, in their order."""
+class Name:
+    """A name that is taken apart: its number, and the features that make it, in their order."""
 
     number: int
-    meaning: Meaning
+    told: Told
     parts: tuple[Feature, ...]
+
+    @property
+    def table(self) -> str:
+        """The table of its distinct texts taken apart."""
+        return f"dedupe_apart{self.number}"
 
 
 def choose_features(meanings: Sequence[FieldMeaning]) -> tuple[Feature, ...]:
     """The fields that are compared, in their order."""
     used = [item for item in meanings if item.meaning is not Meaning.NONE]
-    chinese = any(item.profile.looks["han"] >= _CHINESE for item in used if item.meaning in _READ)
+    chinese = any(item.profile.looks["han"] >= _CHINESE for item in used if item.meaning in _TOLD)
     surname = next((n for n, item in enumerate(used) if item.meaning is Meaning.FAMILY), None)
     return tuple(
-        Feature(
-            n,
-            item.field,
-            item.meaning,
-            KINDS[item.meaning],
-            _read(n, item.meaning, surname) if chinese else None,
-        )
+        Feature(n, item.field, item.meaning, KINDS[item.meaning], apart, apart == n and chinese)
         for n, item in enumerate(used)
+        for apart in (_apart(n, item.meaning, surname),)
     )
 
 
-def _read(number: int, meaning: Meaning, surname: int | None) -> int | None:
+def _apart(number: int, meaning: Meaning, surname: int | None) -> int | None:
     if meaning in (Meaning.GIVEN, Meaning.FAMILY):
         return surname
-    return number if meaning in _READ else None
+    return number if meaning in _TOLD else None
+
+
+def naming(features: Sequence[Feature]) -> frozenset[int]:
+    """Numbers of the features that are the record's own name: a person's, or else a company's."""
+    persons = (Meaning.PERSON, Meaning.GIVEN, Meaning.FAMILY)
+    found = frozenset(item.number for item in features if item.meaning in persons)
+    return found or frozenset(item.number for item in features if item.meaning is Meaning.COMPANY)
 
 
 def make_features(
@@ -140,19 +160,13 @@ def make_features(
     texts = [item for item in features if item.kind is Kind.TEXT]
     for item in texts:
         _weigh_words(session, item, known)
-    readings = _readings(features)
-    for reading in readings:
-        raw = f"SELECT DISTINCT {_raw(reading)} FROM {_TEXTS} t WHERE {_raw(reading)} IS NOT NULL"
-        make_readings(
-            session, raw, reading.meaning, f"dedupe_reading{reading.number}", scratch / "names.parquet"
-        )
-    _join(session, features, readings)
-    for name in (
-        *(f"dedupe_words{f.number}" for f in texts),
-        *(f"dedupe_reading{r.number}" for r in readings),
-        "dedupe_simple",
-    ):
-        session.execute(f"DROP TABLE {name}")
+    names = _names(features)
+    for name in names:
+        raw = f"SELECT DISTINCT {_raw(name)} FROM {_TEXTS} t WHERE {_raw(name)} IS NOT NULL"
+        take_apart(session, raw, name.told, name.table, scratch / "names.parquet")
+    _join(session, features, names)
+    for table in (*(f"dedupe_words{f.number}" for f in texts), *(name.table for name in names), "dedupe_simple"):
+        session.execute(f"DROP TABLE {table}")
     session.execute(f"DROP VIEW {_FOLDED}")
     session.execute(f"DROP VIEW {_TEXTS}")
     (scratch / "folded.parquet").unlink()
@@ -188,38 +202,34 @@ def _simple(texts: pa.Array) -> pa.Array:
     return pa.array(composed(texts.to_pylist()), pa.string())
 
 
-def _readings(features: Sequence[Feature]) -> tuple[Reading, ...]:
-    numbers = sorted({item.reading for item in features if item.reading is not None})
-    return tuple(_reading(features, number) for number in numbers)
+def _names(features: Sequence[Feature]) -> tuple[Name, ...]:
+    numbers = sorted({item.apart for item in features if item.apart is not None})
+    return tuple(_name(features, number) for number in numbers)
 
 
-def _reading(features: Sequence[Feature], number: int) -> Reading:
+def _name(features: Sequence[Feature], number: int) -> Name:
     """The surname first, then given names: so they read right in every script."""
-    parts = [item for item in features if item.reading == number]
+    parts = [item for item in features if item.apart == number]
     parts.sort(key=lambda item: (item.meaning is not Meaning.FAMILY, item.number))
-    return Reading(number, parts[0].meaning, tuple(parts))
+    return Name(number, parts[0].told, tuple(parts))
 
 
-def _raw(reading: Reading) -> str:
-    if len(reading.parts) == 1:
-        return f"nullif(trim(t.t{reading.parts[0].number}), '')"
-    surname, *given = (f"nullif(trim(t.t{item.number}), '')" for item in reading.parts)
-    return f"{surname} || ', ' || nullif(concat_ws(' ', {', '.join(given)}), '')"
+def _raw(name: Name) -> str:
+    surname, *given = (f"nullif(trim(t.t{item.number}), '')" for item in name.parts)
+    if not given:
+        return surname
+    # a name that stands in one of the fields alone is read as it is written
+    return f"nullif(concat_ws(', ', {surname}, nullif(concat_ws(' ', {', '.join(given)}), '')), '')"
 
 
-def _join(session: Session, features: Sequence[Feature], readings: Sequence[Reading]) -> None:
+def _join(session: Session, features: Sequence[Feature], names: Sequence[Name]) -> None:
     texts = [item for item in features if item.kind is Kind.TEXT]
     joins = [
         f"LEFT JOIN dedupe_words{f.number} x{f.number} ON x{f.number}.value = m.c{f.number}" for f in texts
     ]
-    joins += [
-        f"LEFT JOIN dedupe_reading{r.number} r{r.number} ON r{r.number}.raw = {_raw(r)}" for r in readings
-    ]
+    joins += [f"LEFT JOIN {r.table} r{r.number} ON r{r.number}.raw = {_raw(r)}" for r in names]
     columns = [_columns(item) for item in features]
-    columns += [
-        f"r{r.number}.h AS rh{r.number}, r{r.number}.x AS rx{r.number}, r{r.number}.y AS ry{r.number}"
-        for r in readings
-    ]
+    columns += [f"r{r.number}.value AS a{r.number}" for r in names]
     movable = [f"m.c{f.number}" for f in features if f.kind in (Kind.WORD, Kind.TEXT)]
     moved = (
         f"list_filter([{', '.join(movable)}], lambda t: length(t) >= 3)"
@@ -241,11 +251,11 @@ def _columns(item: Feature) -> str:
 
 def _steps(item: Feature) -> tuple[Step, ...]:
     name, company = steps(Normaliser.NAME), steps(Normaliser.COMPANY)
+    # the order of words is notation in a name, and says something in an address
+    texts = {Meaning.COMPANY: (*company[:-2], company[-1]), Meaning.ADDRESS: (*name[:-2], name[-1])}
     chains: dict[Kind, tuple[Step, ...]] = {
         Kind.WORD: (*name[:-2], name[-1], _closed),
-        Kind.TEXT: (*company[:-2], company[-1])
-        if item.meaning is Meaning.COMPANY
-        else (*name[:-2], name[-1]),
+        Kind.TEXT: texts.get(item.meaning, name),
         Kind.EMAIL: steps(Normaliser.EMAIL),
         Kind.PHONE: (_number,),
         Kind.DATE: (_day,),
@@ -318,7 +328,7 @@ def _weights_known(item: Feature, known: KnownWords) -> str:
 
 
 def _weight(rarity: str) -> str:
-    return f"greatest(1, least(255, round({_IDF_STEPS} * log2({rarity}))))"
+    return f"greatest(1, least(255, round({RARITY_STEPS} * log2({rarity}))))"
 
 
 def _words(x: str) -> str:

@@ -40,7 +40,7 @@ def freeze(session: Session, model: Model, often: Mapping[str, str], least: floa
     """A model as plain values for JSON; `often` names the tables of how often each column's values are."""
     features = [item.feature for item in model.comparisons]
     return {
-        "features": [[item.field, item.meaning.value, item.reading] for item in features],
+        "features": [[item.field, item.meaning.value, item.apart, item.scripts] for item in features],
         "odds": {name: {"m": list(odds.m), "u": list(odds.u)} for name, odds in model.odds.items()},
         "rules": [[[unit.feature.number, unit.form] for unit in item.rule.units] for item in model.rules],
         "contexts": {
@@ -60,8 +60,8 @@ def freeze(session: Session, model: Model, often: Mapping[str, str], least: floa
 def thaw(session: Session, kept: Mapping[str, Any]) -> Frozen:
     """The model of `freeze`, with its final prior and report."""
     features = tuple(
-        Feature(number, field, Meaning(meaning), KINDS[Meaning(meaning)], reading)
-        for number, (field, meaning, reading) in enumerate(kept["features"])
+        Feature(number, field, Meaning(meaning), KINDS[Meaning(meaning)], apart, scripts)
+        for number, (field, meaning, apart, scripts) in enumerate(kept["features"])
     )
     odds = {name: Odds(tuple(item["m"]), tuple(item["u"])) for name, item in kept["odds"].items()}
     rules = tuple(

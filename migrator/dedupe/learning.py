@@ -12,7 +12,8 @@ from migrator.core.mapped import MatchModel, Reach
 from migrator.dedupe.blocking import Weighed, affordable_rules, block, choose_rules
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.contexts import Context, find_contexts
-from migrator.dedupe.features import FEATURES, Feature
+from migrator.dedupe.features import FEATURES, RARITY_STEPS, Feature, Kind, naming
+from migrator.dedupe.levels import Level
 from migrator.dedupe.splink_model import (
     Evidence,
     Learnt,
@@ -39,6 +40,8 @@ _EXPECTED_MATCHES = 20.0
 """Matches that what is expected of a level counts for, beside those that were seen."""
 _MOST_MATCHES = 2_000.0
 """Matches that one round counts for at most, so that one blocking rule does not decide alone."""
+_MOST_LOOSE = 1 / 3
+"""Share of matches that may have another name: marriages, typing, wrong columns."""
 _LEAST_BY_CHANCE = 0.05
 """Least part of what is seen in any two records that is left when matches are taken off it."""
 _TRIED, _TRAINING, SCORED = "dedupe_tried", "dedupe_training", "dedupe_scored"
@@ -77,14 +80,22 @@ def learn_model(
     block(session, [item.rule for item in rules], wanted, _TRIED, share=share)
     chance = _chance(session, comparisons, population)
     m = _learn_matches(session, comparisons, rules, chance, population.records)
-    odds = {item.name: odds_of(m[item.name], chance[item.name], 0.0) for item in comparisons}
+    least = {item.name: chance_by_words(session, item.feature) for item in comparisons}
+
+    def learnt(prior: float) -> dict[str, Odds]:
+        return {
+            item.name: odds_of(item.levels, m[item.name], chance[item.name], prior, least[item.name])
+            for item in comparisons
+        }
+
+    odds = learnt(0.0)
     _score_tried(session, comparisons, odds, population)
     prior = estimate_prior(scored_weights(session), population, share)
     if not wanted.blocking:
         matches = f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}"
         rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=share)
     session.execute(f"DROP TABLE {_TRIED}")
-    odds = {item.name: odds_of(m[item.name], chance[item.name], prior) for item in comparisons}
+    odds = learnt(prior)
     contexts = find_contexts(session, comparisons, odds)
     return Model(tuple(comparisons), odds, prior, rules, population, contexts)
 
@@ -116,16 +127,48 @@ def log_odds(probability: float) -> float:
     return float(np.log2(probability / (1 - probability)))
 
 
-def odds_of(m: Sequence[float], chance: Sequence[float], prior: float) -> Odds:
-    """The odds of levels seen among matches (`m`) and in any two records (`chance`), of which `prior` are matches.
+def odds_of(
+    levels: Sequence[Level], m: Sequence[float], chance: Sequence[float], prior: float, equal: float = 0.0
+) -> Odds:
+    """The odds of `levels` (and of disagreement, last) seen among matches (`m`) and in any two records (`chance`), of
+    which `prior` are matches. What is `equal` by chance, as far as that is known, is never less.
 
-    No level weighs more than a better one: where it seems to, too few pairs were seen of it.
+    No level weighs more than a better one: where it seems to, too few pairs were seen of it. What speaks against a match
+    weighs no more than disagreement.
     """
     u: list[float] = []
+    bar = 0.0
     for place, (one, share) in enumerate(zip(m, chance, strict=True)):
         by_chance = max((share - prior * one) / (1 - prior), share * _LEAST_BY_CHANCE)
-        u.append(max(by_chance, one * u[place - 1] / m[place - 1]) if place else by_chance)
+        level = levels[place] if place < len(levels) else None
+        if level is not None and level.by_value:
+            by_chance = max(by_chance, min(equal, share))
+        if level is None or not level.against:
+            by_chance = max(by_chance, one * bar)
+            bar = by_chance / one
+        u.append(by_chance)
+    for place, level in enumerate(levels):
+        if level.against:
+            u[place] = max(u[place], m[place] * bar)
     return Odds(tuple(m), tuple(rounded(value) for value in u))
+
+
+def chance_by_words(session: Session, item: Feature) -> float:
+    """How often two records have one text for no other reason than that its words are common; 0 where it has one word.
+
+    There are many Anna Kochs where there are many Annas and many Kochs: to be called so proves less than its rarity among
+    all names says, which in a list of duplicates is what duplicates made it.
+    """
+    if item.kind is not Kind.TEXT:
+        return 0.0
+    row = session.fetch(f"SELECT coalesce(avg({by_words(item)}), 0)::DOUBLE AS share FROM {FEATURES}").to_pylist()[0]
+    return float(row["share"])
+
+
+def by_words(item: Feature) -> str:
+    """SQL of the share of records that would have a text if its words came together by chance."""
+    n = item.number
+    return f"CASE WHEN len(k{n}) > 1 THEN pow(2, -w{n} / {RARITY_STEPS:d}) ELSE 0 END"
 
 
 def weigh_values(session: Session, model: Model) -> dict[str, str]:
@@ -135,20 +178,22 @@ def weigh_values(session: Session, model: Model) -> dict[str, str]:
     """
     duplicates = model.prior * model.population.pairs * 2 / model.population.records
     return {
-        item.feature.value: _weigh_values(session, item, model.odds[item.name].u[0], duplicates)
+        item.feature.value: _weigh_values(session, item, model.odds[item.name].u[place], duplicates)
         for item in model.comparisons
-        if item.levels[0].by_value
+        for place, level in enumerate(item.levels)
+        if level.by_value
     }
 
 
 def _weigh_values(session: Session, item: Comparison, by_chance: float, duplicates: float) -> str:
     v, table = item.feature.value, f"dedupe_often{item.feature.number}"
+    least = f"any_value({by_words(item.feature)})" if item.feature.kind is Kind.TEXT else "0.0"
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {table} AS "
-        f"WITH counted AS (SELECT {v}, count(*) AS c FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v}), "
+        f"WITH counted AS (SELECT {v}, count(*) AS c, {least} AS least FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v}), "
         "total AS (SELECT sum(c)::DOUBLE AS n, sum(c * (c - 1))::DOUBLE AS same FROM counted), "
         f"rest AS (SELECT n, least(1, {by_chance!r} * n * greatest(n - 1, 1) / greatest(same, 1)) AS part FROM total) "
-        f"SELECT {v}, greatest(c - 1 - {duplicates!r}, greatest(c - 1, 0.5) * part) / n AS tf_{v} FROM counted, rest"
+        f"SELECT {v}, greatest((c - 1 - {duplicates!r}) / n, greatest(c - 1, 0.5) * part / n, least) AS tf_{v} FROM counted, rest"
     )
     return table
 
@@ -166,7 +211,10 @@ def _chance(
     few = min(SAMPLE_RECORDS, population.records)
     least = 2 / max(few * (few - 1), 2)
     return {
-        item.name: (_equal(session, item), *(max(share, least) for share in sampled[item.name][1:]))
+        item.name: tuple(
+            _equal(session, item) if place < len(item.levels) and item.levels[place].by_value else max(share, least)
+            for place, share in enumerate(sampled[item.name])
+        )
         for item in comparisons
     }
 
@@ -204,6 +252,7 @@ def _rounds(
 ) -> Iterator[tuple[Learnt, int]]:
     """Learn from the pairs of one rule after the other, each time without what the rule makes agree."""
     start = {item.name: Odds(_expected(item), chance[item.name]) for item in comparisons}
+    names = naming([item.feature for item in comparisons])
     counted = session.fetch(f"SELECT rule, count(*) AS n FROM {_TRIED} GROUP BY rule").to_pylist()
     counts = {row["rule"]: row["n"] for row in counted}
     seen = dict.fromkeys((item.name for item in comparisons), 0)
@@ -214,12 +263,26 @@ def _rounds(
         if learned or counts.get(place, 0) < _LEAST_PAIRS or rounds == _SESSIONS:
             continue
         _lay_out(session, place)
-        learnt = learn(session, _TRAINING, active, start)
+        learnt = _learn(session, active, start, names)
         if learnt is not None:
             rounds += 1
             seen.update({item.name: seen[item.name] + 1 for item in active})
             yield learnt, min(counts[place], TRAINING_PAIRS)
     session.execute(f"DROP TABLE IF EXISTS {_TRAINING}")
+
+
+def _learn(
+    session: Session, active: Sequence[Comparison], start: Mapping[str, Odds], names: frozenset[int]
+) -> Learnt | None:
+    """Learn from the pairs laid out. A match is of one name: where what was found is not, but families or branches who
+    share all the rest, names are held to what is expected of them, and the rest is learnt by them.
+    """
+    learnt = learn(session, _TRAINING, active, start)
+    held = [item for item in active if item.feature.number in names]
+    if learnt is None or all(item.loose(learnt.m[item.name]) <= _MOST_LOOSE for item in held):
+        return learnt
+    again = learn(session, _TRAINING, active, start, held=frozenset(item.name for item in held))
+    return again and Learnt({item.name: again.m[item.name] for item in active if item not in held}, again.share)
 
 
 def _by_use(rules: Sequence[Weighed], records: int) -> list[int]:

@@ -48,6 +48,11 @@ def _formal_names() -> dict[str, tuple[str, ...]]:
     return found
 
 
+def known_given_names() -> frozenset[str]:
+    """English given names and their short forms."""
+    return frozenset(_formal_names())
+
+
 @cache
 def hanzi_names() -> dict[str, tuple[str, ...]]:
     """From a given name in characters to the English names it is the sound of: 大卫 is David."""

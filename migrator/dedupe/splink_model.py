@@ -68,15 +68,21 @@ def level_shares(
 
 
 def learn(
-    session: Session, table: str, comparisons: Sequence[Comparison], odds: Mapping[str, Odds]
+    session: Session,
+    table: str,
+    comparisons: Sequence[Comparison],
+    odds: Mapping[str, Odds],
+    *,
+    held: frozenset[str] = frozenset(),
 ) -> Learnt | None:
     """Learn by expectation maximisation from the pairs in `table` (`n`, `pair`, feature columns; two rows a pair).
 
-    How often levels are seen among non-matches is taken from `odds`, and so is where learning starts.
+    How often levels are seen among non-matches is taken from `odds`, and so is where learning starts; comparisons in
+    `held` stay there.
     None when learning came to the end that none of the pairs are matches.
     """
     with _quiet(session):
-        linker = _linker(session, table, _settings(comparisons, odds))
+        linker = _linker(session, table, _settings(comparisons, odds, held=held))
         try:
             training = linker.training.estimate_parameters_using_expectation_maximisation(
                 "l.pair = r.pair", estimate_without_term_frequencies=True
@@ -142,12 +148,15 @@ def _settings(
     odds: Mapping[str, Odds],
     prior: float = 0.5,
     by_value: frozenset[str] = frozenset(),
+    held: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     return {
         "link_type": "dedupe_only",
         "unique_id_column_name": "n",
         "probability_two_random_records_match": prior,
-        "comparisons": [_comparison(item, odds.get(item.name), by_value) for item in comparisons],
+        "comparisons": [
+            _comparison(item, odds.get(item.name), by_value, held=item.name in held) for item in comparisons
+        ],
         "blocking_rules_to_generate_predictions": ["l.n = r.n"],
         "retain_matching_columns": False,
         "retain_intermediate_calculation_columns": True,
@@ -156,7 +165,9 @@ def _settings(
     }
 
 
-def _comparison(item: Comparison, odds: Odds | None, by_value: frozenset[str]) -> dict[str, Any]:
+def _comparison(
+    item: Comparison, odds: Odds | None, by_value: frozenset[str], *, held: bool
+) -> dict[str, Any]:
     levels: list[dict[str, Any]] = [
         {"sql_condition": item.missing, "label_for_charts": "missing", "is_null_level": True}
     ]
@@ -169,6 +180,7 @@ def _comparison(item: Comparison, odds: Odds | None, by_value: frozenset[str]) -
             made["tf_adjustment_column"] = item.feature.value
         if odds is not None:
             made["m_probability"], made["u_probability"] = odds.m[place], odds.u[place]
+            made["fix_m_probability"] = held
         levels.append(made)
     return {
         "output_column_name": item.name,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
+import pyarrow as pa
+
 from migrator.dedupe.address import ADDRESS, address_features
 from migrator.dedupe.agreement import Side
 from migrator.dedupe.company import COMPANY, company_features
@@ -27,29 +29,45 @@ _READERS = {
     Told.ADDRESS: (address_features, ADDRESS),
 }
 
-_KEYS: dict[Told, tuple[tuple[str, ...], str]] = {
-    Told.PERSON: (("spelled", "pinyin", "forms", "shorter"), "han"),
-    Told.COMPANY: (("pinyin",), "brand"),
-    Told.ADDRESS: (("sound",), "street"),
+_KEYS: dict[Told, tuple[str, ...]] = {
+    Told.PERSON: ("pinyin", "forms"),
+    Told.COMPANY: ("pinyin",),
+    Told.ADDRESS: ("sound",),
 }
-"""The features that are keys: lists of them, and a single one."""
+"""The lists of features that are keys."""
+
+_COMPARED_ONLY = ("han", "latin")
+"""Texts that are only ever compared as a whole, and may be numbers as well."""
 
 
 def take_apart(session: Session, texts: str, told: Told, table: str, scratch: Path) -> int:
     """Make `table` (raw, value) of the query `texts` of distinct texts; `value` is a struct of features.
 
-    Returns its rows. Where surname and given name are two columns, the text is `surname || ', ' || given`. The texts
-    pass through the file `scratch`, so that memory is bounded by a page.
+    Returns its rows. Lists hold hashes, and so do the texts that are compared as a whole: records carry what they are
+    compared by. Where surname and given name are two columns, the text is `surname || ', ' || given`. The texts pass
+    through the file `scratch`, so that memory is bounded by a page.
     """
     features, kind = _READERS[told]
-    return translate_distinct(session, texts, features, table, scratch, made=kind)
+    rows = translate_distinct(session, texts, features, f"{table}_read", scratch, made=kind)
+    fields = ", ".join(f"{field.name} := {_kept(field)}" for field in kind)
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT raw, struct_pack({fields}) AS value FROM {table}_read"
+    )
+    session.execute(f"DROP TABLE {table}_read")
+    return rows
 
 
-def block_keys(told: Told, side: Side) -> str:
-    """SQL of a list of keys: two texts that agree across scripts, spellings and short forms mostly share one.
+def _kept(field: pa.Field) -> str:
+    x = f"value.{field.name}"
+    if pa.types.is_list(field.type):
+        return f"list_transform({x}, lambda t: hash(t))"
+    return f"CASE WHEN {x} IS NOT NULL THEN hash({x}) END" if field.name in _COMPARED_ONLY else x
 
-    A brand alone, or a surname with an initial, is a key too: blocks must be capped by who uses them.
+
+def read_keys(told: Told, side: Side) -> str:
+    """SQL of a list of keys: two texts that agree across scripts and spellings mostly share one.
+
+    A brand alone is a key too: blocks must be capped by who uses them.
     """
-    lists, single = _KEYS[told]
-    every = ", ".join(side(name) for name in lists)
-    return f"list_distinct(flatten([{every}, CASE WHEN {side(single)} IS NULL THEN [] ELSE [{side(single)}] END]))"
+    lists = [side(name) for name in _KEYS[told]]
+    return lists[0] if len(lists) == 1 else f"list_distinct(flatten([{', '.join(lists)}]))"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from migrator.dedupe.agreement import struct
-from migrator.dedupe.taken_apart import Told, block_keys, take_apart
+from migrator.dedupe.taken_apart import Told, read_keys, take_apart
 from migrator.staging.engine import EngineSettings, Session, open_engine
 from tests.dedupe_pairs import pairs
 
@@ -44,7 +44,7 @@ def test_those_that_agree_share_a_key(
     )
     texts = "SELECT a FROM pairs UNION SELECT b FROM pairs"
     take_apart(session, texts, told, "apart", tmp_path / "texts.parquet")
-    left, right = (block_keys(told, struct(f"{side}.value")) for side in ("l", "r"))
+    left, right = (read_keys(told, struct(f"{side}.value")) for side in ("l", "r"))
     query = (
         f"SELECT a, b FROM pairs JOIN apart l ON l.raw = a JOIN apart r ON r.raw = b "
         f"WHERE NOT list_has_any({left}, {right})"
