@@ -77,6 +77,8 @@ def name_levels(left: Side, right: Side) -> tuple[Level, ...]:
     written = f"{_same('latin', left, right)} OR {_shares('spelled', left, right)}"
     suffixed = _one_sided("suffix", left, right)
     whole = f"NOT ({suffixed})"
+    # Betty and Lisa are both Elizabeths, and two people
+    nicknames = f"({_differs('short', left, right)} AND NOT {_either_begins('short', left, right)})"
     not_han = f"({latin} OR {across}) AND {whole}"
     return (
         _level(
@@ -84,7 +86,7 @@ def name_levels(left: Side, right: Side) -> tuple[Level, ...]:
         ),
         _level(Agreement.SAME, f"{whole} AND ({_same('han', left, right)} OR ({latin} AND ({written})))"),
         _level(Agreement.ACROSS, f"{whole} AND {across} AND {_shares('pinyin', left, right)}"),
-        _level(Agreement.COMPATIBLE, f"{not_han} AND {_shares('forms', left, right)}"),
+        _level(Agreement.COMPATIBLE, f"{not_han} AND {_shares('forms', left, right)} AND NOT {nicknames}"),
         _level(Agreement.PART, f"{not_han} AND ({_shortened(left, right)} OR {_shortened(right, left)})"),
         _level(Agreement.OPEN, f"({across} OR {suffixed}) AND {_shares('family', left, right)}"),
     )
@@ -94,8 +96,8 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
     """The levels of two companies' names, in the order in which they are asked; features of `company_features`."""
     across = _one_sided("han", left, right)
     both_han = f"{left('han')} IS NOT NULL AND {right('han')} IS NOT NULL"
-    brand = f"({_same('brand', left, right)} OR (NOT ({both_han}) AND {_shares('pinyin', left, right)}))"
-    apart = f"({_elsewhere(left, right)} OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
+    brand = _brand(left, right)
+    apart = _apart(left, right)
     trade = f"{_same('trade', left, right)} AND {_same('rank', left, right)}"
     placed = f"{_any('region', left)} = {_any('region', right)}"
     rivals = f"NOT ({across}) AND {_any('trades', left)} AND {_any('trades', right)} AND {_differs('trade', left, right)}"
@@ -119,6 +121,31 @@ def company_levels(left: Side, right: Side) -> tuple[Level, ...]:
         _level(Agreement.CONTRADICTION, f"{brand} AND ({apart} OR ({rivals}))"),
         _level(Agreement.OPEN, brand),
     )
+
+
+def name_contradiction(left: Side, right: Side) -> str:
+    """SQL: two persons' names say that they are two: Sr. and Jr., bin and binti."""
+    said = f"{_differs('suffix', left, right)} OR {_differs('child', left, right)}"
+    return f"coalesce({said}, false)"
+
+
+def company_contradiction(left: Side, right: Side) -> str:
+    """SQL: two companies of one brand in two places, or a branch and what it is a branch of.
+
+    Two trades are not enough: a name leaves out what it likes.
+    """
+    return f"coalesce({_brand(left, right)} AND {_apart(left, right)}, false)"
+
+
+def name_says_which(side: Side) -> str:
+    """SQL: a person's name says which of a family's namesakes it is; without, it contradicts none."""
+    return f"({side('suffix')} IS NOT NULL OR {side('child')} IS NOT NULL)"
+
+
+def company_says_which(side: Side) -> str:
+    """SQL: a company's name says where it is or which branch; two without contradict each other in neither."""
+    said = f"{_any('region', side)} OR {side('country')} IS NOT NULL OR {side('branch')} IS NOT NULL"
+    return f"coalesce({said}, false)"
 
 
 def address_levels(left: Side, right: Side) -> tuple[Level, ...]:
@@ -174,6 +201,11 @@ def _differs(field: str, left: Side, right: Side) -> str:
     return f"coalesce({left(field)} <> {right(field)}, false)"
 
 
+def _either_begins(field: str, left: Side, right: Side) -> str:
+    one, other = left(field), right(field)
+    return f"coalesce(starts_with({one}, {other}) OR starts_with({other}, {one}), false)"
+
+
 def _unlike(field: str, left: Side, right: Side) -> str:
     """The sides do not say the same; to say nothing is to say something else."""
     return f"(coalesce({left(field)}, '') <> coalesce({right(field)}, ''))"
@@ -195,6 +227,16 @@ def _begins(short: Side, long: Side) -> str:
     """A bare brand of three characters or more with which the other begins: 药明康德 of 药明康德新药开发."""
     bare = f"{short('form')} IS NULL AND NOT {_any('trades', short)} AND length({short('brand')}) >= 3"
     return f"({bare} AND starts_with({long('brand')}, {short('brand')}))"
+
+
+def _brand(left: Side, right: Side) -> str:
+    both_han = f"{left('han')} IS NOT NULL AND {right('han')} IS NOT NULL"
+    return f"({_same('brand', left, right)} OR (NOT ({both_han}) AND {_shares('pinyin', left, right)}))"
+
+
+def _apart(left: Side, right: Side) -> str:
+    """In two places, or a branch and something else."""
+    return f"({_elsewhere(left, right)} OR {_differs('country', left, right)} OR {_unlike('branch', left, right)})"
 
 
 def _elsewhere(left: Side, right: Side) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migrator.dedupe.comparison import Comparison
-from migrator.dedupe.features import FEATURES
+from migrator.dedupe.features import FEATURES, naming_persons
 from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
 from migrator.staging.engine import Session
 
@@ -92,25 +92,39 @@ def _context(
     levels = [
         _levels_of(patterns.column(place).to_numpy(), odds[other.name]) for place, other in enumerate(rest)
     ]
-    u, others = _learn_others(levels, counts, [odds[other.name] for other in rest])
+    names = naming_persons([other.feature for other in (item, *rest)])
+    names = names if item.feature.number not in names else frozenset()
+    called = np.array([other.feature.number in names for other in rest])
+    u, others = _learn_others(levels, counts, [odds[other.name] for other in rest], called)
     if others * counts.sum() < _LEAST_OTHERS:
         return None
     lifts = {other.name: _lifts(seen, odds[other.name]) for other, seen in zip(rest, u, strict=True)}
-    if not _is_told_apart([odds[other.name] for other in rest], u):
+    if not _is_told_apart(rest, odds, u, names):
         return None
     return Context(item.name, others, lifts)
 
 
-def _is_told_apart(odds: Sequence[Odds], u: Sequence[NDArray[np.float64]]) -> bool:
-    """Whether more that could be evidence disagrees in the others than agrees: else they may be matches with errors."""
+def _is_told_apart(
+    rest: Sequence[Comparison],
+    odds: Mapping[str, Odds],
+    u: Sequence[NDArray[np.float64]],
+    names: frozenset[int],
+) -> bool:
+    """Whether more that could be evidence disagrees in the others than agrees, or their names do: else they may be matches
+    with errors.
+    """
     apart = together = 0.0
-    for known, seen in zip(odds, u, strict=True):
-        bits = np.array(known.bits())
-        if float(seen[bits > 0].sum()) <= _AGREEING:
+    called = []
+    for item, seen in zip(rest, u, strict=True):
+        bits = np.array(odds[item.name].bits())
+        agreeing = float(seen[bits > 0].sum())
+        if agreeing <= _AGREEING:
             apart += max(float(bits.max()), 0.0)
         else:
             together += max(float(bits.max()), 0.0)
-    return apart > together
+        if item.feature.number in names:
+            called.append(agreeing <= _AGREEING)
+    return apart > together or (bool(called) and all(called))
 
 
 def _lifts(seen: NDArray[np.float64], known: Odds) -> tuple[float, ...]:
@@ -137,18 +151,24 @@ def _levels_of(bits: NDArray[np.float64], odds: Odds) -> NDArray[np.int64]:
 
 
 def _learn_others(
-    levels: Sequence[NDArray[np.int64]], counts: NDArray[np.float64], odds: Sequence[Odds]
+    levels: Sequence[NDArray[np.int64]],
+    counts: NDArray[np.float64],
+    odds: Sequence[Odds],
+    called: NDArray[np.bool_],
 ) -> tuple[list[NDArray[np.float64]], float]:
     """How often levels are seen among pairs that are no match, how matches are seen being known; and their share.
 
-    Expectation maximisation from chance, with some pairs by chance beside those that are seen.
+    Expectation maximisation from chance, with some pairs by chance beside those that are seen. It begins with the names
+    alone (`called`), where there are any: families share all the rest.
     """
     m = [np.log(np.array(item.m)) for item in odds]
     chance = [np.array(item.u) / sum(item.u) for item in odds]
     u, others = list(chance), 0.5
-    for _ in range(_ROUNDS):
+    for round_ in range(_ROUNDS):
         weight = np.full(len(counts), math.log(1 - others) - math.log(others))
-        for level, of_match, of_other in zip(levels, m, u, strict=True):
+        for level, of_match, of_other, names in zip(levels, m, u, called, strict=True):
+            if round_ == 0 and called.any() and not names:
+                continue
             weight += np.where(level >= 0, (of_match - np.log(of_other))[level], 0.0)
         apart = counts / (1 + np.exp(np.clip(weight, -500, 500)))
         others = min(max(float(apart.sum() / counts.sum()), 1e-6), 1 - 1e-6)

@@ -57,7 +57,7 @@ def add_delta(
     _find_again(session, frozen, wanted)
     _write_tried(session, frozen, wanted)
     often = _take_part(session, frozen)
-    pairs = score_tried(session, frozen.model, often, scratch, least=frozen.least, reach=wanted.reach)
+    pairs = score_tried(session, frozen.model, often, scratch, least=frozen.least, wanted=wanted)
     session.execute(
         f"INSERT INTO {EDGES} SELECT * FROM dedupe_edges_before WHERE rule = {literal(RULE)} "
         "AND one NOT IN (SELECT __id FROM dedupe_redone) AND other NOT IN (SELECT __id FROM dedupe_redone)"

@@ -2,7 +2,7 @@
 
 The table of edges: `one`, `other` (ids), `rule` (its name), `place` (order of the rule: the first explains a member),
 `evidence` (the value that matched), `weight` (null for exact agreement; a match weight in bits for scored pairs),
-`probability` (null for exact agreement), `band` ('automatic' joins, 'review' only counts where others join), `parts` (JSON:
+`probability` (null for exact agreement), `band` ('automatic' joins, 'review' only counts where others join, 'contradiction' keeps apart), `parts` (JSON:
 what each field gave, or null).
 """
 
@@ -16,6 +16,9 @@ from migrator.dedupe.keys import KeyRelation
 from migrator.staging.engine import Session, literal
 
 EDGES = "dedupe_edges"
+
+CONTRADICTION = "contradiction"
+"""The band of pairs that nothing but a person joins."""
 
 AUTOMATIC = "band = 'automatic'"
 """Which edges join without a person."""

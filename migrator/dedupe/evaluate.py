@@ -8,7 +8,7 @@ from typing import Any
 
 from migrator.core.mapped import DedupeRules, Judgement, Reach
 from migrator.dedupe.cluster import MEMBERS, make_clusters
-from migrator.dedupe.edges import EDGES
+from migrator.dedupe.edges import CONTRADICTION, EDGES
 from migrator.dedupe.match import Bands, Matched
 from migrator.dedupe.measure import JUDGED, Scores, judge, ladder, score
 from migrator.dedupe.mistakes import (
@@ -20,7 +20,8 @@ from migrator.dedupe.mistakes import (
     worst_joins,
     worst_misses,
 )
-from migrator.staging.engine import Session
+from migrator.dedupe.vetoes import view_vetoes
+from migrator.staging.engine import Session, literal
 
 BIN = 2
 """Bits of weight that one bar of the distribution stands for."""
@@ -123,9 +124,9 @@ def join_from(
     """Cluster again with all pairs joined from this probability on; edges keep their weights, only what may join changes."""
     session.execute(
         f"UPDATE {EDGES} SET band = CASE WHEN probability IS NULL OR probability >= {threshold!r} "
-        "THEN 'automatic' ELSE 'review' END"
+        f"THEN 'automatic' ELSE 'review' END WHERE band <> {literal(CONTRADICTION)}"
     )
-    make_clusters(session, rules.max_cluster, judgements, claims=matched.claims)
+    make_clusters(session, rules.max_cluster, judgements, view_vetoes(session), claims=matched.claims)
 
 
 def _climb(session: Session, relation: str, matched: Matched, asked: Asked) -> tuple[Rung, ...]:

@@ -2,7 +2,8 @@
 
 Columns are numbered (`v0`, `k0`, …), never named after fields, so that no name a user chose can stand in SQL of ours:
 `vN` the folded value, `kN` its words as numbers whose low byte is the word's weight, `wN` their sum, `dN` its numbers,
-`aN` a name taken apart (see `taken_apart`), `moved` all folded words and texts of the record, so that a value in the
+`eN` which of them several records have (or whether they have the
+value, for single words), `aN` a name taken apart (see `taken_apart`), `moved` all folded words and texts of the record, so that a value in the
 wrong field is seen; and `n`, the record's number here.
 """
 
@@ -29,6 +30,8 @@ _FOLDED, _TEXTS = "dedupe_folded", "dedupe_texts"
 _WORD_MASK = (1 << 64) - 256
 RARITY_STEPS = 12
 """Weight of a word per bit of its rarity; 20 bits of rarity fill the byte."""
+_ESTABLISHED = 4
+"""Records that have a word from which on it is no slip: where two names differ in two such words, they are two names."""
 _CHINESE = 0.005
 """Share of Chinese names in a field from which on records are looked for across scripts."""
 
@@ -137,9 +140,15 @@ def _apart(number: int, meaning: Meaning, surname: int | None) -> int | None:
 
 def naming(features: Sequence[Feature]) -> frozenset[int]:
     """Numbers of the features that are the record's own name: a person's, or else a company's."""
+    return naming_persons(features) or frozenset(
+        item.number for item in features if item.meaning is Meaning.COMPANY
+    )
+
+
+def naming_persons(features: Sequence[Feature]) -> frozenset[int]:
+    """Numbers of the features that name the person whom a record is about."""
     persons = (Meaning.PERSON, Meaning.GIVEN, Meaning.FAMILY)
-    found = frozenset(item.number for item in features if item.meaning in persons)
-    return found or frozenset(item.number for item in features if item.meaning is Meaning.COMPANY)
+    return frozenset(item.number for item in features if item.meaning in persons)
 
 
 def make_features(
@@ -246,7 +255,7 @@ def _columns(item: Feature) -> str:
     n = item.number
     if item.kind is not Kind.TEXT:
         return f"m.c{n} AS v{n}"
-    return f"m.c{n} AS v{n}, x{n}.k AS k{n}, x{n}.w AS w{n}, x{n}.d AS d{n}"
+    return f"m.c{n} AS v{n}, x{n}.k AS k{n}, x{n}.w AS w{n}, x{n}.d AS d{n}, x{n}.e AS e{n}"
 
 
 def _steps(item: Feature) -> tuple[Step, ...]:
@@ -301,7 +310,8 @@ def _weigh_words(session: Session, item: Feature, known: KnownWords | None) -> N
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_words{n} AS WITH {weighed} "
         f"SELECT value, list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) AS k, sum(w)::DOUBLE AS w, "
-        "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d "
+        "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d, "
+        f"list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) FILTER (WHERE w <= {_established(known)}) AS e "
         "FROM dedupe_word JOIN weighed USING (word) GROUP BY value"
     )
     session.execute("DROP TABLE dedupe_word")
@@ -325,6 +335,12 @@ def _weights_known(item: Feature, known: KnownWords) -> str:
         f"weighed AS (SELECT word, coalesce(held.w, {_weight(f'{known.records:d}')}) AS w "
         "FROM words LEFT JOIN held USING (code))"
     )
+
+
+def _established(known: KnownWords | None) -> str:
+    """SQL of the weight of a word that just so many records have that it is no slip."""
+    records = f"{known.records:d}" if known else f"(SELECT count(*) FROM {_FOLDED})"
+    return _weight(f"{records} / {_ESTABLISHED:d}")
 
 
 def _weight(rarity: str) -> str:

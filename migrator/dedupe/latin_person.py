@@ -12,6 +12,7 @@ from migrator.dedupe.person_parts import (
     formal,
     last_words,
     malay_words,
+    nickname,
     suffix_of,
     titles,
     variants,
@@ -61,6 +62,7 @@ def latin_person(main: str, asides: Sequence[str]) -> Person:
         forms=forms,
         shorter=shorter,
         family=sorted(family) if len(named) > 1 else named,
+        short=nickname(named),
         suffix=suffix_of(words),
     )
 

@@ -48,6 +48,19 @@ def numbers_agree(item: Feature) -> str:
     return f"(d{n}_l IS NULL OR d{n}_r IS NULL OR list_has_any(d{n}_l, d{n}_r))"
 
 
+def two_words(item: Feature, left: str = "{}_l", right: str = "{}_r") -> str:
+    """SQL: each text has a word that the other lacks and that others have too, so that none of them is a slip.
+
+    `left` and `right` say how the columns of the two records are called.
+    """
+    e, k = f"e{item.number}", f"k{item.number}"
+    left, right = (
+        f"len(list_filter({one.format(e)}, lambda t: NOT list_contains({other.format(k)}, t))) > 0"
+        for one, other in ((left, right), (right, left))
+    )
+    return f"coalesce({left} AND {right}, false)"
+
+
 def nearly_all_words(item: Feature) -> Level:
     """All but what hardly counts, or next to no difference in writing."""
     n, v = item.number, item.value

@@ -16,6 +16,7 @@ from migrator.dedupe.delta import Last, add_delta, find_touched, kept_features
 from migrator.dedupe.edges import RuleTally, add_exact_edges, create_edges
 from migrator.dedupe.keys import KEYS_FILE, SharedValues, make_keys
 from migrator.dedupe.scoring import Scored, add_scored_edges
+from migrator.dedupe.vetoes import view_vetoes
 from migrator.staging.engine import Session
 
 __all__ = ["Bands", "Matched", "match"]
@@ -51,7 +52,6 @@ class Guards:
     """What clustering has to keep to besides the edges; see `make_clusters`."""
 
     judgements: Sequence[Judgement] = ()
-    vetoes: str | None = None
     before: str | None = None
     rows: str | None = None
 
@@ -113,10 +113,11 @@ def match_guarded(
             session, relation, fields, rules, scratch, judgements=guards.judgements, keep=keep
         )
     told = scored.report["fields"] if scored else {}
-    persons = [name for name, item in told.items() if item["meaning"] == Meaning.PERSON.value]
+    surnames = (Meaning.PERSON.value, Meaning.FAMILY.value)
+    persons = [name for name, item in told.items() if item["meaning"] in surnames]
     claims = make_claims(session, relation, rules, persons)
     clusters = make_clusters(
-        session, rules.max_cluster, guards.judgements, guards.vetoes, guards.before,
+        session, rules.max_cluster, guards.judgements, view_vetoes(session), guards.before,
         claims=claims, rows=guards.rows, touched=touched,
     )  # fmt: skip
     return Matched(clusters, tallies, shared, scored, claims)

@@ -52,6 +52,8 @@ _PROVEN = 0.7
 _PERSONS = 0.3
 """Share of names with a known given name or with a word of the record's e-mail, from which on a field names persons;
 half of it where they stand as 'Koch, Anna'."""
+_NAME = ("name", "nom", "nome", "naam", "namn", "名称", "名稱")
+"""What a field is called whose values alone say whether it names persons or companies, or surnames beside given names."""
 _LEAST_FILLED = 0.02
 _LEAST_NAMED = 0.2
 """Names and places that fewer records have are of somebody or something beside the record."""
@@ -94,7 +96,15 @@ def find_meanings(
 ) -> tuple[FieldMeaning, ...]:
     """The meaning of every field of `relation`; those in `told` are what they are told to be."""
     profiles = profile_fields(session, relation, [item.name for item in fields])
-    return tuple(_meaning(item, profiles[item.name], told.get(item.name)) for item in fields)
+    found = [_meaning(item, profiles[item.name], told.get(item.name)) for item in fields]
+    given = any(item.meaning is Meaning.GIVEN for item in found)
+    family = any(item.meaning is Meaning.FAMILY for item in found)
+    if given and not family:
+        found = [
+            replace(item, meaning=Meaning.FAMILY) if item.by == "name" and _is_called_name(item.field) else item
+            for item in found
+        ]
+    return tuple(found)
 
 
 def profile_fields(session: Session, relation: str, names: Sequence[str]) -> dict[str, Profile]:
@@ -154,8 +164,11 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
         return FieldMeaning(field.name, Meaning.NONE, "values", profile)
     if field.type in _TYPES:
         return FieldMeaning(field.name, _TYPES[field.type], "type", profile)
-    named = name_meaning(field.name, field.label)
     by_values = _by_values(profile)
+    if _is_called_name(field.name) and by_values in (Meaning.PERSON, Meaning.TEXT, Meaning.NAME, Meaning.COMPANY):
+        settled = Meaning.PERSON if by_values is Meaning.PERSON else Meaning.COMPANY
+        return FieldMeaning(field.name, settled, "name", profile)
+    named = name_meaning(field.name, field.label)
     if named is not None and _agrees(named, profile):
         settled = by_values if named is Meaning.PERSON and by_values is Meaning.COMPANY else named
         if settled not in _OWN and profile.filled < _LEAST_NAMED:
@@ -164,6 +177,10 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
     return FieldMeaning(
         field.name, by_values if _identifies(by_values, profile) else Meaning.NONE, "values", profile
     )
+
+
+def _is_called_name(field: str) -> bool:
+    return "".join(piece.lower() for piece in _NAME_PIECE.findall(field)) in _NAME
 
 
 def _identifies(meaning: Meaning, profile: Profile) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrator.dedupe import agreement
 from migrator.dedupe.agreement import Agreement, Side, struct
 from migrator.dedupe.features import Feature
-from migrator.dedupe.levels import Level, fewer_words, moved, most_words, nearly_all_words, shared_words, slips
+from migrator.dedupe.levels import Level, fewer_words, moved, most_words, nearly_all_words, shared_words, slips, two_words
 
 _LONG = 12
 """Characters of a name in which two slips are no other name."""
@@ -20,7 +20,7 @@ def person_levels(item: Feature, equal: Level) -> tuple[Level, ...]:
         equal,
         Level("same in another script", said[Agreement.ACROSS], 0.02),
         Level("same in other words", _either(said, Agreement.SAME, Agreement.COMPATIBLE), 0.03),
-        Level("alike", slipped, 0.05),
+        Level("alike", f"({slipped}) AND NOT {two_words(item)}", 0.05),
         Level("made shorter", said[Agreement.PART], 0.02),
         *moved(v),
         Level("one of the names", f"{shared_words(item)} > 0", 0.03, loose=True),

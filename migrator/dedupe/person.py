@@ -23,6 +23,7 @@ PERSON = pa.struct(
         pa.field("forms", _LISTED),
         pa.field("shorter", _LISTED),
         pa.field("family", _LISTED),
+        pa.field("short", pa.string()),
         pa.field("suffix", pa.string()),
         pa.field("father", pa.string()),
         pa.field("child", pa.string()),
@@ -34,7 +35,7 @@ han: simplified, without spaces and titles, null where there are no hanzi · lat
 order written where it is a Chinese or Malay name; null where there are none · spelled: '<family> <given>' as written,
 closed up, in both orders · pinyin: '<family> <given>' in toneless pinyin and in dialects, under every reading · forms:
 '<family> <given>' with nicknames resolved · shorter: forms that this name may be shortened to · family: surnames, one
-spelling for all dialects · suffix: 'jr', 'sr', '2', '3', … · father: the father's name after bin, binti, a/l, a/p ·
+spelling for all dialects · short: the nickname in it, null where it has none · suffix: 'jr', 'sr', '2', '3', … · father: the father's name after bin, binti, a/l, a/p ·
 child: 'son' or 'daughter', as these say.
 """
 

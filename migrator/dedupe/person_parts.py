@@ -23,6 +23,7 @@ class Person(NamedTuple):
     forms: Sequence[str] = ()
     shorter: Sequence[str] = ()
     family: Sequence[str] = ()
+    short: str | None = None
     suffix: str | None = None
     father: str | None = None
     child: str | None = None
@@ -37,6 +38,11 @@ def suffix_of(words: Sequence[str]) -> str | None:
 def formal(word: str) -> tuple[str, ...]:
     """The formal names that an English given name or nickname stands for; none where it is neither."""
     return _formal_names().get(word, ())
+
+
+def nickname(words: Sequence[str]) -> str | None:
+    """The first word that is a nickname and no formal name itself."""
+    return next((word for word in words if formal(word) and word not in formal(word)), None)
 
 
 @cache

@@ -28,6 +28,8 @@ from migrator.dedupe.learning import (
 )
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
 from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
+from migrator.dedupe.sureness import sure
+from migrator.dedupe.vetoes import VETOED, add_veto_edges, add_vetoed, create_vetoed
 from migrator.staging.engine import Session, literal
 
 RULE = "model"
@@ -76,7 +78,7 @@ def add_scored_edges(
     block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
     often = weigh_values(session, model)
     least = bits_of(1 - model.prior) - _KEPT_BELOW
-    pairs = score_tried(session, model, often, scratch, least=least, reach=wanted.reach)
+    pairs = score_tried(session, model, often, scratch, least=least, wanted=wanted)
     kept = freeze(session, model, often, least)
     if keep is not None:
         keep(features_query(relation, features, often, claiming_fields(rules)))
@@ -93,7 +95,7 @@ def add_scored_edges(
 
 
 def score_tried(
-    session: Session, model: Model, often: Mapping[str, str], scratch: Path, *, least: float, reach: Reach
+    session: Session, model: Model, often: Mapping[str, str], scratch: Path, *, least: float, wanted: MatchModel
 ) -> int:
     """Fill `SCORED` from the pairs in `dedupe_tried`, chunk by chunk, so that memory is bounded however many there are."""
     path = scratch / "pairs.parquet"
@@ -101,6 +103,7 @@ def score_tried(
     session.execute("DROP TABLE dedupe_tried")
     session.view("dedupe_candidates", [path])
     create_scored(session, model.comparisons, SCORED)
+    create_vetoed(session)
     evidence = Evidence(model.comparisons, model.odds, often)
     chunks = -(-count // CHUNK)
     for chunk in range(chunks):
@@ -109,12 +112,25 @@ def score_tried(
             f"FROM dedupe_candidates WHERE a % {chunks} = {chunk}"
         )
         score(session, FEATURES, "dedupe_blocked", evidence, least=least, into=SCORED)
+        add_vetoed(session, [item.feature for item in model.comparisons], "dedupe_blocked")
     session.execute("DROP VIEW dedupe_candidates")
     path.unlink()
     lower_by_context(session, SCORED, model.comparisons, model.odds, model.contexts)
-    if reach is Reach.ACROSS:
+    if wanted.reach is Reach.ACROSS:
         _keep_best(session)
+    _tell_sure(session, model.comparisons, wanted)
     return count
+
+
+def _tell_sure(session: Session, comparisons: Sequence[Comparison], wanted: MatchModel) -> None:
+    """Add to `SCORED` whether a pair may be joined without asking; whoever names the band has decided that."""
+    condition = "true" if wanted.automatic is not None else sure(comparisons)
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_told AS SELECT s.*, {condition} AS sure FROM {SCORED} s "
+        f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n ANTI JOIN {VETOED} v ON s.a = v.a AND s.b = v.b"
+    )
+    session.execute(f"DROP TABLE {SCORED}")
+    session.execute(f"ALTER TABLE dedupe_told RENAME TO {SCORED}")
 
 
 def _keep_best(session: Session) -> None:
@@ -141,11 +157,12 @@ def _bands(session: Session, model: Model, wanted: MatchModel) -> Bands:
     )
     bar, odds = automatic_bits(wanted, max(lifts, default=0.0)), bits_of(model.prior)
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_sure AS SELECT a AS n, b AS near FROM {SCORED} WHERE weight + {odds!r} >= {bar!r} "
-        f"UNION ALL SELECT b, a FROM {SCORED} WHERE weight + {odds!r} >= {bar!r}"
+        f"CREATE OR REPLACE TEMP TABLE dedupe_sure AS SELECT a AS n, b AS near FROM {SCORED} "
+        f"WHERE sure AND weight + {odds!r} >= {bar!r} "
+        f"UNION ALL SELECT b, a FROM {SCORED} WHERE sure AND weight + {odds!r} >= {bar!r}"
     )
     doubtful = session.fetch(
-        f"SELECT weight + {odds!r} AS bits FROM {SCORED} s WHERE bits >= 0 AND bits < {bar!r} AND NOT EXISTS "
+        f"SELECT weight + {odds!r} AS bits FROM {SCORED} s WHERE bits >= 0 AND (bits < {bar!r} OR NOT sure) AND NOT EXISTS "
         "(SELECT 1 FROM dedupe_sure x JOIN dedupe_sure y USING (near) WHERE x.n = s.a AND y.n = s.b) "
         "ORDER BY bits DESC LIMIT 1000000"
     )
@@ -154,15 +171,18 @@ def _bands(session: Session, model: Model, wanted: MatchModel) -> Bands:
 
 
 def add_model_edges(session: Session, model: Model, bands: Bands) -> None:
-    """Add scored pairs as edges, the smaller id first; what each field gave is kept where somebody may ask."""
+    """Add scored pairs as edges, the smaller id first, and those that contradict; what each field gave is kept where
+    somebody may ask.
+    """
     odds = f"(s.weight + {bits_of(model.prior)!r})"
     session.execute(
         f"INSERT INTO {EDGES} SELECT least(x.__id, y.__id), greatest(x.__id, y.__id), {literal(RULE)}, {PLACE:d}, NULL, "
         f"round({odds}, 3), p, band, CASE WHEN band <> 'none' THEN {_parts(model)} END FROM "
-        f"(SELECT *, CASE WHEN p >= {bands.automatic!r} THEN 'automatic' WHEN p >= {bands.review!r} THEN 'review' "
-        f"ELSE 'none' END AS band FROM (SELECT *, round(1 / (1 + pow(2, -{odds})), 9) AS p FROM {SCORED} s)) s "
+        f"(SELECT *, CASE WHEN sure AND p >= {bands.automatic!r} THEN 'automatic' WHEN p >= {bands.review!r} THEN 'review' "
+        f"ELSE 'none' END AS band FROM (SELECT s.*, round(1 / (1 + pow(2, -{odds})), 9) AS p FROM {SCORED} s)) s "
         f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n"
     )
+    add_veto_edges(session, RULE, PLACE)
 
 
 def _parts(model: Model) -> str:
