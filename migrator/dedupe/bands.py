@@ -54,10 +54,13 @@ def set_bands(model: MatchModel, automatic: float, doubtful: Sequence[float], re
     people as people will look at: pairs of two in a hundred records at most, the most probable ones first.
     """
     most = max(int(_REVIEWED * records), _FEWEST)
-    lowest = doubtful[most - 1] if len(doubtful) >= most else 0.0
+    lowest = 0.0
+    if len(doubtful) > most:
+        # of many that weigh the same none is shown: to take some of them would be to draw lots
+        lowest = min((bits for bits in doubtful[:most] if bits > doubtful[most]), default=doubtful[0])
     review = model.review if model.review is not None else _rounded(max(lowest, 0.0))
     sure = model.automatic if model.automatic is not None else _rounded(automatic)
-    return Bands(sure, min(0.5, sure), min(review, sure))
+    return Bands(sure, min(0.5, sure), review)
 
 
 def _rounded(bits: float) -> float:

@@ -19,7 +19,15 @@ from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, KnownWords, make_features
 from migrator.dedupe.frozen import PRINT, Frozen, prints, thaw
-from migrator.dedupe.scoring import RULE, Scored, add_model_edges, count_bands, drop_scored, score_tried
+from migrator.dedupe.scoring import (
+    RULE,
+    Scored,
+    add_model_edges,
+    count_bands,
+    drop_scored,
+    score_tried,
+    tell_sure,
+)
 from migrator.staging.engine import Session, literal
 
 MOST_CHANGED = 0.1
@@ -58,6 +66,7 @@ def add_delta(
     _write_tried(session, frozen, wanted)
     often = _take_part(session, frozen)
     pairs = score_tried(session, frozen.model, often, scratch, least=frozen.least, wanted=wanted)
+    tell_sure(session, frozen.model, wanted)
     session.execute(
         f"INSERT INTO {EDGES} SELECT * FROM dedupe_edges_before WHERE rule = {literal(RULE)} "
         "AND one NOT IN (SELECT __id FROM dedupe_redone) AND other NOT IN (SELECT __id FROM dedupe_redone)"

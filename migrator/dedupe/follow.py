@@ -39,7 +39,9 @@ def follow_decisions(
     automatic = bands.automatic if stays else _probability(moved.automatic)
     review = bands.review if wanted.review is not None else _probability(moved.review)
     likely = _probability(bits_of(bands.likely) - off)
-    return Followed(Bands(automatic, likely, min(review, automatic)), len(said), round(off, 2))
+    if bands.review > bands.automatic:
+        review = bands.review
+    return Followed(Bands(automatic, likely, review), len(said), round(off, 2))
 
 
 def _probability(bits: float) -> float:

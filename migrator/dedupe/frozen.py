@@ -50,6 +50,7 @@ def freeze(session: Session, model: Model, often: Mapping[str, str], least: floa
             }
             for name, item in model.contexts.items()
         },
+        "kin": model.kin,
         "records": model.population.records,
         "pairs": model.population.pairs,
         "least": least,
@@ -74,6 +75,7 @@ def thaw(session: Session, kept: Mapping[str, Any]) -> Frozen:
     model = Model(
         make_comparisons(session, features), odds, kept["prior"],
         tuple(Weighed(rule, 0, 0, 0, 0) for rule in rules), Population(kept["records"], kept["pairs"]), contexts,
+        kept["kin"],
     )  # fmt: skip
     return Frozen(model, features, kept["least"], kept["unseen"], kept["report"])
 

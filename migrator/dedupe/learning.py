@@ -65,6 +65,8 @@ class Model:
     rules: tuple[Weighed, ...]
     population: Population
     contexts: Mapping[str, Context] = field(default_factory=dict)
+    kin: bool = True
+    """Whether relatives are among the records, or nobody can tell; see `sureness`."""
 
 
 def learn_model(

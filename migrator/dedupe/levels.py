@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from migrator.dedupe.features import Feature
 
+NEARLY_ALL = "nearly all words"
 OVERLAP = "dedupe_overlap"
 """The function of what two lists of words have in common, in steps of rarity; `comparison.make_comparisons` makes it."""
 
@@ -65,7 +66,7 @@ def nearly_all_words(item: Feature) -> Level:
     """All but what hardly counts, or next to no difference in writing."""
     n, v = item.number, item.value
     near = f"{shared_words(item)} >= 0.8 * (w{n}_l + w{n}_r) / 2 OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.95"
-    return Level("nearly all words", f"{numbers_agree(item)} AND ({near})", 0.06)
+    return Level(NEARLY_ALL, f"{numbers_agree(item)} AND ({near})", 0.06)
 
 
 def most_words(item: Feature) -> Level:

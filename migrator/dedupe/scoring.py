@@ -28,7 +28,7 @@ from migrator.dedupe.learning import (
 )
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
 from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
-from migrator.dedupe.sureness import sure
+from migrator.dedupe.sureness import find_kin, sure
 from migrator.dedupe.vetoes import VETOED, add_veto_edges, add_vetoed, create_vetoed
 from migrator.staging.engine import Session, literal
 
@@ -79,6 +79,9 @@ def add_scored_edges(
     often = weigh_values(session, model)
     least = bits_of(1 - model.prior) - _KEPT_BELOW
     pairs = score_tried(session, model, often, scratch, least=least, wanted=wanted)
+    sure_from = bits_of(1 - model.prior) + automatic_bits(wanted, 0.0)
+    model = replace(model, kin=find_kin(session, model.comparisons, SCORED, sure_from))
+    tell_sure(session, model, wanted)
     kept = freeze(session, model, often, least)
     if keep is not None:
         keep(features_query(relation, features, often, claiming_fields(rules)))
@@ -118,13 +121,15 @@ def score_tried(
     lower_by_context(session, SCORED, model.comparisons, model.odds, model.contexts)
     if wanted.reach is Reach.ACROSS:
         _keep_best(session)
-    _tell_sure(session, model.comparisons, wanted)
     return count
 
 
-def _tell_sure(session: Session, comparisons: Sequence[Comparison], wanted: MatchModel) -> None:
-    """Add to `SCORED` whether a pair may be joined without asking; whoever names the band has decided that."""
-    condition = "true" if wanted.automatic is not None else sure(comparisons)
+def tell_sure(session: Session, model: Model, wanted: MatchModel) -> None:
+    """Add to `SCORED` whether a pair may be joined without asking; whoever names the band has decided that.
+
+    Pairs that contradict each other go.
+    """
+    condition = "true" if wanted.automatic is not None else sure(model.comparisons, model.odds, kin=model.kin)
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_told AS SELECT s.*, {condition} AS sure FROM {SCORED} s "
         f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n ANTI JOIN {VETOED} v ON s.a = v.a AND s.b = v.b"
@@ -155,7 +160,7 @@ def _bands(session: Session, model: Model, wanted: MatchModel) -> Bands:
     lifts = (
         lift for context in model.contexts.values() for values in context.lifts.values() for lift in values
     )
-    bar, odds = automatic_bits(wanted, max(lifts, default=0.0)), bits_of(model.prior)
+    bar, odds = automatic_bits(wanted, 0.0), bits_of(model.prior)
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_sure AS SELECT a AS n, b AS near FROM {SCORED} "
         f"WHERE sure AND weight + {odds!r} >= {bar!r} "
@@ -225,6 +230,7 @@ def _report(meanings: Sequence[FieldMeaning], model: Model) -> dict[str, Any]:
             for item in model.rules
         ],
         "prior": model.prior,
+        "relatives": model.kin,
         "levels": {item.feature.field: _levels(item, model.odds[item.name]) for item in model.comparisons},
     }  # fmt: skip
 

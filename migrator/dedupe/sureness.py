@@ -7,16 +7,20 @@ whose record it is, or where a company is, that speaks against it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 from migrator.core.mapped import Meaning
 from migrator.dedupe.comparison import Comparison
-from migrator.dedupe.features import Kind, naming, naming_persons
-from migrator.dedupe.levels import two_words
+from migrator.dedupe.features import naming, naming_persons
+from migrator.dedupe.levels import NEARLY_ALL, two_words
+from migrator.dedupe.splink_model import Odds
+from migrator.staging.engine import Session
 
 _TELLING = 4.0
 """Bits from which on a kind of evidence speaks by itself: 16 to 1."""
 _KINDS = 2
+_KIN = 2.0
+"""Times that a given name may disagree as often as a surname, before that is put down to relatives."""
 _AGAINST = -1.0
 """Bits from which down a date or a number says no; what hardly ever agrees says nothing by disagreeing."""
 
@@ -36,14 +40,29 @@ _NO_KIND = (Meaning.CATEGORY, Meaning.NAME)
 """Meanings that say what a record is, not which: a post, a country."""
 
 
-def sure(comparisons: Sequence[Comparison]) -> str:
-    """SQL over scored pairs `s` (bN, rN) and their features `x`, `y`: whether a pair may be joined without asking."""
-    conditions = [f"{_kinds(comparisons)} >= {_KINDS:d}", *_no_other_name(comparisons)]
-    conditions += [
-        f"s.b{item.feature.number} > {_AGAINST}"
-        for item in comparisons
-        if item.feature.meaning in (Meaning.DATE, Meaning.ID)
-    ]
+def sure(comparisons: Sequence[Comparison], odds: Mapping[str, Odds], *, kin: bool) -> str:
+    """SQL over scored pairs `s` (bN, rN) and their features `x`, `y`: whether a pair may be joined without asking.
+
+    `kin` says that relatives are among the records (see `find_kin`), or that nobody can tell.
+    """
+    features = [item.feature for item in comparisons]
+    names, persons = naming(features), naming_persons(features)
+    number = _speaks(comparisons, Meaning.ID)
+    conditions = [f"{_kinds(comparisons)} >= {_KINDS:d}"]
+    for item in comparisons:
+        n, meaning = item.feature.number, item.feature.meaning
+        if n in persons and kin:
+            conditions.append(f"s.b{n} >= 0 OR {number}")
+        if meaning is Meaning.DATE:
+            conditions.append(f"s.b{n} > {_AGAINST} OR {number} OR {_speaks(comparisons, Meaning.EMAIL)}")
+        if meaning is Meaning.ID:
+            conditions.append(f"s.b{n} > {_AGAINST} OR {_speaks(comparisons, Meaning.DATE)}")
+        if n in names - persons:
+            # one name in two scripts has no word in common, and is one all the same
+            whole = f"s.b{n} > {_as_words(item, odds[item.name])} OR NOT {two_words(item.feature, 'x.{}', 'y.{}')}"
+            conditions.append(f"(s.b{n} >= 0 AND ({whole})) OR {number}")
+        if not persons and meaning is Meaning.ADDRESS:
+            conditions.append(f"s.b{n} >= 0 OR {number}")
     return " AND ".join(f"({condition})" for condition in conditions)
 
 
@@ -52,22 +71,34 @@ def _kinds(comparisons: Sequence[Comparison]) -> str:
     for item in comparisons:
         n, meaning = item.feature.number, item.feature.meaning
         if meaning not in _NO_KIND:
-            found.setdefault(_ONE_KIND.get(meaning, item.name), []).append(f"s.b{n} + s.r{n}")
+            found.setdefault(_ONE_KIND.get(meaning, item.name), []).append(f"greatest(s.b{n} + s.r{n}, 0)")
     told = [f"({' + '.join(bits)} >= {_TELLING})::INTEGER" for bits in found.values()]
     return " + ".join(told) or "0"
 
 
-def _no_other_name(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Nothing of a name disagrees; and of a company nor does the address: it is told from its branches by that."""
-    features = [item.feature for item in comparisons]
-    names, persons = naming(features), naming_persons(features)
-    for item in comparisons:
-        n = item.feature.number
-        if n in names:
-            yield f"s.b{n} >= 0"
-        if persons:
-            continue
-        if item.feature.meaning is Meaning.ADDRESS:
-            yield f"s.b{n} >= 0"
-        if n in names and item.feature.kind is Kind.TEXT:
-            yield f"NOT {two_words(item.feature, 'x.{}', 'y.{}')}"
+def _as_words(item: Comparison, odds: Odds) -> float:
+    """Bits of the best level on which two names agree in their words only."""
+    bits = (bits for label, bits in zip(item.labels, odds.bits(), strict=True) if label == NEARLY_ALL)
+    return next(bits, 0.0) + 1e-6
+
+
+def _speaks(comparisons: Sequence[Comparison], meaning: Meaning) -> str:
+    """SQL: a field of that meaning speaks for a match by itself."""
+    told = [item.feature.number for item in comparisons if item.feature.meaning is meaning]
+    return f"({' OR '.join(f's.b{n} >= {_TELLING}' for n in told) or 'false'})"
+
+
+def find_kin(session: Session, comparisons: Sequence[Comparison], scored: str, least: float) -> bool:
+    """Whether pairs that weigh `least` bits and more are of one surname and two given names far more often than the other
+    way round: slips fall on both alike, and relatives share the surname. True where names are in one field, and it
+    cannot be told.
+    """
+    by_meaning = {item.feature.meaning: item.feature.number for item in comparisons}
+    given, family = by_meaning.get(Meaning.GIVEN), by_meaning.get(Meaning.FAMILY)
+    if given is None or family is None or Meaning.PERSON in by_meaning:
+        return True
+    row = session.fetch(
+        f"SELECT count(*) FILTER (WHERE b{given} < 0 AND b{family} > 0) AS kin, "
+        f"count(*) FILTER (WHERE b{family} < 0 AND b{given} > 0) AS slips FROM {scored} WHERE weight >= {least!r}"
+    ).to_pylist()[0]
+    return bool(row["kin"] > _KIN * row["slips"])
