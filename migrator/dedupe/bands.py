@@ -10,7 +10,7 @@ from migrator.core.mapped import MatchModel
 
 _SURE = 7.64
 """Bits of odds of 200 to 1."""
-_MOST_LIFT = 8.0
+_MOST_LIFT = 4.0
 _REVIEWED = 0.009
 """Pairs to review, by records: a pair has two."""
 _FEWEST = 5

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 from migrator.core.mapped import Meaning
 from migrator.dedupe.features import Feature, Kind
-from migrator.dedupe.levels import OVERLAP, Level, moved, slips, text_levels
-from migrator.dedupe.name_levels import company_levels, family_levels, given_levels, in_two_scripts, person_levels
+from migrator.dedupe.levels import OVERLAP, Level, similar_words, slips, text_levels
+from migrator.dedupe.name_levels import (
+    company_levels,
+    family_levels,
+    given_levels,
+    in_two_scripts,
+    person_levels,
+)
 from migrator.staging.engine import Session
 
 
@@ -76,35 +82,27 @@ def _levels(item: Feature) -> tuple[Level, ...]:
 def _by_kind(item: Feature) -> tuple[Level, ...]:
     """The levels below equality of what is no name."""
     v = item.value
-    match item.kind:
-        case Kind.WORD:
-            return (
-                Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.06),
-                *moved(v),
-                Level("similar", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.82", 0.02),
-            )
-        case Kind.TEXT:
-            return text_levels(item)
-        case Kind.CODE:
-            return (
-                Level("one slip", slips(v, 1), 0.06),
-                Level("two slips", f"length({v}_l) >= 6 AND {slips(v, 2)}", 0.02),
-            )
-        case Kind.DATE:
-            swapped = f"left({v}_l, 4) = left({v}_r, 4) AND right({v}_l, 2) = {v}_r[5:6] AND right({v}_r, 2) = {v}_l[5:6]"
-            return (
-                Level("one slip", f"{slips(v, 1)} OR {swapped}", 0.06),
-                Level("two slips", slips(v, 2), 0.03),
-            )
-        case Kind.PHONE:
-            return (
-                Level("same end", f"right({v}_l, 7) = right({v}_r, 7)", 0.03),
-                Level("one slip", slips(v, 1), 0.03),
-            )
-        case Kind.EMAIL:
-            return _email_levels(v)
-        case Kind.CATEGORY:
-            return ()
+    swapped = (
+        f"left({v}_l, 4) = left({v}_r, 4) AND right({v}_l, 2) = {v}_r[5:6] AND right({v}_r, 2) = {v}_l[5:6]"
+    )
+    found: dict[Kind, tuple[Level, ...]] = {
+        Kind.WORD: similar_words(item),
+        Kind.CODE: (
+            Level("one slip", slips(v, 1), 0.06),
+            Level("two slips", f"length({v}_l) >= 6 AND {slips(v, 2)}", 0.02),
+        ),
+        Kind.DATE: (
+            Level("one slip", f"{slips(v, 1)} OR {swapped}", 0.06),
+            Level("two slips", slips(v, 2), 0.03),
+        ),
+        Kind.PHONE: (
+            Level("same end", f"right({v}_l, 7) = right({v}_r, 7)", 0.03),
+            Level("one slip", slips(v, 1), 0.03),
+        ),
+        Kind.EMAIL: _email_levels(v),
+        Kind.CATEGORY: (),
+    }
+    return text_levels(item) if item.kind is Kind.TEXT else found[item.kind]
 
 
 def _email_levels(v: str) -> tuple[Level, ...]:

@@ -128,12 +128,16 @@ def _is_told_apart(
 
 
 def _lifts(seen: NDArray[np.float64], known: Odds) -> tuple[float, ...]:
-    """The lifts of one comparison's levels; none where few of the others agree: those may be matches that were missed."""
+    """The lifts of one comparison's levels; where few of the others agree, those may be matches that were missed, and only
+    what speaks against a match anyway is lifted: one name of two is what relatives have in common.
+    """
     bits = known.bits()
-    if float(seen[np.array(bits) > 0].sum()) < _SOME:
-        return (0.0,) * len(bits)
+    few = float(seen[np.array(bits) > 0].sum()) < _SOME
     return tuple(
-        _lift(float(here), chance, weight) for here, chance, weight in zip(seen, known.u, bits, strict=True)
+        max(_lift(float(here), chance, weight), 0.0) * (weight <= 0)
+        if few
+        else _lift(float(here), chance, weight)
+        for here, chance, weight in zip(seen, known.u, bits, strict=True)
     )
 
 

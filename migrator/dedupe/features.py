@@ -174,7 +174,11 @@ def make_features(
         raw = f"SELECT DISTINCT {_raw(name)} FROM {_TEXTS} t WHERE {_raw(name)} IS NOT NULL"
         take_apart(session, raw, name.told, name.table, scratch / "names.parquet")
     _join(session, features, names)
-    for table in (*(f"dedupe_words{f.number}" for f in texts), *(name.table for name in names), "dedupe_simple"):
+    for table in (
+        *(f"dedupe_words{f.number}" for f in texts),
+        *(name.table for name in names),
+        "dedupe_simple",
+    ):
         session.execute(f"DROP TABLE {table}")
     session.execute(f"DROP VIEW {_FOLDED}")
     session.execute(f"DROP VIEW {_TEXTS}")

@@ -163,7 +163,9 @@ def chance_by_words(session: Session, item: Feature) -> float:
     """
     if item.kind is not Kind.TEXT:
         return 0.0
-    row = session.fetch(f"SELECT coalesce(avg({by_words(item)}), 0)::DOUBLE AS share FROM {FEATURES}").to_pylist()[0]
+    row = session.fetch(
+        f"SELECT coalesce(avg({by_words(item)}), 0)::DOUBLE AS share FROM {FEATURES}"
+    ).to_pylist()[0]
     return float(row["share"])
 
 
@@ -214,7 +216,9 @@ def _chance(
     least = 2 / max(few * (few - 1), 2)
     return {
         item.name: tuple(
-            _equal(session, item) if place < len(item.levels) and item.levels[place].by_value else max(share, least)
+            _equal(session, item)
+            if place < len(item.levels) and item.levels[place].by_value
+            else max(share, least)
             for place, share in enumerate(sampled[item.name])
         )
         for item in comparisons
@@ -284,7 +288,9 @@ def _learn(
     if learnt is None or all(item.loose(learnt.m[item.name]) <= _MOST_LOOSE for item in held):
         return learnt
     again = learn(session, _TRAINING, active, start, held=frozenset(item.name for item in held))
-    return again and Learnt({item.name: again.m[item.name] for item in active if item not in held}, again.share)
+    return again and Learnt(
+        {item.name: again.m[item.name] for item in active if item not in held}, again.share
+    )
 
 
 def _by_use(rules: Sequence[Weighed], records: int) -> list[int]:

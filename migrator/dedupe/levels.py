@@ -38,6 +38,16 @@ def moved(v: str) -> tuple[Level, ...]:
     )
 
 
+def similar_words(item: Feature) -> tuple[Level, ...]:
+    """The levels below equality of a single word."""
+    v = item.value
+    return (
+        Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.06),
+        *moved(v),
+        Level("similar", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.82", 0.02),
+    )
+
+
 def shared_words(item: Feature) -> str:
     """SQL of the weight of the words that two texts share."""
     return f"{OVERLAP}(k{item.number}_l, k{item.number}_r)"
@@ -73,7 +83,9 @@ def most_words(item: Feature) -> Level:
     """More than half of what counts, or nearly all of the shorter text."""
     n, v = item.number, item.value
     shared, whole, shorter = shared_words(item), f"(w{n}_l + w{n}_r) / 2", f"least(w{n}_l, w{n}_r)"
-    near = f"{shared} >= least(0.55 * {whole}, 0.9 * {shorter}) OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.9"
+    near = (
+        f"{shared} >= least(0.55 * {whole}, 0.9 * {shorter}) OR jaro_winkler_similarity({v}_l, {v}_r) >= 0.9"
+    )
     return Level("most words", f"{numbers_agree(item)} AND ({near})", 0.04)
 
 

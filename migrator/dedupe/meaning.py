@@ -101,7 +101,9 @@ def find_meanings(
     family = any(item.meaning is Meaning.FAMILY for item in found)
     if given and not family:
         found = [
-            replace(item, meaning=Meaning.FAMILY) if item.by == "name" and _is_called_name(item.field) else item
+            replace(item, meaning=Meaning.FAMILY)
+            if item.by == "name" and _is_called_name(item.field)
+            else item
             for item in found
         ]
     return tuple(found)
@@ -117,7 +119,11 @@ def profile_fields(session: Session, relation: str, names: Sequence[str]) -> dic
     found = {name: _profile(session, f"t{n}") for n, name in enumerate(names)}
     mail = next((f"t{n}" for n, name in enumerate(names) if found[name].looks["email"] >= _PROVEN), None)
     for n, name in enumerate(names):
-        called = _called(session, f"t{n}", mail) if _may_be_a_person(found[name]) else {"given": 0.0, "mailed": 0.0}
+        called = (
+            _called(session, f"t{n}", mail)
+            if _may_be_a_person(found[name])
+            else {"given": 0.0, "mailed": 0.0}
+        )
         found[name] = replace(found[name], looks={**found[name].looks, **called})
     session.execute("DROP TABLE dedupe_sample")
     return found
@@ -165,7 +171,12 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
     if field.type in _TYPES:
         return FieldMeaning(field.name, _TYPES[field.type], "type", profile)
     by_values = _by_values(profile)
-    if _is_called_name(field.name) and by_values in (Meaning.PERSON, Meaning.TEXT, Meaning.NAME, Meaning.COMPANY):
+    if _is_called_name(field.name) and by_values in (
+        Meaning.PERSON,
+        Meaning.TEXT,
+        Meaning.NAME,
+        Meaning.COMPANY,
+    ):
         settled = Meaning.PERSON if by_values is Meaning.PERSON else Meaning.COMPANY
         return FieldMeaning(field.name, settled, "name", profile)
     named = name_meaning(field.name, field.label)

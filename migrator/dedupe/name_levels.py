@@ -5,7 +5,17 @@ from __future__ import annotations
 from migrator.dedupe import agreement
 from migrator.dedupe.agreement import Agreement, Side, struct
 from migrator.dedupe.features import Feature
-from migrator.dedupe.levels import Level, fewer_words, moved, most_words, nearly_all_words, shared_words, slips, two_words
+from migrator.dedupe.levels import (
+    Level,
+    fewer_words,
+    most_words,
+    moved,
+    nearly_all_words,
+    shared_words,
+    similar_words,
+    slips,
+    two_words,
+)
 
 _LONG = 12
 """Characters of a name in which two slips are no other name."""
@@ -29,12 +39,7 @@ def person_levels(item: Feature, equal: Level) -> tuple[Level, ...]:
 
 def family_levels(item: Feature, equal: Level) -> tuple[Level, ...]:
     """A surname; it speaks for the whole name where that is in two scripts."""
-    v = item.value
-    levels = (
-        Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.06),
-        *moved(v),
-        Level("similar", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.82", 0.02),
-    )
+    levels = similar_words(item)
     if item.apart is None:
         return (equal, *levels)
     said, crossing = _said(item, agreement.name_levels), in_two_scripts(item)
@@ -50,12 +55,7 @@ def family_levels(item: Feature, equal: Level) -> tuple[Level, ...]:
 
 def given_levels(item: Feature, equal: Level) -> tuple[Level, ...]:
     """A given name, read beside its surname."""
-    v = item.value
-    levels = (
-        Level("alike", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.92", 0.06),
-        *moved(v),
-        Level("similar", f"jaro_winkler_similarity({v}_l, {v}_r) >= 0.82", 0.02),
-    )
+    levels = similar_words(item)
     if item.apart is None:
         return (equal, *levels)
     said = _said(item, agreement.name_levels)

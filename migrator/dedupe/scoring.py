@@ -98,7 +98,13 @@ def add_scored_edges(
 
 
 def score_tried(
-    session: Session, model: Model, often: Mapping[str, str], scratch: Path, *, least: float, wanted: MatchModel
+    session: Session,
+    model: Model,
+    often: Mapping[str, str],
+    scratch: Path,
+    *,
+    least: float,
+    wanted: MatchModel,
 ) -> int:
     """Fill `SCORED` from the pairs in `dedupe_tried`, chunk by chunk, so that memory is bounded however many there are."""
     path = scratch / "pairs.parquet"
@@ -160,7 +166,7 @@ def _bands(session: Session, model: Model, wanted: MatchModel) -> Bands:
     lifts = (
         lift for context in model.contexts.values() for values in context.lifts.values() for lift in values
     )
-    bar, odds = automatic_bits(wanted, 0.0), bits_of(model.prior)
+    bar, odds = automatic_bits(wanted, max(lifts, default=0.0)), bits_of(model.prior)
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_sure AS SELECT a AS n, b AS near FROM {SCORED} "
         f"WHERE sure AND weight + {odds!r} >= {bar!r} "

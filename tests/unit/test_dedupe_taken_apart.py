@@ -26,9 +26,9 @@ def test_each_text_is_taken_apart_once(session: Session, tmp_path: Path) -> None
     texts = "SELECT DISTINCT last || ', ' || first FROM people"
     assert take_apart(session, texts, Told.PERSON, "apart", tmp_path / "texts.parquet") == 2
     found = session.fetch(
-        "SELECT value.han AS han, value.father AS father FROM apart ORDER BY raw"
+        "SELECT value.han = hash('王伟') AS han, value.father AS father FROM apart ORDER BY raw"
     ).to_pylist()
-    assert found == [{"han": None, "father": "ali"}, {"han": "王伟", "father": None}]
+    assert found == [{"han": None, "father": "ali"}, {"han": True, "father": None}]
     assert take_apart(session, f"{texts} WHERE false", Told.PERSON, "apart", tmp_path / "texts.parquet") == 0
 
 
@@ -50,4 +50,5 @@ def test_those_that_agree_share_a_key(
         f"WHERE NOT list_has_any({left}, {right})"
     )
     apart = session.fetch(query).to_pylist()
-    assert len(apart) <= 0.05 * len(given), apart
+    # a name made shorter (J. Smith) is no key: half a town would have it
+    assert len(apart) <= 0.08 * len(given), apart
