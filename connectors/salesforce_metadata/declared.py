@@ -126,7 +126,7 @@ def read_container(group: Group) -> Iterator[Found]:
         [(item, parts[item.tag]) for item in root.children if item.tag in parts] if root is not None else []
     )
     for node, part in nodes:
-        yield Found(_part(group, node, part), at(group.file, node.pieces()))
+        yield Found(_part(group, node, part, group.name), at(group.file, node.pieces()))
     rest = frozenset(parts)
     if root is not None and (
         not nodes or any(item.tag not in rest and item.children for item in root.children)
@@ -139,16 +139,29 @@ def read_container(group: Group) -> Iterator[Found]:
         yield Found(component, at(group.file, root.pieces(rest)))
 
 
-def _part(group: Group, node: Node, part: Part) -> Component:
+def read_part(group: Group) -> Found:
+    """A rule that stands in a file of its own, as projects that decompose their containers have it."""
+    root = group.root
+    if root is None:
+        return Found(
+            Component(group.type.name, group.name, group.type.kind, group.file, more_files=group.more)
+        )
+    known = (part for parts in _PARTS.values() for part in parts.values())
+    part = next(item for item in known if item.type == group.type.name)
+    found = _part(group, root, part, group.name.partition(".")[0])
+    return Found(replace(found, name=group.name), at(group.file, root.pieces()))
+
+
+def _part(group: Group, node: Node, part: Part, owner: str) -> Component:
     labels = part.type == "CustomLabel"
     short = node.value("fullName") or node.value("name") or f"line {node.line}"
-    name = short if labels else f"{group.name}.{short}"
+    name = short if labels else f"{owner}.{short}"
     rule = part.type == "WorkflowRule"
     return Component(
-        part.type, name, part.kind, group.file, line=node.line, owner="" if labels else group.name,
+        part.type, name, part.kind, group.file, line=node.line, owner="" if labels else owner,
         label=node.value("name") or node.value("label") or node.value("shortDescription"), state=_state(node),
         managed=is_managed(name), size=_size(node), facts=_facts(node), legacy=part.legacy, more_files=group.more,
-        fires=tuple(f"{group.name}/{event}" for event in _RULE_EVENTS.get(node.value("triggerType"), ())) if rule else (),
+        fires=tuple(f"{owner}/{event}" for event in _RULE_EVENTS.get(node.value("triggerType"), ())) if rule else (),
         calls=_sends(node, group.file) if part.kind is ComponentKind.OUTBOUND_MESSAGE else (),
         findings=tuple(_rule_findings(node)) if rule else (), unread=group.fault,
         languages=(node.value("language"),) if labels and node.value("language") else (),

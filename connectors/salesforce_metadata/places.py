@@ -28,7 +28,7 @@ class Type:
     name: str
     kind: ComponentKind
     shape: str
-    """'object', 'child', 'container', 'flow', 'code', 'bundle', 'content', 'endpoint', 'translation', 'plain'."""
+    """'object', 'child', 'container', 'part' (of a container, in a file of its own), 'flow', 'code', 'bundle', 'content', 'endpoint', 'translation', 'plain'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,10 @@ def _named(item: Type, below: Sequence[str], stem: str, suffix: str) -> str:
     folder = below[0] if below else ""
     if item.shape == "bundle" or (item.name == "StaticResource" and folder):
         return folder
-    if item.shape == "child":
-        return f"{folder}.{stem}" if len(below) > 1 else ""
+    if item.shape in ("part", "child"):
+        deep = len(below) > (1 if item.shape == "child" else 0)
+        owner = "" if item.name == "CustomLabel" else f"{folder}."
+        return f"{owner}{stem}" if deep else ""
     if item.name == "CustomFieldTranslation":
         return f"{below[-1]}.{stem}" if below else ""
     if item.shape == "content" and not (suffix or below):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connectors.metadata_tree import Tree, at, content, lines_of, open_tree
 from connectors.salesforce_metadata.code import read_bundle, read_code
-from connectors.salesforce_metadata.declared import read_container, read_object, read_plain
+from connectors.salesforce_metadata.declared import read_container, read_object, read_part, read_plain
 from connectors.salesforce_metadata.flows import read_flow
 from connectors.salesforce_metadata.places import MANIFEST, META, Placed, place
 from connectors.salesforce_metadata.sources import Group, Source
@@ -141,6 +141,8 @@ def _read(group: Group) -> Iterator[Found]:
             yield from read_object(group)
         case "container":
             yield from read_container(group)
+        case "part":
+            yield read_part(group)
         case "flow":
             yield read_flow(group)
         case "code":

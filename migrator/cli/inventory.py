@@ -208,7 +208,7 @@ def inventory_integrations(
 ) -> None:
     """List everything through which another system takes part, and the step that points it to the new one."""
     from migrator.cli import show_inventory
-    from migrator.commands.inventory_register import load_integrations
+    from migrator.commands.inventory_integrations import load_integrations
     from migrator.commands.inventory_steps import write_steps
 
     found = load_integrations(opened_project(), system or ())
@@ -223,7 +223,7 @@ def inventory_operations(*, system: Systems = None, as_json: Json = False) -> No
     from dataclasses import asdict
 
     from migrator.cli import show_inventory
-    from migrator.commands.inventory_register import load_operations
+    from migrator.commands.inventory_integrations import load_operations
 
     found = load_operations(opened_project(), system or ())
     document = {"operations": [asdict(one) for one in found]}

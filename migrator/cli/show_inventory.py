@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from migrator.commands.inventory import ScanReport
-from migrator.commands.inventory_register import Entered, Integrations, Register
+from migrator.commands.inventory_integrations import Integrations
+from migrator.commands.inventory_register import Entered, Register
 from migrator.inventory.register import Operation, Row
 from migrator.inventory.rules import Decision
 

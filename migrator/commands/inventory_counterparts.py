@@ -16,6 +16,7 @@ from migrator.mapping.bound import Bound, BoundMapping, BoundSource
 from migrator.mapping.bound import Column as BoundColumn
 from migrator.mapping.columns_used import columns_used
 from migrator.mapping.parse import ObjectMapping
+from migrator.staging.store import Kind
 
 BY_MAPPING, BY_NAME = "by mapping", "by name"
 
@@ -42,7 +43,7 @@ def mapped(workspace: Workspace, kept: Iterable[Kept]) -> Mapped:
     targets = {
         item.rule.target.system: project.saved_schema(item.rule.target.system) or {} for item in mappings
     }
-    told = _Told(bound, mappings, targets)
+    told = _Told(bound, mappings, targets, _rows_lost(workspace, bound))
     counterparts, losses = {}, {}
     for one in kept:
         found = told.counterpart(one)
@@ -62,6 +63,7 @@ class _Told:
         bound: Bound,
         mappings: Iterable[ObjectMapping],
         targets: Mapping[str, Mapping[str, ObjectSchema]],
+        lost: Mapping[str, tuple[str, ...]],
     ) -> None:
         self._objects: dict[str, list[tuple[BoundMapping, BoundSource]]] = {}
         for item in bound.mappings:
@@ -75,6 +77,7 @@ class _Told:
         self._targets = targets
         self._names = {name.casefold(): name for schema in targets.values() for name in schema}
         self._warnings = _by_object(bound)
+        self._lost = lost
 
     def counterpart(self, one: Kept) -> Counterpart | None:
         """What stands in the place of an object or field; None for what mappings say nothing of."""
@@ -139,7 +142,10 @@ class _Told:
         part = one.item.component
         system = one.item.id.partition("/")[0]
         if part.kind is ComponentKind.OBJECT:
-            yield from self._warnings.get(f"{system}/{part.name}".casefold(), ())
+            staged = f"{system}/{part.name}".casefold()
+            for name in dict.fromkeys(item.name for item, _ in self._objects.get(staged, ())):
+                yield from self._lost.get(name, ())
+            yield from self._warnings.get(staged, ())
         if (
             part.kind is ComponentKind.FIELD
             and there is not None
@@ -160,6 +166,24 @@ class _Told:
                 if direct and target is not None and target.length and longest > target.length:
                     where = f"{item.mapped.target_object}.{name}"
                     yield f"values of up to {longest:,} characters, and {where} holds {target.length:,}: they go to quarantine"
+
+
+def _rows_lost(workspace: Workspace, bound: Bound) -> dict[str, tuple[str, ...]]:
+    """Mapping → rows that reach no target, or not as they are, as the last `migrator map` counted them."""
+    found = {}
+    for item in bound.mappings:
+        dataset = workspace.store.current(Kind.MAPPED, item.name)
+        detail = dataset.detail if dataset is not None else {}
+        left = [
+            f"{rows:,} rows of mapping {item.name} excluded: {why}"
+            for why, rows in detail.get("excluded", {}).items()
+        ]
+        wrong = [
+            f"{rows:,} rows of mapping {item.name} with {rule}"
+            for rule, rows in detail.get("issues", {}).items()
+        ]
+        found[item.name] = (*left, *wrong)
+    return found
 
 
 def _places(item: BoundMapping, source: BoundSource, column: str) -> Iterator[tuple[BoundMapping, str, bool]]:

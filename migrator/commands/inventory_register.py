@@ -10,19 +10,17 @@ from typing import Any
 from migrator.commands.inventory import scanned
 from migrator.commands.inventory_counterparts import mapped
 from migrator.commands.project import Project, Workspace, open_workspace
-from migrator.core.components import ComponentKind, Direction
+from migrator.core.components import ComponentKind
 from migrator.core.document import did_you_mean
-from migrator.core.errors import Problem, ProjectError, raise_errors
-from migrator.inventory.answers import ANSWERS, wrong
-from migrator.inventory.integrations import Integration, integrations, steps
+from migrator.core.errors import Location, Problem, ProjectError, raise_errors
+from migrator.inventory.answers import wrong
 from migrator.inventory.kept import Kept, from_rows
-from migrator.inventory.register import Known, Operation, Row, Said, gone, operations, rows
-from migrator.inventory.rules import Coverage, Decision
+from migrator.inventory.register import Known, Row, Said, gone, rows
+from migrator.inventory.rules import Decision
+from migrator.inventory.scan import Reference
 from migrator.staging import functions
 from migrator.staging.functions import AnswerRecord, ScanRecord
 from migrator.staging.store import Dataset
-
-LOCK_WAIT = "another command works on this project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +173,7 @@ def decide(project: Project, names: Sequence[str], said: Mapping[str, str], *, w
         return enter(workspace, [(row, said) for row in chosen], who=who, way="command")
 
 
-def _option(name: str) -> Any:
-    from migrator.core.errors import Location
-
+def _option(name: str) -> Location:
     return Location(f"--{name.replace('_', '-')}")
 
 
@@ -223,51 +219,6 @@ def _doubts(row: Row, said: Mapping[str, str]) -> Iterator[str]:
         yield f"{row.item.id}: something outside takes part in it; ask whoever runs the other side"
 
 
-@dataclass(frozen=True, slots=True)
-class Integrations:
-    """The register of integrations, and the steps that point each one to the new system."""
-
-    found: tuple[Integration, ...]
-    answers: Mapping[str, Mapping[str, str]]
-    steps: tuple[dict[str, str], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"integrations": [integration_json(one, self.answers.get(one.item.id, {})) for one in self.found],
-                "steps": list(self.steps)}  # fmt: skip
-
-
-def load_integrations(project: Project, systems: Sequence[str] = ()) -> Integrations:
-    """All integrations with what people said of them."""
-    return integrations_of(load_register(project, systems))
-
-
-def integrations_of(register: Register) -> Integrations:
-    """`load_integrations` of a register that is read."""
-    found = integrations(row.item for row in register.rows)
-    answers = {row.item.id: row.answers for row in register.rows if row.answers}
-    return Integrations(found, answers, tuple(steps(found, answers)))
-
-
-def integration_json(one: Integration, said: Mapping[str, str]) -> dict[str, Any]:
-    """One line of the register of integrations."""
-    return {
-        "id": one.item.id, "state": one.item.component.state.value, "partner": said.get("partner") or one.partner,
-        "partner_kind": said.get("partner_kind") or one.partner_kind, "direction": one.direction or Direction.UNKNOWN.value,
-        "trigger": one.trigger, "protocol": one.protocol, "endpoints": list(one.endpoints), "credential": one.credential,
-        "moves": list(one.moves), "said_to_move": said.get("moves", ""), "keys_held": said.get("keys_held", ""),
-        "holds_old_ids": one.holds_ids, "evidence": list(one.places), "volume": said.get("volume", ""),
-        "criticality": said.get("criticality", ""), "owner": said.get("owner", ""), "target_design": said.get("target_design", ""),
-        "dual_run": said.get("dual_run", ""), "switch_date": said.get("switch_date", ""), "test": said.get("acceptance", ""),
-        "accepted_by": said.get("accepted_by", ""),
-    }  # fmt: skip
-
-
-def load_operations(project: Project, systems: Sequence[str] = ()) -> tuple[Operation, ...]:
-    """The comparison table for the users' handbook."""
-    return tuple(operations(load_register(project, systems).rows))
-
-
 def row_json(row: Row, *, whole: bool = False) -> dict[str, Any]:
     """One line of the register; `whole` with its links, history and use by segment."""
     part, usage = row.item.component, row.evidence.usage
@@ -297,9 +248,5 @@ def row_json(row: Row, *, whole: bool = False) -> dict[str, Any]:
     return told
 
 
-def _link(one: Any) -> dict[str, Any]:
+def _link(one: Reference) -> dict[str, Any]:
     return {"id": one.id, "kind": one.kind.value, "active": one.active, "sure": one.sure}
-
-
-COVERED = (Coverage.STANDARD, Coverage.CONFIGURE, Coverage.EXTEND)
-ANSWER_NAMES = tuple(ANSWERS)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from migrator import __version__
+from migrator.commands.inventory_integrations import integration_json, integrations_of
 from migrator.commands.inventory_pictures import WIDTH, burn_down, share
-from migrator.commands.inventory_register import Register, integration_json, integrations_of, load_register
+from migrator.commands.inventory_register import Register, load_register
 from migrator.commands.project import Project
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, ProjectError

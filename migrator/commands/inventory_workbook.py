@@ -7,21 +7,16 @@ somebody else said something meanwhile is refused, so that neither overwrites th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrator.commands.inventory_register import (
-    Entered,
-    Integrations,
-    Register,
-    enter,
-    integrations_of,
-    read_register,
-)
+from migrator.commands.inventory_integrations import Integrations, integrations_of
+from migrator.commands.inventory_register import Entered, Register, enter, read_register
+from migrator.commands.lean_workbook import write_lines
 from migrator.commands.project import Project, open_workspace
-from migrator.core.errors import FatalError, Problem, ProjectError, raise_errors
+from migrator.core.errors import Problem, ProjectError, raise_errors
 from migrator.inventory.answers import ANSWERS, wrong
 from migrator.inventory.register import Row, operations
 from migrator.mapping.workbook_sheets import MAX_TEXT, Sheet, place, read_sheets
@@ -87,7 +82,7 @@ def export_register(project: Project, path: Path, systems: Sequence[str] = ()) -
     with open_workspace(project) as workspace:
         register = read_register(workspace, systems)
     found = integrations_of(register)
-    _write(path, _sheets(register, found))
+    write_lines(path, _sheets(register, found))
     return Exported(path, len(register.rows), len(found.found))
 
 
@@ -110,58 +105,6 @@ def _sheets(register: Register, found: Integrations) -> Iterator[Sheet]:
     )
     was = tuple({ID: row.item.id, WAS: _packed(row.answers)} for row in register.rows)
     yield Sheet("_exported", (ID, WAS), was, hidden=True)
-
-
-def _write(path: Path, sheets: Iterable[Sheet]) -> None:
-    """Line by line, so that a register of a hundred thousand components needs no memory; whole or not at all."""
-    from xlsxwriter import Workbook
-
-    temporary = path.with_name(f".{path.name}.writing")
-    options = {
-        "constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
-    }  # fmt: skip
-    try:
-        with Workbook(str(temporary), options) as book:
-            for sheet in sheets:
-                _write_sheet(book, sheet)
-        temporary.replace(path)
-    except OSError as error:
-        raise FatalError(f"cannot write {path}: {error.strerror}", hint="is it open in Excel?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_sheet(book: Any, sheet: Sheet) -> None:
-    text = {"num_format": "@", "text_wrap": True, "valign": "top"}
-    head = book.add_format({"bold": True, "bg_color": "#DDE6EE", "valign": "top"})
-    asked = book.add_format({**text, "border": 1, "border_color": "#9AA7B5"})
-    told = book.add_format({**text, "font_color": "#566475"})
-    page = book.add_worksheet(sheet.title)
-    for column, name in enumerate(sheet.columns):
-        page.set_column(column, column, sheet.widths.get(name, 20))
-    for column, name in enumerate(sheet.columns):
-        page.write_string(0, column, name, head)
-    for number, row in enumerate(sheet.rows, start=1):
-        for column, name in enumerate(sheet.columns):
-            look = told if name in sheet.read_only else asked
-            if row.get(name):
-                page.write_string(number, column, row[name], look)
-            elif name not in sheet.read_only:
-                page.write_blank(number, column, None, look)
-    last = max(len(sheet.rows), 1)
-    page.freeze_panes(1, sheet.frozen)
-    page.autofilter(0, 0, last, len(sheet.columns) - 1)
-    for name, words in sheet.choices.items():
-        column = sheet.columns.index(name)
-        page.data_validation(
-            1,
-            column,
-            last,
-            column,
-            {"validate": "list", "source": list(words), "error_message": "one of the list"},
-        )
-    if sheet.hidden:
-        page.very_hidden()
 
 
 def _choices(names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -15,14 +15,14 @@ import pytest
 import yaml
 
 from migrator.cli.main import run_app
+from migrator.commands import steps
 from migrator.commands.inventory import scan_functions
+from migrator.commands.inventory_integrations import load_integrations, load_operations
 from migrator.commands.inventory_register import (
     Register,
     Wanted,
     decide,
     list_rows,
-    load_integrations,
-    load_operations,
     load_register,
     row_json,
 )
@@ -113,6 +113,21 @@ def test_proposals_come_with_counterparts_and_losses(made: Project) -> None:
     assert found["Account"].evidence.because == "filled in 20 of 20 records (100.0%)"
     assert (found["Account.Gone__c"].evidence.not_measured) == "the extract has no such column"
     assert found["Account.Name"].item.component.facts["seen in"] == "records only"
+
+
+def test_rows_that_reach_no_target_are_told_with_their_number(project: Project) -> None:
+    text = (project.folder / "mappings" / "account.yaml").read_text(encoding="utf-8")
+    excluded = "  exclude: [{when: \"Tier__c = 'A'\", reason: small fry}]\n  drop:"
+    (project.folder / "mappings" / "account.yaml").write_text(
+        text.replace("  drop:", excluded), encoding="utf-8"
+    )
+    steps.map_records(project)
+    losses = load_register(project).row("Account").losses
+    assert losses[:2] == (
+        "10 rows of mapping account excluded: small fry",
+        "10 rows of mapping account with length.exceeded",
+    )
+    assert any("go nowhere" in told for told in losses[2:])
 
 
 def test_a_decision_has_a_reason_a_person_and_a_history(project: Project) -> None:

@@ -163,6 +163,10 @@ KINDS = [
      "RemoteSiteSetting/ERP", ComponentKind.INTEGRATION_OUT, ComponentState.INACTIVE),
     ("analyticSnapshots/Nightly.snapshot", "AnalyticSnapshot", "<name>Nightly</name>",
      "AnalyticSnapshot/Nightly", ComponentKind.SCHEDULED_JOB, ComponentState.ACTIVE),
+    ("workflows/Case/workflowRules/Old.workflowRule", "WorkflowRule", "<fullName>Old</fullName><active>true</active>",
+     "WorkflowRule/Case.Old", ComponentKind.AUTOMATION, ComponentState.ACTIVE),
+    ("labels/CustomLabels/Hi.label", "CustomLabel", "<fullName>Hi</fullName>",
+     "CustomLabel/Hi", ComponentKind.TRANSLATION, ComponentState.ACTIVE),
     ("bots/Helper.bot", "Bot", "<label>Helper</label>", "bot/Helper", ComponentKind.OTHER, ComponentState.ACTIVE),
 ]  # fmt: skip
 
