@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean
+.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean
 
 setup: .venv/.ready
 
@@ -16,6 +16,10 @@ setup: .venv/.ready
 
 demo: setup
 	$(BIN)/migrator demo demo --scale $(SCALE)
+
+# The shipped cutover on two small systems: a failure before the switch, one after it, the way back, then to the end.
+drill: setup
+	$(BIN)/migrator runbook drill
 
 lint: setup
 	$(BIN)/ruff check .

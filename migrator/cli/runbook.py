@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from migrator.cli.context import Json, Production, answer, common, errors, opened_project, stderr, stdout
-from migrator.core.errors import ProjectError
+from migrator.core.errors import DataError, ProjectError
 
 if TYPE_CHECKING:
     from migrator.commands.project import Project
@@ -231,6 +231,52 @@ def runbook_rehearse(
 
     found = rehearse(opened_project(), name, _given(operator, answers), on)
     _answer_run(found, as_json=as_json)
+
+
+@runbook_app.command("drill")
+def runbook_drill(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="Where its two systems are made; default: thrown away afterwards."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Drill the cutover on two small systems with users: a failure before the switch, one after, the way back, to the end."""
+    from tempfile import TemporaryDirectory
+
+    from migrator.runbook.drill import drill, told
+
+    with TemporaryDirectory(prefix="migrator-drill-") as scratch:
+        found = drill(folder or Path(scratch) / "drill", _given("", None).tell)
+    answer(
+        as_json, found.to_json, lambda: stdout.print("\n".join(told(found)), markup=False, highlight=False)
+    )
+    found.raise_unless_nothing_is_lost()
+
+
+@runbook_app.command("canary")
+def runbook_canary(
+    side: Annotated[str, typer.Option("--side", help="old, or the name of a system.")] = "old",
+    object_name: Annotated[
+        str, typer.Option("--object", help="Into which object. Default: the one that asks for least.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Write, read and delete one marked record on the old side with the sync's own identity."""
+    from migrator.core.clock import SystemClock
+    from migrator.runbook.canary import canary
+    from migrator.runbook.doing import Place
+
+    found = canary(
+        Place(opened_project(), SystemClock()),
+        ["--side", side, *(["--object", object_name] if object_name else [])],
+    )
+    document = dict(found.document)
+    answer(as_json, lambda: document, lambda: stdout.print(f"{document['result']}: {document}", markup=False))
+    if document["result"] != "pass":
+        raise DataError("the reverse path does not work", hint="may this identity create and delete there?")
 
 
 @runbook_app.command("sign")

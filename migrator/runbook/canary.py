@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from migrator.commands.binding import read_mappings, source_systems
+from migrator.commands.binding import read_mappings, source_objects
 from migrator.core.clock import new_id
 from migrator.core.connector import Target
 from migrator.core.errors import ConnectorError, ProjectError
@@ -32,9 +32,10 @@ def canary(place: Place, arguments: Sequence[str]) -> Outcome:
     """
     given = options(arguments, {"side": "old", "object": "", "ops": "write,read,delete"})
     project = place.project
-    system = source_systems(read_mappings(project))[0] if given["side"] == "old" else given["side"]
+    read = source_objects(read_mappings(project))
+    system = next(iter(read)) if given["side"] == "old" else given["side"]
     with closing(project.open_target(system)) as target:
-        schema = _chosen(target, given["object"], system)
+        schema = _chosen(target, given["object"], system, read.get(system, ()))
         row = _row(schema)
         document: dict[str, Any] = {"system": system, "object": schema.name, "key": str(row[schema.key])}
         try:
@@ -63,9 +64,10 @@ def _fly(target: Target, schema: ObjectSchema, row: Mapping[str, Any]) -> dict[s
     return told | {"left": left, "result": "pass" if passed else "fail"}
 
 
-def _chosen(target: Target, name: str, system: str) -> ObjectSchema:
-    """The object that was named, else the one that asks for the fewest values and no other record."""
-    objects = {item.name: item for item in target.describe() if item.key}
+def _chosen(target: Target, name: str, system: str, read: Sequence[str]) -> ObjectSchema:
+    """The object that was named, else of those that mappings read the one that asks for the fewest values and no record."""
+    objects = {item.name: item for item in target.describe() if item.field(item.key) is not None}
+    objects = {key: item for key, item in objects.items() if not read or key in read or key == name}
     if name and name not in objects:
         raise ProjectError.at(
             "--object", f"{system} has no object {name!r} with a key", f"known: {', '.join(objects)}"

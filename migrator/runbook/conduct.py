@@ -10,6 +10,9 @@ from typing import Any
 
 from migrator import __version__
 from migrator.commands.project import Project, open_workspace
+from migrator.commands.sync import OpenSide
+from migrator.commands.sync_sides import open_side
+from migrator.core.clock import Clock
 from migrator.core.document import did_you_mean
 from migrator.core.errors import DataError, MigratorError, Problem, ProjectError, Severity
 from migrator.runbook.answers import FileAnswers, NobodyThere
@@ -17,7 +20,8 @@ from migrator.runbook.approvals import holds_role
 from migrator.runbook.checking import check_runbook, evening
 from migrator.runbook.doing import Place, project_verbs
 from migrator.runbook.durations import seconds, spoken
-from migrator.runbook.execute import Asker, Doing, Hands
+from migrator.runbook.established import FirstOf
+from migrator.runbook.execute import Asker, Doing, Hands, Outcome
 from migrator.runbook.gates import EVERY_PHASE, GATES, NEVER_FORCED, Mode
 from migrator.runbook.live import ProjectFacts
 from migrator.runbook.parse import Placed, Runbook
@@ -26,8 +30,9 @@ from migrator.runbook.record import APPROVAL, FORCE, Footing, State, approve, re
 from migrator.runbook.rehearsing import begin_at, make_copy, note_rehearsal, open_copy, timings
 from migrator.runbook.run import Runner, RunReport, World, silent
 from migrator.runbook.shelf import find_book, mapping_digest
+from migrator.runbook.syncing import SyncFacts
+from migrator.runbook.verbs import Call
 from migrator.runbook.view import BookView, view
-from migrator.staging.ledger import Ledger
 from migrator.staging.phases import standings
 
 LEASE = "runbook"
@@ -43,6 +48,8 @@ class Given:
     asker: Asker = field(default_factory=NobodyThere)
     production: str = ""
     tell: Any = silent
+    open_system: OpenSide = open_side
+    """How a system is opened for the sync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,7 @@ def check(folder: Path, project: Project | None, name: str, operator: str) -> Ch
     if project is None:
         problems = check_runbook(book)
         return Checked(book, tuple(problems), worst=evening(book, {}))
-    with _runner(project, book, Given(operator)) as (runner, world):
+    with carry_out(project, book, Given(operator)) as (runner, world):
         problems = check_runbook(book, world.rehearsed)
         found = Checked(book, tuple(problems), worst=evening(book, world.rehearsed))
         if any(item.severity is Severity.ERROR for item in problems):
@@ -136,7 +143,7 @@ def check(folder: Path, project: Project | None, name: str, operator: str) -> Ch
 def run(project: Project, name: str, given: Given) -> RunReport:
     """Carry a runbook out from the first step that is not done or does not hold."""
     with (
-        _runner(project, find_book(project.folder, name), given) as (runner, world),
+        carry_out(project, find_book(project.folder, name), given) as (runner, world),
         world.ledger.lease(LEASE),
     ):
         return runner.run()
@@ -145,7 +152,7 @@ def run(project: Project, name: str, given: Given) -> RunReport:
 def cancel(project: Project, name: str, given: Given, why: str) -> None:
     """Take back what was done since the freeze."""
     with (
-        _runner(project, find_book(project.folder, name), given) as (runner, world),
+        carry_out(project, find_book(project.folder, name), given) as (runner, world),
         world.ledger.lease(LEASE),
     ):
         runner.cancel(why)
@@ -157,7 +164,7 @@ def rehearse(project: Project, name: str, given: Given, on: Path | None = None) 
     with open_workspace(project) as workspace:
         stamp = f"{workspace.ledger.clock.now():%Y%m%dT%H%M%S%f}"
         copy = open_copy(project, on) if on else make_copy(project, project.workspace / "rehearsals" / stamp)
-        with _runner(copy, book, given, Mode.REHEARSAL) as (runner, world):
+        with carry_out(copy, book, given, Mode.REHEARSAL) as (runner, world):
             begin_at(world.ledger, book)
             try:
                 runner.run()
@@ -219,7 +226,7 @@ def force(
 def status(project: Project, name: str, operator: str = "") -> BookStatus:
     """Every step and how far it is; of the next one also what it waits for. Acts on nothing."""
     book = find_book(project.folder, name)
-    with _runner(project, book, Given(operator)) as (runner, _):
+    with carry_out(project, book, Given(operator)) as (runner, _):
         look, ahead = runner.look(), runner.ahead()
         found = []
         for placed in book.steps:
@@ -240,30 +247,34 @@ def status(project: Project, name: str, operator: str = "") -> BookStatus:
 
 
 @contextmanager
-def _runner(
-    project: Project,
-    book: Runbook,
-    given: Given,
-    mode: Mode = Mode.REAL,
-    verbs: dict[str, Doing] | None = None,
-) -> Iterator[tuple[Runner, World]]:
+def carry_out(
+    project: Project, book: Runbook, given: Given, mode: Mode = Mode.REAL, verbs: dict[str, Doing] | None = None
+) -> Iterator[tuple[Runner, World]]:  # fmt: skip
+    """A runner of a book on a project, and the world it works in; `verbs` in place of the project's own."""
     with open_workspace(project) as workspace:
         clock = workspace.ledger.clock
         asker = FileAnswers(given.answers, given.asker) if given.answers else given.asker
-        done_with = verbs or _verbs(project, given, clock=workspace.ledger)
+        done_with = verbs or _verbs(project, given, clock=clock)
         footing = _footing(project, book)
         history = replay(workspace.ledger)
         rehearsed = {step: item.worst for step, item in timings(history, book, footing).items()}
         world = World(
             workspace.ledger, Hands(done_with, asker, clock, project.folder), given.operator, mode,
-            project.folder / "evidence" / book.name / footing.plan[:8], footing.mapping, ProjectFacts(project),
+            project.folder / "evidence" / book.name / footing.plan[:8], footing.mapping,
+            FirstOf((SyncFacts(project, given.open_system), ProjectFacts(project))),
             rehearsed, given.tell,
         )  # fmt: skip
         yield Runner(book, world), world
 
 
-def _verbs(project: Project, given: Given, *, clock: Ledger) -> dict[str, Doing]:
-    return project_verbs(Place(project, clock.clock, given.production))
+def _verbs(project: Project, given: Given, *, clock: Clock) -> dict[str, Doing]:
+    """What a project can do, and to rehearse another runbook of it."""
+
+    def rehearsal(call: Call, _: Sequence[str]) -> Outcome:
+        return Outcome(document=rehearse(project, call.arguments[0], given).to_json())
+
+    place = Place(project, clock, given.production, open_system=given.open_system)
+    return {**project_verbs(place), "runbook rehearse": rehearsal}
 
 
 def _footing(project: Project, book: Runbook) -> Footing:

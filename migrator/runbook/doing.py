@@ -10,6 +10,8 @@ from typing import Any
 from migrator.commands import steps
 from migrator.commands.audit import audit_head, audit_verify
 from migrator.commands.project import Project
+from migrator.commands.sync import OpenSide
+from migrator.commands.sync_sides import open_side
 from migrator.core.clock import Clock
 from migrator.core.errors import DataError, ProjectError
 from migrator.core.progress import Progress, Quiet
@@ -32,11 +34,13 @@ class Place:
     production: str = ""
     """The production system that a person named."""
     progress: Progress = QUIET
+    open_system: OpenSide = open_side
+    """How a system is opened for the sync."""
 
 
 def project_verbs(place: Place) -> dict[str, Doing]:
     """Every verb that works on a project."""
-    from migrator.runbook import backup, canary, evening
+    from migrator.runbook import backup, canary, evening, syncing
 
     table: Mapping[str, Callable[[Place, Sequence[str]], Outcome]] = {
         "check": _check,
@@ -56,9 +60,10 @@ def project_verbs(place: Place) -> dict[str, Doing]:
         "runbook freeze-proof": evening.freeze_proof,
         "runbook final-delta": evening.final_delta,
         "runbook verdict": evening.verdict,
-        "runbook trace": evening.trace,
-        "sync once": evening.sync_once,
-        "sync reconcile": evening.sync_reconcile,
+        "runbook trace": syncing.trace,
+        "sync once": syncing.sync_once,
+        "sync reconcile": syncing.sync_reconcile,
+        "sync check": syncing.sync_check,
     }
     return {name: partial(_called, place, verb) for name, verb in table.items()}
 

@@ -20,6 +20,10 @@ _STANDS_FOR: Mapping[str, str] = {
     "canary": "canary.result", "final_delta": "final_delta.empty_pulls",
 }  # fmt: skip
 """What has an age → the fact that is established with it."""
+_BEGINS: Mapping[str, Phase] = {
+    **dict.fromkeys(_STANDS_FOR, Phase.P5), "reverse_lag": Phase.P8, "reverse": Phase.P8
+}  # fmt: skip
+"""What a fact is about → the phase with which it begins: what was established before that is of another evening."""
 _LOOKS = frozenset({"verdict", "canary", "freeze_proof"})
 
 
@@ -62,10 +66,10 @@ class Established:
         return found.facts[name] if found else None
 
     def _recorded(self, name: str, group: str) -> StepRow | None:
-        """The step that established a fact; what belongs to one evening does not outlive it."""
+        """The step that established a fact; what belongs to one evening, or to one way back, does not outlive it."""
         found = self.history.fact(name, group, self.footing.basis, said=CATALOGUE[name].said)
-        of_one_evening = name.partition(".")[0] in _STANDS_FOR
-        if found is not None and of_one_evening and found.number < self.history.before(group, Phase.P5):
+        began = _BEGINS.get(name.partition(".")[0])
+        if found is not None and began is not None and found.number < self.history.before(group, began):
             return None
         return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from migrator.commands import steps
 from migrator.commands.project import Workspace, open_workspace
-from migrator.core.errors import DataError, ProjectError
+from migrator.core.errors import DataError
 from migrator.runbook.doing import MOST_PULLS, Place, accounting_facts, options
 from migrator.runbook.execute import Outcome
 from migrator.staging.columns import RESERVED_PREFIX
@@ -94,7 +94,12 @@ def _since_the_freeze(
 
 def final_delta(place: Place, _: Sequence[str]) -> Outcome:
     """Take over what changed until two pulls in a row bring nothing; raises `DataError` when the changes do not end."""
-    written: list[int] = []
+    from migrator.runbook import syncing
+
+    if syncing.is_synced(place.project):
+        written, facts = syncing.pulls_until_empty(place, MOST_PULLS)
+        return Outcome(facts, {"written": written})
+    written = []
     while len(written) < 2 or any(written[-2:]):
         if len(written) >= MOST_PULLS:
             raise DataError(
@@ -103,47 +108,52 @@ def final_delta(place: Place, _: Sequence[str]) -> Outcome:
         written.append(steps.run(place.project, place.progress, place.production).load.written)
     from migrator.commands.inspect import status
 
-    facts = accounting_facts(status(place.project))
-    return Outcome(facts | {"final_delta.empty_pulls": 2.0, "lag": 0.0}, {"written": written})
+    found = accounting_facts(status(place.project))
+    return Outcome(found | {"final_delta.empty_pulls": 2.0, "lag": 0.0}, {"written": written})
 
 
 def verdict(place: Place, _: Sequence[str]) -> Outcome:
-    """Compare every row and mapped field of the new side, right now; green only without an exception."""
+    """Compare every row and mapped field, now: both sides by the sync, and what was loaded by `validate`. The worse counts."""
+    from migrator.runbook import syncing
+
+    found = [_by_sync(place)] if syncing.is_synced(place.project) else []
+    if not found or _was_loaded(place):
+        found.append(_by_validation(place))
+    colour = max((str(item["verdict"]) for item in found), key=_COLOURS.index)
+    return Outcome(
+        {
+            "verdict.status": colour, "unexplained": float(sum(item["unexplained"] for item in found)),
+            "verdict.not_matching": float(sum(item["not_matching"] for item in found)), "verdict.writes_since": 0.0,
+        },
+        {"verdict": colour, "compared": "every row and every mapped field", "by": found},
+    )  # fmt: skip
+
+
+_COLOURS = ("green", "yellow", "red")
+
+
+def _by_sync(place: Place) -> dict[str, Any]:
+    from migrator.runbook import syncing
+
+    done, _ = syncing.one_run(place, full=True)
+    state = done.status.state
+    differs = done.report.writes + state.mismatched
+    colour = done.report.status.value if not differs else "red"
+    objects = {cause.mapping for cause in done.report.causes if cause.mapping}
+    return {"verdict": colour, "unexplained": differs, "not_matching": len(objects), "sync": done.to_json()}
+
+
+def _was_loaded(place: Place) -> bool:
+    with open_workspace(place.project) as workspace:
+        return bool(workspace.store.names(Kind.CROSSWALK))
+
+
+def _by_validation(place: Place) -> dict[str, Any]:
     from migrator.commands.validate import validate
 
     found = validate(place.project, progress=place.progress)
     colour = {"ready": "green", "ready_with_exceptions": "yellow"}.get(found.verdict, "red")
     objects = {reason.partition("/")[0] for reason in found.reasons}
-    document: dict[str, Any] = {
-        "verdict": colour,
-        "compared": "every row and every mapped field",
-        **found.to_json(),
-    }
-    return Outcome(
-        {
-            "verdict.status": colour, "unexplained": float(len(found.reasons)),
-            "verdict.not_matching": float(len(objects)), "verdict.writes_since": 0.0,
-        },
-        document,
-    )  # fmt: skip
-
-
-def sync_once(place: Place, arguments: Sequence[str]) -> Outcome:
-    """One run of the sync."""
-    raise _no_sync(place, arguments)
-
-
-def sync_reconcile(place: Place, arguments: Sequence[str]) -> Outcome:
-    """A full compare of both sides by the sync."""
-    raise _no_sync(place, arguments)
-
-
-def trace(place: Place, arguments: Sequence[str]) -> Outcome:
-    """Follow the first edits on the new side to the old one."""
-    raise _no_sync(place, arguments)
-
-
-def _no_sync(place: Place, _: Sequence[str]) -> ProjectError:
-    return ProjectError.at(
-        str(place.project.folder), "no mapping is synced", "say in a mapping: sync: {direction: both}"
-    )
+    return {
+        "verdict": colour, "unexplained": len(found.reasons), "not_matching": len(objects), "validation": found.to_json(),
+    }  # fmt: skip

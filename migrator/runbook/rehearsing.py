@@ -92,9 +92,13 @@ def begin_at(ledger: Ledger, book: Runbook) -> None:
 
 
 def note_rehearsal(
-    ledger: Ledger, book: Runbook, footing: Footing, report: RunReport, ended: str = State.DONE.value, *, drill: bool = False
+    ledger: Ledger, book: Runbook, footing: Footing, report: RunReport, ended: str = State.DONE.value
 ) -> None:  # fmt: skip
-    """Put a rehearsal on record in the real ledger; one that did not reach the end does not count."""
+    """Put a rehearsal on record in the real ledger; one that did not reach the end does not count.
+
+    One of a runbook that goes through P10 is a drill of the way back.
+    """
+    drill = any(placed.step.phase is Phase.P10 for placed in book.steps)
     body: Mapping[str, object] = {
         "book": book.name, "content": footing.content, "basis": footing.basis, "ended": ended,
         "steps": report.done, "drill": drill,

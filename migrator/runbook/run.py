@@ -288,7 +288,7 @@ class Runner:
             ) from error
         back = placed.step.rollback
         other = f"migrator runbook run {back.runbook}" if isinstance(back, OtherRunbook) else ""
-        if isinstance(error, Interrupted):
+        if other or isinstance(error, Interrupted):
             raise SafetyStop(
                 error.message, hint=f"settle it and resume{f', or go back with: {other}' if other else ''}"
             ) from error

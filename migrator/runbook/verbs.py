@@ -54,10 +54,8 @@ VERBS: Mapping[str, Verb] = {
         Verb("runbook canary", "writes, reads and deletes a marked record on the old side", arguments=True),
         Verb("runbook trace", "follows the first edits on the new side to the old one", arguments=True),
         Verb("runbook rehearse", "rehearses another runbook on copies", arguments=True),
-        Verb(
-            "runbook drill", "drills the cutover with a failure before and after the switch, and the way back"
-        ),
         Verb("sync once", "one run of the sync", writes=True, arguments=True),
+        Verb("sync check", "whether values come back over both sides as they were"),
         Verb("sync reconcile", "a full compare of both sides by the sync", arguments=True),
     )
 }

@@ -1,0 +1,205 @@
+"""The sync as runbooks see it: its runs as verbs, and where it stands as facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from migrator.commands.binding import bind_project
+from migrator.commands.project import Project, Workspace, open_workspace
+from migrator.commands.sync import OpenSide, SyncRun, once
+from migrator.commands.sync_state import SyncState
+from migrator.commands.sync_status import look
+from migrator.core.errors import DataError, MigratorError
+from migrator.core.phases import Phase
+from migrator.core.translation import PairedObject
+from migrator.runbook.doing import Place
+from migrator.runbook.execute import Outcome
+from migrator.runbook.facts import Value
+from migrator.staging.phases import standings
+from migrator.staging.sync_tables import reports
+from migrator.sync.report import Status
+
+FOR_EVER = 100 * 365 * 86_400.0
+"""Seconds that stand for a feed that never forgets."""
+_NO_WAY_BACK = frozenset({"untranslatable", "no-way-back"})
+"""Kinds of holds of values that the other side cannot hold."""
+
+
+def is_synced(project: Project) -> bool:
+    """Whether any mapping of the project says that it is synced."""
+    return bool(_paired(project))
+
+
+def _paired(project: Project) -> list[PairedObject]:
+    with open_workspace(project) as workspace:
+        return [plan.paired for plan in bind_project(workspace, staged=lambda _: None).synced]
+
+
+def one_run(place: Place, *, full: bool = False) -> tuple[SyncRun, dict[str, Value]]:
+    """One run of the sync, and the facts that it establishes."""
+    named = (place.production,) if place.production else ()
+    done = once(
+        place.project, production=named, full=full, progress=place.progress, open_system=place.open_system
+    )
+    return done, state_facts(done.status.state)
+
+
+def sync_once(place: Place, _: Sequence[str]) -> Outcome:
+    """One run of the sync; raises `DataError` when it ends red."""
+    done, facts = one_run(place)
+    _refuse_red(done)
+    return Outcome(facts, done.to_json())
+
+
+def sync_reconcile(place: Place, _: Sequence[str]) -> Outcome:
+    """Compare everything, mend what differs, and compare again: what differs then is told; and an idle run must not write."""
+    first, _facts = one_run(place, full=True)
+    again, facts = one_run(place, full=True)
+    _refuse_red(again)
+    differs = float(again.report.writes + again.status.state.mismatched)
+    facts |= {
+        "reverse.mismatches": differs,
+        "unexplained": differs,
+        "echo.writes": float(again.report.writes),
+    }
+    return Outcome(facts, {"mended": first.report.writes, **again.to_json()})
+
+
+def sync_check(place: Place, _: Sequence[str]) -> Outcome:
+    """Whether the values that occur keep the mapping law in both directions."""
+    from migrator.commands.sync_check import sync_check as check
+
+    found = check(place.project)
+    return Outcome({"laws.broken": float(len(found.broken))}, found.to_json())
+
+
+def trace(place: Place, arguments: Sequence[str]) -> Outcome:
+    """Carry the first edits on the new side back: how many arrived, and how many did not. Without any there is nothing to show."""
+    from migrator.runbook.doing import options
+
+    wanted = int(options(arguments, {"edits": "100"})["edits"])
+    done, facts = one_run(place)
+    figures = done.report.figures.values()
+    arrived = sum(found[name] for found in figures for name in ("written_old", "created_old", "deleted_old"))
+    lost = sum(found[name] for found in figures for name in ("held", "refused", "unknown"))
+    facts |= {"first_edits.traced": float(arrived), "first_edits.lost": float(lost)}
+    return Outcome(facts, {"asked_for": wanted, **done.to_json()})
+
+
+def pulls_until_empty(place: Place, most: int) -> tuple[list[int], dict[str, Value]]:
+    """Runs until two in a row wrote nothing; raises `DataError` when the changes do not end."""
+    written: list[int] = []
+    while len(written) < 2 or any(written[-2:]):
+        if len(written) >= most:
+            raise DataError(
+                f"{most} runs, and each brought changes", hint="somebody still writes to the old side"
+            )
+        done, facts = one_run(place)
+        _refuse_red(done)
+        written.append(done.report.writes)
+    return written, facts | {"final_delta.empty_pulls": 2.0}
+
+
+def _refuse_red(done: SyncRun) -> None:
+    if done.report.status is Status.RED:
+        raise DataError(f"the sync is red: {done.standing.why}", hint=done.standing.next_step)
+
+
+def state_facts(state: SyncState) -> dict[str, Value]:
+    """Where the sync stands, as facts. What was never read is not known, and nothing of it is made up."""
+    oldest = _age(state, [item.oldest for item in state.open])
+    behind = _age(state, [item.oldest for item in state.waiting])
+    quarantined = sum(item.quarantined for item in state.waiting)
+    facts: dict[str, Value] = {
+        "conflicts.open": float(sum(item.number for item in state.open)), "conflicts.oldest": oldest,
+        "holds.open": float(sum(item.number for item in state.held)), "brakes.armed": not state.brakes,
+        "deferred_references": float(state.deferred), "reverse_lag": behind,
+        "unexplained": float(state.mismatched),
+        "cannot_go_back.open": float(sum(item.number for item in state.held if item.kind in _NO_WAY_BACK)),
+        "exceptions.count": float(quarantined),
+    }  # fmt: skip
+    pulled = [item.pulled_at for item in state.streams]
+    if pulled and None not in pulled:
+        read = _age(state, [at for at in pulled if at])
+        facts |= {"lag": max(read, behind), "feed.age": read}
+        facts["watermark.before_load"] = all(item.scanned_at for item in state.streams)
+    return facts
+
+
+def _age(state: SyncState, moments: Iterable[datetime]) -> float:
+    return max(((state.now - at).total_seconds() for at in moments), default=0.0)
+
+
+class SyncFacts:
+    """Where the sync of a project stands now, read from the ledger; what asks a system is asked once."""
+
+    def __init__(self, project: Project, open_system: OpenSide) -> None:
+        self._project, self._open = project, open_system
+        self._paired: list[PairedObject] | None = None
+        self._fixed: dict[str, Value | None] = {}
+
+    def value(self, name: str, group: str) -> Value | None:
+        """What a fact is now; None where there is no sync, or it does not say."""
+        if not self._synced():
+            return None
+        if name in {"feed.memory", "overlap.needed"}:
+            if name not in self._fixed:
+                self._fixed[name] = self._of_sides(name)
+            return self._fixed[name]
+        with open_workspace(self._project) as workspace:
+            if name in {"nights.green", "nights.both_ways"}:
+                return float(_nights(workspace, group, both=name == "nights.both_ways"))
+            # that nothing waits says nothing of what was not read yet: only a run establishes that the way back is clear
+            return None if name == "reverse_lag" else state_facts(look(workspace).state).get(name)
+
+    def _synced(self) -> bool:
+        if self._paired is None:
+            try:
+                self._paired = _paired(self._project)
+            except MigratorError:
+                self._paired = []
+        return bool(self._paired)
+
+    def _of_sides(self, name: str) -> Value | None:
+        systems = dict.fromkeys(
+            system for item in self._paired or () for system in (item.old_system, item.new_system)
+        )
+        found = []
+        for system in systems:
+            try:
+                with closing(self._open(self._project, system)) as side:
+                    found.append(side.facts)
+            except MigratorError:
+                return None
+        if name == "feed.memory":
+            return min((item.feed_memory or FOR_EVER for item in found), default=None)
+        return max((item.overlap for item in found), default=None)
+
+
+def _nights(workspace: Workspace, group: str, *, both: bool) -> int:
+    """Days in a row, up to today or yesterday, whose last run was green; `both`: only since the group is in P4 or later."""
+    with workspace.ledger.read() as connection:
+        rows = connection.execute(
+            sa.select(reports.c.started_at, reports.c.status).order_by(reports.c.started_at)
+        ).all()
+        standing = standings(connection).get(group)
+    since: datetime | None = None
+    if both:
+        if standing is None or standing.phase.number < Phase.P4.number:
+            return 0
+        since = standing.entered_at if standing.phase is Phase.P4 else None
+    last: dict[Any, str] = {
+        row.started_at.date(): row.status for row in rows if since is None or row.started_at >= since
+    }
+    day = workspace.ledger.clock.now().date()
+    if day not in last:
+        day -= timedelta(days=1)
+    count = 0
+    while last.get(day) == Status.GREEN.value:
+        count, day = count + 1, day - timedelta(days=1)
+    return count
