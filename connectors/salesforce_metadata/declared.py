@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from connectors.metadata_tree import at
 from connectors.salesforce_metadata.endpoints import calls_of
@@ -198,7 +199,9 @@ def read_plain(group: Group) -> Found:
         component = read_field(root, group.name, group.file, group.more, group.fault)
     else:
         component = _plain(group, root)
-    return Found(component, at(group.file, root.pieces()))
+    return Found(
+        component, chain(*(at(item.path, item.root.pieces()) for item in group.sources if item.root))
+    )
 
 
 def _plain(group: Group, root: Node) -> Component:

@@ -36,8 +36,8 @@ _OUT = {
     "sendNotification": "",
     "externalConnector": "connector",
 }
-BUILDER = "Workflow"
-"""The process type of Process Builder."""
+BUILDERS = frozenset({"Workflow", "CustomEvent", "InvocableProcess"})
+"""Process types of Process Builder."""
 ENDED = "Salesforce ended support of workflow rules and Process Builder on 2025-12-31"
 MANY_NODES, MANY_VERSIONS = 100, 7
 
@@ -56,14 +56,13 @@ def read_flow(group: Group) -> Found:
         return Found(_without_body(group, definition))
     state = _state(versions, definition, shown)
     root = shown.root
-    start = root.first("start")
     component = Component(
         "Flow", group.name, group.type.kind, shown.path,
         line=root.line, label=root.value("label"), owner=_object(root), state=state, managed=group.managed,
         size=_size(root, len(versions)), facts=_facts(root, definition, shown), fires=tuple(_fires(root)),
         calls=tuple(_calls(root, shown.path)), findings=tuple(_findings(root, state, len(versions))), unread=group.fault,
         more_files=tuple(item.path for item in group.sources if item is not shown),
-        legacy=ENDED if root.value("processType") == BUILDER and start is None else "",
+        legacy=ENDED if root.value("processType") in BUILDERS else "",
     )  # fmt: skip
     return Found(component, at(shown.path, root.pieces()))
 

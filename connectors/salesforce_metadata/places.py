@@ -83,11 +83,19 @@ def place(path: str, roots: frozenset[str]) -> Placed | None:
     return None
 
 
+def _piece(item: Type, path: str, below: Sequence[str], *, meta: bool) -> Placed | None:
+    """A permission set may be taken apart: permissionsets/NAME/NAME.classAccesses-meta.xml, …/objectSettings/…."""
+    taken_apart = item.name == "PermissionSet" and meta and below
+    return Placed(path, item, unquote(below[0]), meta) if taken_apart else None
+
+
 def _fits(
     item: Type, path: str, below: Sequence[str], stem: str, suffix: str, *, meta: bool
 ) -> Placed | None:
     if item.shape not in ("bundle", "content") and item.suffix != suffix:
-        return None
+        return _piece(item, path, below, meta=meta)
+    if item.name == "PermissionSet":
+        return Placed(path, item, unquote(stem), meta)
     name, version = _named(item, below, stem, suffix), 0
     if item.shape == "flow" and (found := _VERSION.search(stem)):
         name, version = stem[: found.start()], int(found[1])

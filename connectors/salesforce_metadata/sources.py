@@ -50,8 +50,10 @@ class Group:
 
     @property
     def root(self) -> Node | None:
-        """The first description in XML."""
-        return next((item.root for item in self.sources if item.root is not None), None)
+        """The description in XML; of several the one that is called like the component itself."""
+        roots = [item for item in self.sources if item.root is not None]
+        own = [item for item in roots if f".{self.type.suffix}" in item.path]
+        return next((item.root for item in (*own, *roots)), None)
 
     @property
     def managed(self) -> bool:

@@ -221,12 +221,33 @@ def test_a_field_is_seen_by_its_bare_name_too(tmp_path: Path) -> None:
         f"{ROOT}/layouts/Contact-L.layout-meta.xml": xml("Layout", "<field>Tier__c</field>"),
         f"{ROOT}/classes/Q.cls": "class Q { void a() { x = [SELECT Account.Tier__c FROM Contact]; } }",
         f"{ROOT}/classes/V.cls": "class V { void a(SObject s) { s.Tier__c = null; } }",
+        f"{ROOT}/classes/W.cls": "class W { void a(Contact c) { it.Tier__c = null; } }",
     }
     found = by_id(scanned(tmp_path, files))
     of_account = {one.id: one.sure for one in found["CustomField/Account.Tier__c"].used_by}
     of_contact = {one.id: one.sure for one in found["CustomField/Contact.Tier__c"].used_by}
-    assert of_account == {"old/ApexClass/Q": True, "old/ApexClass/V": False}
-    assert of_contact == {"old/Layout/Contact-L": True, "old/ApexClass/V": False}
+    assert of_account == {"old/ApexClass/Q": True, "old/ApexClass/V": False, "old/ApexClass/W": False}
+    assert of_contact == {"old/Layout/Contact-L": True, "old/ApexClass/V": False, "old/ApexClass/W": True}
+
+
+def test_a_permission_set_that_was_taken_apart_is_one(tmp_path: Path) -> None:
+    folder = f"{ROOT}/permissionsets/Sales"
+    files = {
+        f"{folder}/Sales.fieldPermissions-meta.xml": xml(
+            "PermissionSet", "<fieldPermissions><field>Account.Tier__c</field></fieldPermissions>"
+        ),
+        f"{folder}/Sales.permissionset-meta.xml": xml("PermissionSet", "<label>Sales</label>"),
+        f"{folder}/objectSettings/Account.objectSettings-meta.xml": xml(
+            "PermissionSet", "<objectPermissions/>"
+        ),
+        f"{ROOT}/objects/Account/fields/Tier__c.field-meta.xml": xml(
+            "CustomField", "<fullName>Tier__c</fullName>"
+        ),
+    }
+    found = by_id(scanned(tmp_path, files))
+    part = found["PermissionSet/Sales"]
+    assert (part.component.label, len(part.component.files)) == ("Sales", 3)
+    assert [one.id for one in part.uses] == ["old/CustomField/Account.Tier__c"]
 
 
 def test_a_broken_file_is_told_and_its_component_stays_unread(tmp_path: Path) -> None:
