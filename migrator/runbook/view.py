@@ -49,6 +49,8 @@ class StepView:
     took: str = ""
     at: str = ""
     by: str = ""
+    why: str = ""
+    """Why it failed or was taken back."""
     hash: str = ""
     approved_by: tuple[str, ...] = ()
 
@@ -159,7 +161,7 @@ def _result(row: StepRow | None) -> dict[str, Any]:
         return {}
     return {
         "state": row.state.value, "took": spoken(row.seconds) if row.state is State.DONE else "",
-        "at": f"{row.at:%Y-%m-%d %H:%M} UTC", "by": row.by, "hash": row.evidence.get("sha256", ""),
+        "at": f"{row.at:%Y-%m-%d %H:%M} UTC", "by": row.by, "why": row.message, "hash": row.evidence.get("sha256", ""),
     }  # fmt: skip
 
 

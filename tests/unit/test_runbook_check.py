@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from migrator.runbook.checking import check_runbook
 from migrator.runbook.durations import seconds, spoken
 from migrator.runbook.expression import NotACondition, evaluate, facts_of, parse_condition
 from migrator.runbook.facts import CATALOGUE, Kind, Value
+from migrator.runbook.gates import EVERY_PHASE, GATES
 from migrator.runbook.model import json_schema
 from migrator.runbook.parse import parse_runbook, read_runbook
 from migrator.runbook.verbs import VERBS
@@ -255,3 +257,22 @@ def test_every_fact_says_what_it_is_and_words_have_choices() -> None:
         assert fact.what
         assert (fact.kind is Kind.WORD) is bool(fact.words)
     assert all(verb.what for verb in VERBS.values())
+
+
+def test_the_page_on_runbooks_names_every_condition_fact_verb_and_phase() -> None:
+    page = (RUNBOOKS.parent / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    for gate in GATES:
+        assert f"| {gate.code} | {gate.phase.value} | {gate.name} | `{gate.text}` |" in page
+    for code, name, text, _ in EVERY_PHASE:
+        assert f"| {code} | each | {name} | `{text}` |" in page
+    for word in (*CATALOGUE, *VERBS):
+        assert f"| `{word}` |" in page, word
+    for phase in Phase:
+        assert f"| {phase.value} | {phase.title} | {phase.direction} |" in page
+    assert all(f"| `{name}` |" in page for name in NAMES)
+
+
+def test_the_runbook_of_the_page_is_sound() -> None:
+    page = (RUNBOOKS.parent / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert check_runbook(parse_runbook(Document(text, "docs/runbooks.md"))) == []
