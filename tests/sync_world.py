@@ -33,6 +33,7 @@ from migrator.core.twoway import (
 )
 from migrator.staging.ledger import Ledger, open_ledger
 from migrator.sync.carry import StoredCrosswalk
+from migrator.sync.meter import Allowance
 from migrator.sync.report import RunReport
 from migrator.sync.run import Run, run_once
 from migrator.sync.store import SyncStore
@@ -338,6 +339,7 @@ class World:
     settings: Settings = field(default_factory=Settings)
     strategy: Strategy = field(default_factory=Strategy)
     passing: Callable[[str], None] = lambda _name: None
+    allowances: Mapping[str, Allowance] = field(default_factory=dict)
     reports: list[RunReport] = field(default_factory=list)
 
     def night(self, *, full: bool = False, hours: float = 24) -> RunReport:
@@ -346,7 +348,8 @@ class World:
             self.ledger.start_run("sync once", "test")
             store = SyncStore(self.ledger, self.passing)
             translator = TableTranslator(StoredCrosswalk(store), paired())
-            run = Run(store, translator, {"old": self.old, "new": self.new}, self.settings, self.strategy)
+            sides = {"old": self.old, "new": self.new}
+            run = Run(store, translator, sides, self.settings, self.strategy, self.allowances)
             report = run_once(run, full=full)
         self.reports.append(report)
         return report

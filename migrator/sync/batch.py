@@ -89,9 +89,9 @@ def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes:
 
 def _newcomers(batch: _Batch) -> None:
     work, found = batch.work, batch.found
-    for key, grp in batch.lives.creating:
-        if key in found.carried or _carry_existing(batch, key):
-            batch.births.append(plan_birth(work, found, key, grp))
+    wanted: list[tuple[Key, int | None]] = [
+        (key, grp) for key, grp in batch.lives.creating if key in found.carried or _carry_existing(batch, key)
+    ]
     fresh = [key for key in found.newcomers if key in found.records]
     lost = [key for key in found.newcomers if key not in found.records]
     proofs = work.store.evidence(lost) if lost else {}
@@ -104,9 +104,33 @@ def _newcomers(batch: _Batch) -> None:
                 batch, key, "absent", "it was changed, and cannot be read; nothing proves that it was deleted"
             )
     placed = {row.key for row in batch.lives.result.members}
-    for key in fresh:
-        if key not in placed:  # the master of a merge takes the place of its loser
-            _newcomer(batch, key)
+    # the master of a merge takes the place of its loser
+    wanted += [(key, None) for key in fresh if key not in placed and _needs_partner(batch, key)]
+    _plan(batch, wanted)
+
+
+def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
+    """Partners are made where the other side may be written; where it may not, only those that are there already are linked."""
+    work, found = batch.work, batch.found
+    held: dict[str, dict[str, Birth]] = {}
+    for key, grp in wanted:
+        birth = plan_birth(work, found, key, grp)
+        if birth.target.which in work.terms_of(found.scene).frozen or birth.target.side.facts.read_only:
+            held.setdefault(birth.target.name, {})[birth.key] = birth
+        else:
+            batch.births.append(birth)
+    for name, births in held.items():
+        target = found.scene.stream(name)
+        there = target.side.find(target.object, target.key_field, list(births), (target.key_field,))
+        named = {record.key for record in there}
+        for text, birth in births.items():
+            if text in named:
+                batch.births.append(birth)
+            else:
+                row = soon(work, birth.source, found.queued.get(birth.source), "side-frozen")
+                batch.lives.result.dirty.append(
+                    replace(row, code="side-frozen", message="no partner is made on that side in this phase")
+                )
 
 
 def _carry_existing(batch: _Batch, key: Key) -> bool:
@@ -124,8 +148,8 @@ def _carry_existing(batch: _Batch, key: Key) -> bool:
     return True
 
 
-def _newcomer(batch: _Batch, key: Key) -> None:
-    """A live record that nobody knows: of ours under another name, not meant to move, or to get a partner."""
+def _needs_partner(batch: _Batch, key: Key) -> bool:
+    """Whether a live record that nobody knows is to get a partner: not one of ours under another name, not meant to stay behind."""
     work, found = batch.work, batch.found
     scene, stream = found.scene, found.scene.stream(key[0])
     target = scene.new if stream.which is Which.OLD else scene.backwards
@@ -140,10 +164,9 @@ def _newcomer(batch: _Batch, key: Key) -> None:
         work.report.count(scene.mapping, "excluded")
     elif carried.whole is not None:
         _later(batch, key, carried.whole.rule or "untranslatable", carried.whole.message)
-    elif target.which in work.terms_of(scene).frozen or target.side.facts.read_only:
-        _later(batch, key, "side-frozen", "records of this side get no partners in this phase")
     else:
-        batch.births.append(plan_birth(work, found, key, None))
+        return True
+    return False
 
 
 def _names_partner(batch: _Batch, key: Key, stream: Stream) -> Key | None:

@@ -171,19 +171,16 @@ def _field(
     resolved: Which | None,
 ) -> FieldDecision:
     pair = next(stream[name] for stream in pairs.values() if name in stream)
+    if pair.direction is Direction.NONE or not any(_stirs(member, name, pairs) for member in members):
+        return _nothing(name)
     standing = [_stand(place, member, name, pairs) for place, member in enumerate(members)]
     here = [item for item in standing if item is not None]
-    if len({item.member.which for item in here}) < 2:
-        return _nothing(name)
     touched = [item for item in here if item.changed or item.lost]
-    if pair.direction is Direction.NONE:
+    unread = any(_unreadable(item) for item in here)
+    if len({item.member.which for item in here}) < 2 or not (touched or unread):
         return _nothing(name)
-    if not touched and not any(_unreadable(item) for item in here):
-        return _nothing(name)
-    if name in terms.drifted:
-        return _blocked(name, "drift")
-    if any(_unreadable(item) for item in here):
-        return _blocked(name, "unreadable")
+    if name in terms.drifted or unread:
+        return _blocked(name, "drift" if name in terms.drifted else "unreadable")
     return _Case(name, pair, pairs, here, terms).settle(touched, resolved)
 
 
@@ -197,6 +194,22 @@ def _blocked(name: str, reason: str) -> FieldDecision:
 
 def _unreadable(item: _Standing) -> bool:
     return any(value is UNREADABLE for value in item.natives)
+
+
+def _stirs(member: Member, name: str, pairs: Mapping[str, Mapping[str, Pair]]) -> bool:
+    """Whether a member could have anything to say: a value that is not exactly its base, or that was not read."""
+    if member.which is Which.NEW:
+        fields: tuple[str, ...] = (name,)
+    else:
+        pair = pairs.get(member.stream, {}).get(name)
+        if pair is None:
+            return False
+        fields = pair.old
+    for one in fields:
+        value, before = member.values.get(one, UNREADABLE), member.base.get(one, UNREADABLE)
+        if value is UNREADABLE or value != before or type(value) is not type(before):
+            return True
+    return False
 
 
 def _stand(

@@ -291,13 +291,7 @@ class SyncStore:
                 .values(until=self._change),
                 [{"s": row.stream, "i": row.id} for row in changes.closed],
             )
-            told += [
-                (
-                    "crosswalk",
-                    {"do": "close", "stream": row.stream, "id": row.id, "group": row.grp, "at": self._change},
-                )
-                for row in changes.closed
-            ]
+            told.append(_crosswalk("close", self._change, changes.closed))
         fresh = [row for row in changes.members if row.since < 0]
         known = [row for row in changes.members if row.since >= 0]
         if known:
@@ -317,13 +311,7 @@ class SyncStore:
         if fresh:
             self._change += 1
             connection.execute(t.members.insert(), [_stored(row, self._change) for row in fresh])
-            told += [
-                (
-                    "crosswalk",
-                    {"do": "open", "stream": row.stream, "id": row.id, "group": row.grp, "at": self._change},
-                )
-                for row in fresh
-            ]
+            told.append(_crosswalk("open", self._change, fresh))
 
     def _conflicts(
         self,
@@ -422,6 +410,12 @@ class SyncStore:
                  "kind": row.kind, "detail": to_text(row.detail), "run": run, "at": now}
             )  # fmt: skip
         _insert(connection, t.events, rows)
+
+
+def _crosswalk(do: str, change: int, rows: Sequence[MemberRow]) -> tuple[str, Mapping[str, Any]]:
+    """The journal's row of one change of the crosswalk: replayed in order they give the table."""
+    named = [[row.stream, row.id, row.grp, row.leads] for row in rows]
+    return "crosswalk", {"do": do, "at": change, "members": named}
 
 
 def _member(row: Any) -> MemberRow:

@@ -21,13 +21,13 @@ _ONE = timedelta(microseconds=1)
 
 def to_text(values: Mapping[str, Any]) -> str:
     """JSON of natives, types kept; equal mappings give equal texts, whatever the order of their keys."""
-    return json.dumps(values, default=_tagged, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(values)
 
 
 def from_text(text: str) -> dict[str, Any]:
     """The inverse of `to_text`."""
-    found = json.loads(text, object_hook=_untagged)
-    return dict(found)
+    found: dict[str, Any] = _DECODER.decode(text)
+    return found
 
 
 def _tagged(value: object) -> object:
@@ -46,6 +46,8 @@ def _tagged(value: object) -> object:
             raise TypeError(f"{type(value).__name__} is no native value")
 
 
+_ENCODER = json.JSONEncoder(default=_tagged, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
 _UNTAG: Mapping[str, Any] = {
     "$n": Decimal,
     "$t": datetime.fromisoformat,
@@ -61,6 +63,9 @@ def _untagged(found: dict[str, Any]) -> object:
         if tag in _UNTAG:
             return _UNTAG[tag](text)
     return found
+
+
+_DECODER = json.JSONDecoder(object_hook=_untagged)
 
 
 def row_fingerprints(rows: Sequence[Mapping[str, Value]], fields: Sequence[str]) -> list[int]:

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from migrator.core.errors import RetryableError
+from migrator.staging import journal
+from migrator.staging.ledger import open_ledger
+from migrator.sync.meter import Allowance
 from migrator.sync.report import Status
+from migrator.sync.store import SyncStore
+from migrator.sync.work import Limits, Settings
 from tests.sync_world import World, world
 
 
@@ -156,3 +161,87 @@ def test_what_cannot_be_read_is_never_taken_for_empty(linked: tuple[World, str, 
     found.old.unreadable.clear()
     found.night()
     assert found.night().status is Status.GREEN
+
+
+def test_a_store_that_was_lost_is_rebuilt_from_the_keys_and_writes_nothing(
+    linked: tuple[World, str, str], tmp_path: Path
+) -> None:
+    found, name, partner = linked
+    found.old.edit("Account", name, City="Rome")
+    lost = World(
+        found.old, found.new, open_ledger(f"sqlite:///{tmp_path / 'other.db'}", found.clock), found.clock
+    )
+    report = lost.night()
+    assert (report.writes, report.status) == (0, Status.RED)
+    assert lost.partner(name) == partner
+    assert report.holds == {"base-lost": 1}
+    assert len(found.new.rows["customer"]) == 1
+
+
+def test_more_deletes_than_a_brake_allows_delete_nothing(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    found.settings = Settings(limits=Limits(deletes_floor=3))
+    names = [found.old.add("Account", Name=f"n{number}") for number in range(10)]
+    found.night()
+    for name in names[:4]:
+        found.old.remove("Account", name)
+    report = found.night()
+    assert len(found.new.rows["customer"]) == 10
+    assert (report.status, report.exit_code) == (Status.RED, 5)
+    found.settings = Settings(limits=Limits(deletes_floor=4))
+    found.night()
+    assert len(found.new.rows["customer"]) == 6
+
+
+def test_a_poisoned_record_waits_alone(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    bad, good = (found.old.add("Account", Name=name) for name in "ab")
+    found.night()
+    found.old.edit("Account", bad, Name="poison")
+    found.old.edit("Account", good, Name="fine")
+    for _ in range(6):
+        report = found.night()
+    assert found.new.values("customer", found.partner(good))["name"] == "fine"
+    assert [cause.code for cause in report.causes] == ["quarantine"]
+    found.old.edit("Account", bad, Name="mended")
+    assert found.night().status is Status.GREEN
+
+
+def test_a_budget_that_is_used_up_is_never_green(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    found.old.add("Account", Name="a")
+    found.allowances = {"old": Allowance(calls=2)}
+    report = found.night()
+    assert (report.status, report.exit_code) == (Status.YELLOW, 4)
+    assert len(found.old.calls) <= 2
+
+
+def test_consent_is_never_widened(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.new.edit("customer", partner, optout="true")
+    found.night()
+    found.old.edit("Account", name, OptOut="false")
+    found.night()
+    assert found.new.values("customer", partner)["optout"] == "true"
+    assert found.old.values("Account", name)["OptOut"] == "true"
+
+
+def test_an_edit_against_the_direction_is_logged_and_stays(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.new.edit("customer", partner, score="9")
+    report = found.night()
+    assert report.figures["account"]["conflicts"] == 1
+    assert found.old.values("Account", name)["Score"] is None
+    assert found.new.values("customer", partner)["score"] == "9"
+
+
+def test_the_journal_gives_the_crosswalk_again(linked: tuple[World, str, str]) -> None:
+    found, name, _ = linked
+    found.old.remove("Account", name)
+    found.night()
+    with found.ledger.read() as connection:
+        told = [one.body for one in journal.read(connection, kinds=("crosswalk",))]
+        assert journal.verify(connection).holds
+    opened = {tuple(row[:2]): row[2] for body in told if body["do"] == "open" for row in body["members"]}
+    store = SyncStore(found.ledger)
+    assert opened == {key: row.grp for key, row in store.members(list(opened)).items()}
