@@ -49,7 +49,7 @@ def status(found: SyncStatus, console: Console) -> None:
     if state.last is not None and state.last.finished_at is not None:
         took = span(state.last.finished_at - state.last.started_at)
         when = ago(state.now - state.last.finished_at)
-        console.print(f"last run    {when}, {state.last.status}, took {took}", highlight=False)
+        console.print(f"last run    {when}, took {took}", highlight=False)
     _streams(state, console)
     _waits(state, console)
     _people(state, console)
@@ -116,7 +116,7 @@ def _people(state: SyncState, console: Console) -> None:
 
 def run(done: SyncRun, console: Console) -> None:
     """What one run did, and the verdict."""
-    names = sorted({name for found in done.report.figures.values() for name in found})
+    names = sorted({name for mapping, found in done.report.figures.items() if mapping for name in found})
     if names:
         table = _table("mapping", *(f">{name.replace('_', ' ')}" for name in names))
         for mapping, figures in sorted(done.report.figures.items()):

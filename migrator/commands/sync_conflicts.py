@@ -249,8 +249,9 @@ class _Owners:
                     if rule.review is not None and rule.review.by:
                         owners[at] = rule.review.by
                     column = old.field(rule.from_) if old is not None and rule.from_ is not None else None
-                    # what an expression or a function makes of personal data, nobody marked
-                    if rule.pii or rule.from_ is None or column is None or column.pii:
+                    # what an expression or a function makes of personal data, nobody marked; a value list holds none
+                    told = column is None and rule.values is None
+                    if rule.pii or rule.from_ is None or told or (column is not None and column.pii):
                         personal.add(at)
         return cls(owners, frozenset(personal), frozenset(known))
 

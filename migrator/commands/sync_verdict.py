@@ -96,9 +96,7 @@ def _paused(state: SyncState) -> Iterator[Cause]:
     if state.pause is not None:
         since = ago(state.now - state.pause.at)
         what = f"{state.pause.who} paused the sync {since}: {state.pause.why or 'no reason given'}"
-        yield Cause(
-            Status.YELLOW, "paused", what, "when it may go on: migrator sync resume", exit_code=_PERSON
-        )
+        yield Cause(Status.YELLOW, "paused", what, "when it may go on: migrator sync resume")
 
 
 def _runs(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
@@ -153,34 +151,33 @@ def _people(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
         what = f"{brake.mapping}: the brake on {brake.kind} is on ({brake.measured:,} where {brake.allowed:,} are allowed)"
         step = f"look at what happened; if it is right: migrator sync resume --brake {brake.mapping}/{brake.kind} --second NAME --why …"
         yield Cause(Status.RED, "brake", what, step, mapping=brake.mapping, exit_code=_PERSON)
-    open_ones = sum(item.number for item in state.open)
-    if open_ones:
-        oldest = state.now - min(item.oldest for item in state.open)
-        what = f"{open_ones:,} conflicts wait for a person, the oldest for {span(oldest)}"
-        status = Status.RED if oldest > settings.wait else Status.YELLOW
+    fields = [item for item in state.open if item.field]
+    if fields:
+        number, oldest = sum(item.number for item in fields), state.now - min(item.oldest for item in fields)
+        what = f"{number:,} conflicts wait for a person, the oldest for {span(oldest)}"
         step = "migrator sync conflicts list"
-        yield Cause(status, "conflicts", what, step, count=open_ones, exit_code=_PERSON)
+        yield Cause(Status.RED, "conflicts", what, step, count=number, exit_code=_PERSON)
     for item in state.held:
-        if item.kind in _TOLD_OTHERWISE:
+        if item.kind in ASKED:
             continue
         age = state.now - item.oldest
-        status = Status.RED if age > settings.wait else Status.YELLOW
+        waits = item.kind not in NEEDS_A_PERSON and age <= settings.wait
+        status, code = (Status.YELLOW, _DATA) if waits else (Status.RED, _PERSON)
         what = f"{item.mapping}: {item.number:,} held as {item.kind}, the oldest for {span(age)}"
         step = _HOLD_STEPS.get(item.kind, "migrator sync conflicts list")
         yield Cause(
-            status,
-            f"hold.{item.kind}",
-            what,
-            step,
-            mapping=item.mapping,
-            count=item.number,
-            exit_code=_PERSON,
+            status, f"hold.{item.kind}", what, step, mapping=item.mapping, count=item.number, exit_code=code
         )
 
 
-_TOLD_OTHERWISE = frozenset({"conflict"})
-"""Kinds of holds that each have an open conflict."""
+ASKED = frozenset({"conflict", "members-differ", "too-close-to-call", "base-lost", "other-source"})
+"""Kinds of holds of fields that each have an open conflict, under which a person finds them."""
+NEEDS_A_PERSON = frozenset({"delete-vs-edit", "delete-policy", "undelete"})
+"""Kinds of holds of whole records that never end by themselves."""
 _HOLD_STEPS = {
+    "delete-vs-edit": "migrator sync conflicts list --reason delete-vs-edit, then resolve: the side that stands",
+    "delete-policy": "migrator sync conflicts list --reason delete-policy, then resolve: the side that stands",
+    "undelete": "a deleted record is there again: delete it once more, or make its partner by hand with its key",
     "missing": "is the record hidden from the sync's user? it heals by itself once it can be read",
     "missing-both": "neither side shows the record: can the sync's user see it? it heals by itself once it can be read",
     "unreadable": "give the sync's user the right to read the field on both sides",
@@ -247,7 +244,7 @@ def span(time: timedelta) -> str:
         if seconds >= size:
             number = seconds // size
             return f"{number} {unit}{'s' if number > 1 else ''}"
-    return f"{seconds} seconds"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
 def ago(time: timedelta) -> str:

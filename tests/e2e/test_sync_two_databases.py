@@ -82,7 +82,7 @@ def test_a_conflict_is_decided_in_a_workbook(folder: Path, ask: Callable[..., tu
     do(old, "UPDATE contact SET stage = 'Won', name = '=1+1' WHERE id = 'c1'")
     do(new, "UPDATE person SET stage = 'lost' WHERE legacy_id = 'old:c1'")
     code, run = ask("sync", "once")
-    assert (code, run["status"], run["causes"][0]["code"]) == (5, "yellow", "conflicts")
+    assert (code, run["status"], run["causes"][0]["code"]) == (5, "red", "conflicts")
     assert do(new, "SELECT name, stage FROM person WHERE legacy_id = 'old:c1'") == [("=1+1", "lost")]
     _, listed = ask("sync", "conflicts", "list")
     (found,) = listed["conflicts"]
@@ -110,7 +110,7 @@ def test_a_conflict_is_decided_in_a_workbook(folder: Path, ask: Callable[..., tu
 @pytest.mark.slow
 def test_a_pause_holds_until_resume(folder: Path, ask: Callable[..., tuple[int, Any]]) -> None:
     ask("sync", "pause", "--why", "audit", code=0)
-    assert ask("sync", "status", code=5)[1]["paused"]["why"] == "audit"
+    assert ask("sync", "status", code=4)[1]["paused"]["why"] == "audit"
     done = CliRunner().invoke(app, ["-C", str(folder), "sync", "once"])
     assert done.exit_code != 0
     assert do(folder / "new.db", "SELECT count(*) FROM person") == [(0,)]

@@ -129,7 +129,7 @@ def conflicting(world: World) -> int:
     world.old.edit("Contact", "o001", Stage="Won", Name="Liu")
     world.new.edit("person", "n001", stage="lost")
     done = world.once()
-    assert (done.standing.status, done.standing.exit_code) == (Status.YELLOW, 5)
+    assert (done.standing.status, done.standing.exit_code) == (Status.RED, 5)
     assert world.new.values("person", "n001")["name"] == "Liu"
     (found,) = list_conflicts(world.project, Asked()).conflicts
     return found.number

@@ -63,7 +63,7 @@ def test_green_only_when_everything_holds() -> None:
     ("change", "status", "code", "exit_code"),
     [
         ({"last": None}, Status.YELLOW, "never", 4),
-        ({"pause": Pause("Li", NOW - HOUR, "audit")}, Status.YELLOW, "paused", 5),
+        ({"pause": Pause("Li", NOW - HOUR, "audit")}, Status.YELLOW, "paused", 4),
         ({"last": ran(HOUR)}, Status.RED, "late", 4),
         ({"started": ran(timedelta(0))}, Status.YELLOW, "killed", 4),
         ({"last": ran(HOUR / 60, "red", cause("store", "red", 5))}, Status.RED, "store", 5),
@@ -72,10 +72,21 @@ def test_green_only_when_everything_holds() -> None:
         ({"last": ran(HOUR / 60, "yellow", cause("budget", "yellow", 4))}, Status.YELLOW, "budget", 4),
         ({"last": ran(HOUR / 60, "mauve")}, Status.RED, "unknown", 5),
         ({"brakes": (Braked("contact", "deletes", 99, 20, NOW),)}, Status.RED, "brake", 5),
-        ({"open": (OPEN,)}, Status.YELLOW, "conflicts", 5),
-        ({"open": (replace(OPEN, oldest=NOW - 4 * DAY),)}, Status.RED, "conflicts", 5),
-        ({"held": (Held("contact", "missing", 2, NOW - HOUR),)}, Status.YELLOW, "hold.missing", 5),
-        ({"held": (Held("contact", "undelete", 1, NOW - 4 * DAY),)}, Status.RED, "hold.undelete", 5),
+        (
+            {"open": (OPEN,), "held": (Held("contact", "conflict", 2, NOW - HOUR),)},
+            Status.RED,
+            "conflicts",
+            5,
+        ),
+        ({"held": (Held("contact", "missing", 2, NOW - HOUR),)}, Status.YELLOW, "hold.missing", 1),
+        ({"held": (Held("contact", "missing", 1, NOW - 4 * DAY),)}, Status.RED, "hold.missing", 5),
+        ({"held": (Held("contact", "undelete", 1, NOW),)}, Status.RED, "hold.undelete", 5),
+        (
+            {"held": (Held("contact", "delete-vs-edit", 1, NOW),), "open": (replace(OPEN, field=""),)},
+            Status.RED,
+            "hold.delete-vs-edit",
+            5,
+        ),
         ({"waiting": (WAITING,)}, Status.YELLOW, "backlog", 4),
         ({"waiting": (replace(WAITING, failing=3),)}, Status.YELLOW, "failing", 4),
         ({"waiting": (replace(WAITING, failing=3, quarantined=3),)}, Status.RED, "quarantine", 1),
@@ -147,7 +158,7 @@ def test_metrics_are_what_prometheus_reads() -> None:
     state = replace(GREEN, open=(OPEN,), waiting=(WAITING,), left={"old": 70}, linked={'a"b\\': 3})
     text = prometheus(state, judge(state, SETTINGS), "acme")
     found = dict(samples(text))
-    assert found["crm_sync_status", ("project", "acme"), ("status", "yellow")] == 1
+    assert found["crm_sync_status", ("project", "acme"), ("status", "red")] == 1
     assert found["crm_sync_status", ("project", "acme"), ("status", "green")] == 0
     assert found["crm_sync_linked_records", ("project", "acme"), ("stream", 'a"b\\')] == 3
     assert found["crm_sync_calls_left", ("project", "acme"), ("system", "old")] == 70
