@@ -140,7 +140,9 @@ class FxiaokeTarget:
     ) -> pa.Table:
         described = self._objects.one(object_name)
         for name in rows.column_names:
-            if _require(described, name).read_only:
+            # a record may be named by its own id, which nobody writes
+            named = name == key == described.schema.key and write != self._writer.upsert
+            if _require(described, name).read_only and not named:
                 raise FatalError(
                     f"{object_name}.{name} cannot be written", hint="leave it out of the mapping"
                 )

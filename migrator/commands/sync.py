@@ -83,10 +83,10 @@ def once(
     Raises `SafetyStop` when it is paused, when somebody else holds the project, or for production that was not named.
     """
     plans = _plans(project)
-    _permit(project, plans, production)
     with work_on(project, "sync reconcile" if full else "sync once", progress) as workspace:
         _refuse_paused(workspace)
         try:
+            _permit(project, plans, production)
             report = _run(workspace, plans, full=full, open_system=open_system)
         except MigratorError as error:
             _tell_failure(workspace, error)

@@ -1,12 +1,15 @@
-"""A run of the sync that changes nothing: the ledger in one transaction that is rolled back, and systems that only listen."""
+"""A run of the sync that changes nothing: a ledger that is thrown away, and systems that only listen."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 from sqlalchemy.engine import Connection
 
@@ -24,7 +27,7 @@ from migrator.core.twoway import (
     SideFacts,
     Update,
 )
-from migrator.staging.ledger import Ledger
+from migrator.staging.ledger import Ledger, open_ledger
 
 CODE = "dry-run"
 
@@ -50,13 +53,32 @@ class RehearsedLedger(Ledger):
 
 
 @contextmanager
-def rehearsed(ledger: Ledger) -> Iterator[RehearsedLedger]:
-    """A ledger that forgets everything at the end; while it is open, others who write wait."""
+def rehearsed(ledger: Ledger) -> Iterator[Ledger]:
+    """A ledger that forgets everything at the end. Nobody waits for it: SQLite gets a copy, for it knows one writer only."""
+    if ledger.engine.dialect.name == "sqlite":
+        with _copied(ledger) as copy:
+            yield copy
+        return
     with ledger.engine.connect() as connection, connection.begin() as transaction:
         try:
             yield RehearsedLedger(ledger, connection)
         finally:
             transaction.rollback()
+
+
+@contextmanager
+def _copied(ledger: Ledger) -> Iterator[Ledger]:
+    with TemporaryDirectory(prefix="migrator-rehearsal-") as folder:
+        path = Path(folder) / "ledger.db"
+        with ledger.engine.connect() as connection, closing(sqlite3.connect(path)) as copy:
+            source = cast("sqlite3.Connection", connection.connection.driver_connection)
+            source.backup(copy)
+        opened = open_ledger(f"sqlite:///{path}", ledger.clock)
+        opened.run = ledger.run or "rehearsal"
+        try:
+            yield opened
+        finally:
+            opened.close()
 
 
 @dataclass(frozen=True, slots=True)
