@@ -21,8 +21,9 @@ from migrator.runbook.facts import Value
 from migrator.runbook.gates import Mode
 from migrator.runbook.parse import Placed, Runbook, parse_runbook
 from migrator.runbook.record import APPROVAL, approve
-from migrator.runbook.run import Runner, World
+from migrator.runbook.run import Runner
 from migrator.runbook.verbs import VERBS, Call
+from migrator.runbook.world import World
 from migrator.staging.ledger import Ledger, open_ledger
 from migrator.staging.phases import put_in_phase
 

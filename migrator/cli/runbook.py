@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from migrator.runbook.conduct import Given
     from migrator.runbook.facts import Value
     from migrator.runbook.parse import Placed
-    from migrator.runbook.run import RunReport
+    from migrator.runbook.world import RunReport
 
 runbook_app = typer.Typer(
     help="Runbooks that a machine checks, rehearses and carries out: list, check, show, rehearse, run, sign.",
@@ -290,7 +290,7 @@ def runbook_sign(
     as_json: Json = False,
 ) -> None:
     """Approve a step: bound to the runbook, the mappings and the tool as they are, and never by the operator."""
-    from migrator.runbook.conduct import sign
+    from migrator.runbook.consent import sign
 
     said = sign(opened_project(), name, step=step, person=person, role=role, valid=valid)
     answer(
@@ -313,7 +313,7 @@ def runbook_force(
     as_json: Json = False,
 ) -> None:
     """One of two names that let a gate pass though one condition does not hold; on record for good."""
-    from migrator.runbook.conduct import force
+    from migrator.runbook.consent import force
 
     said = force(
         opened_project(),

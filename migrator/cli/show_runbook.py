@@ -11,9 +11,9 @@ from rich.table import Table
 from migrator.core.errors import Severity
 from migrator.runbook.conduct import BookStatus, Checked
 from migrator.runbook.durations import spoken
-from migrator.runbook.run import RunReport
 from migrator.runbook.shelf import Listed
 from migrator.runbook.view import BookView
+from migrator.runbook.world import RunReport
 
 _COLOURS = {"done": "green", "failed": "red", "started": "yellow", "undone": "yellow", "next": "bold"}
 

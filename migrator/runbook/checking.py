@@ -24,12 +24,13 @@ from pathlib import PurePosixPath
 
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Problem, ProjectError, Severity
-from migrator.core.phases import CUTOVER, Phase, may_follow
+from migrator.core.phases import CUTOVER, Phase
 from migrator.runbook.durations import spoken
 from migrator.runbook.facts import CATALOGUE, Kind
-from migrator.runbook.model import Nothing, OtherRunbook
-from migrator.runbook.parse import EACH, Placed, Runbook
-from migrator.runbook.verbs import MANUAL, Call, parse_call
+from migrator.runbook.mistakes import call_of, mistake, worst_seconds
+from migrator.runbook.order import check_groups, check_order, check_ways_back
+from migrator.runbook.parse import Runbook
+from migrator.runbook.verbs import MANUAL, Call
 
 TWO_PEOPLE = (Phase.P8, Phase.P10, Phase.P11)
 """Phases whose entry takes two people."""
@@ -44,28 +45,10 @@ def check_runbook(book: Runbook, rehearsed: Mapping[str, float] | None = None) -
     """Every problem of a runbook, warnings included; `rehearsed` has the worst seconds that a step ever took, by id."""
     calls, problems = _calls(book)
     problems += [
-        *_ids(book), *_groups(book), *_order(book, calls), *_undo(book, calls), *_approvals(book, calls), *_forms(book),
+        *_ids(book), *check_groups(book), *check_order(book, calls), *check_ways_back(book, calls), *_approvals(book, calls), *_forms(book),
         *_limits(book), *_evidence(book), *_triggers(book, calls), *_window(book, rehearsed or {}), *_messages(book),
     ]  # fmt: skip
     return sorted(dict.fromkeys(problems), key=lambda item: item.location)
-
-
-def call_of(book: Runbook, placed: Placed) -> Call | None:
-    """The verb of a step; None for external programs and waits."""
-    command = placed.rule.command
-    return parse_call(command, book.at(*placed.path, "command")) if isinstance(command, str) else None
-
-
-def worst_seconds(placed: Placed, rehearsed: Mapping[str, float]) -> float:
-    """How long a step takes when it takes long: as planned, or as long as it ever took in a rehearsal."""
-    return max(placed.rule.planned, rehearsed.get(placed.id, 0.0))
-
-
-def _problem(book: Runbook, code: str, placed: Placed, *told: str) -> Problem:
-    """`told`: the key it is about ('' for the whole step), what is wrong, and what to do."""
-    key, message, hint = told
-    path = (*placed.path, key) if key else placed.path
-    return Problem(book.at(*path), f"{code} {placed.rule.id}: {message}", hint, code=code)
 
 
 def _calls(book: Runbook) -> tuple[dict[str, Call], list[Problem]]:
@@ -94,138 +77,13 @@ def _ids(book: Runbook) -> Iterator[Problem]:
     for placed in (*book.steps, *book.undo.values()):
         rule = placed.rule
         if counts[rule.id] > 1:
-            yield _problem(book, "R07", placed, "id", "this id stands twice", "an id names one step for good")
+            yield mistake(book, "R07", placed, "id", "this id stands twice", "an id names one step for good")
         for key, role in (("owner", rule.owner), ("backup_owner", rule.backup_owner)):
             if role not in book.rule.roles:
                 hint = did_you_mean(role, book.rule.roles, noun="roles")
-                yield _problem(book, "R08", placed, key, f"there is no role {role!r}", hint)
+                yield mistake(book, "R08", placed, key, f"there is no role {role!r}", hint)
         if rule.owner == rule.backup_owner:
-            yield _problem(
-                book, "R08", placed, "backup_owner", "the backup is the owner", "name another role"
-            )
-
-
-def _groups(book: Runbook) -> Iterator[Problem]:
-    groups = book.rule.groups
-    for name, group in groups.items():
-        for parent in group.after:
-            if parent not in groups:
-                hint = did_you_mean(parent, groups, noun="groups")
-                yield Problem(
-                    book.at("groups", name, "after"), f"R17 there is no group {parent!r}", hint, code="R17"
-                )
-            elif list(groups).index(parent) >= list(groups).index(name):
-                yield Problem(
-                    book.at("groups", name, "after"), f"R17 {name} comes before {parent}, which it refers to",
-                    "groups stand in the order in which they go", code="R17",
-                )  # fmt: skip
-    for placed in book.steps:
-        if placed.step.group not in {"", EACH, *groups}:
-            hint = did_you_mean(placed.step.group, groups, noun="groups")
-            yield _problem(book, "R17", placed, "group", f"there is no group {placed.step.group!r}", hint)
-
-
-def _order(book: Runbook, calls: Mapping[str, Call]) -> Iterator[Problem]:
-    """Each group's way through the phases, step by step."""
-    at: dict[str, Phase | None] = dict.fromkeys(book.rule.groups, book.rule.starts_in)
-    for placed in book.steps:
-        phase = placed.step.phase
-        call = calls.get(placed.id)
-        entering = call.enters if call else None
-        for group in book.groups_of(placed):
-            now = at.get(group)
-            if entering is not None and entering is not phase:
-                yield _problem(
-                    book,
-                    "R04",
-                    placed,
-                    "phase",
-                    f"it enters {entering.value}, but stands in {phase.value}",
-                    "a step that enters a phase is its first",
-                )
-            elif entering is not None:
-                if entering not in may_follow(now):
-                    said = now.value if now else "the beginning"
-                    allowed = ", ".join(item.value for item in may_follow(now)) or "nothing"
-                    yield _problem(
-                        book,
-                        "R05",
-                        placed,
-                        "command",
-                        f"{entering.value} does not follow {said}",
-                        f"after {said} comes: {allowed}; no phase is skipped",
-                    )
-                at[group] = entering
-            elif now is None and phase is Phase.P0:
-                continue
-            elif phase is not now and now is not None and phase.number < now.number:
-                yield _problem(
-                    book,
-                    "R04",
-                    placed,
-                    "phase",
-                    f"a step of {phase.value} stands after {now.value} began",
-                    "steps stand in the order of the phases",
-                )
-            elif phase is not now:
-                yield _problem(
-                    book,
-                    "R06",
-                    placed,
-                    "phase",
-                    f"{phase.value} was not entered",
-                    f"put a step before it with command: runbook enter {phase.value}, or say starts_in",
-                )
-
-
-def _undo(book: Runbook, calls: Mapping[str, Call]) -> Iterator[Problem]:
-    points = [number for number, placed in enumerate(book.steps) if placed.step.point_of_no_return]
-    for number in points[1:]:
-        yield _problem(
-            book,
-            "R13",
-            book.steps[number],
-            "point_of_no_return",
-            "there is a point of no return before it",
-            "there can be only one",
-        )
-    last = points[0] if points else len(book.steps)
-    for number, placed in enumerate(book.steps):
-        rollback, call = placed.step.rollback, calls.get(placed.id)
-        match rollback:
-            case None if number < last:
-                yield _problem(
-                    book,
-                    "R01",
-                    placed,
-                    "",
-                    "nothing says how it is taken back",
-                    "rollback: a step under undo, {nothing: why}, or {runbook: name}",
-                )
-            case str() if rollback not in book.undo:
-                yield _problem(
-                    book,
-                    "R02",
-                    placed,
-                    "rollback",
-                    f"there is no undo step {rollback!r}",
-                    did_you_mean(rollback, book.undo, noun="undo steps"),
-                )
-            case Nothing() if call is not None and call.verb.writes:
-                yield _problem(
-                    book,
-                    "R03",
-                    placed,
-                    "rollback",
-                    f"{call.verb.name} writes: that is not nothing",
-                    "say what takes it back",
-                )
-            case OtherRunbook(runbook=name) if name == book.name:
-                yield _problem(
-                    book, "R02", placed, "rollback", "a runbook cannot take itself back", "name another one"
-                )
-            case _:
-                continue
+            yield mistake(book, "R08", placed, "backup_owner", "the backup is the owner", "name another role")
 
 
 def _approvals(book: Runbook, calls: Mapping[str, Call]) -> Iterator[Problem]:
@@ -234,7 +92,7 @@ def _approvals(book: Runbook, calls: Mapping[str, Call]) -> Iterator[Problem]:
         entering = call.enters if call else None
         if entering in TWO_PEOPLE and (approvals is None or approvals.need < 2):
             assert entering is not None  # noqa: S101 (mypy)
-            yield _problem(
+            yield mistake(
                 book,
                 "R10",
                 placed,
@@ -245,7 +103,7 @@ def _approvals(book: Runbook, calls: Mapping[str, Call]) -> Iterator[Problem]:
         if approvals is None:
             continue
         if approvals.need > len(set(approvals.of)):
-            yield _problem(
+            yield mistake(
                 book,
                 "R10",
                 placed,
@@ -255,7 +113,7 @@ def _approvals(book: Runbook, calls: Mapping[str, Call]) -> Iterator[Problem]:
             )
         for role in approvals.of:
             if role not in book.rule.roles:
-                yield _problem(
+                yield mistake(
                     book,
                     "R08",
                     placed,
@@ -269,13 +127,13 @@ def _forms(book: Runbook) -> Iterator[Problem]:
     for placed in (*book.steps, *book.undo.values()):
         rule = placed.rule
         if rule.command == MANUAL and not rule.form and not rule.instructions:
-            yield _problem(
+            yield mistake(
                 book, "R19", placed, "", "a person does not learn what to do", "write instructions, or a form"
             )
         for name in rule.form:
             fact = CATALOGUE.get(name)
             if fact is not None and fact.kind is not _ANSWERS[rule.form[name].type]:
-                yield _problem(
+                yield mistake(
                     book,
                     "R11",
                     placed,
@@ -284,7 +142,7 @@ def _forms(book: Runbook) -> Iterator[Problem]:
                     "number, time, yes_no, or text for a word",
                 )
             if fact is not None and not fact.said:
-                yield _problem(
+                yield mistake(
                     book,
                     "R11",
                     placed,
@@ -293,7 +151,7 @@ def _forms(book: Runbook) -> Iterator[Problem]:
                     "ask for something else",
                 )
             if fact is None and "." in name:
-                yield _problem(
+                yield mistake(
                     book,
                     "R11",
                     placed,
@@ -306,7 +164,7 @@ def _forms(book: Runbook) -> Iterator[Problem]:
 def _limits(book: Runbook) -> Iterator[Problem]:
     for placed in book.steps:
         if placed.step.phase in CUTOVER and placed.rule.limit is None:
-            yield _problem(
+            yield mistake(
                 book,
                 "R12",
                 placed,
@@ -321,7 +179,7 @@ def _evidence(book: Runbook) -> Iterator[Problem]:
         evidence = placed.rule.evidence
         path = PurePosixPath(evidence.file if evidence else "x")
         if path.is_absolute() or ".." in path.parts or "\\" in str(path) or len(path.parts) != 1:
-            yield _problem(
+            yield mistake(
                 book,
                 "R14",
                 placed,
@@ -395,4 +253,4 @@ def _messages(book: Runbook) -> Iterator[Problem]:
                     did_you_mean(name, book.rule.recipients, noun="recipients")
                     or "name them under recipients"
                 )
-                yield _problem(book, "R20", placed, "communication", f"nobody is called {name!r}", hint)
+                yield mistake(book, "R20", placed, "communication", f"nobody is called {name!r}", hint)

@@ -8,31 +8,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from migrator import __version__
 from migrator.commands.project import Project, open_workspace
 from migrator.commands.sync import OpenSide
 from migrator.commands.sync_sides import open_side
 from migrator.core.clock import Clock
-from migrator.core.document import did_you_mean
 from migrator.core.errors import DataError, MigratorError, Problem, ProjectError, Severity
 from migrator.runbook.answers import FileAnswers, NobodyThere
-from migrator.runbook.approvals import holds_role
 from migrator.runbook.checking import check_runbook, evening
+from migrator.runbook.consent import footing_of
 from migrator.runbook.doing import Place, project_verbs
-from migrator.runbook.durations import seconds, spoken
 from migrator.runbook.established import FirstOf
 from migrator.runbook.execute import Asker, Doing, Hands, Outcome
-from migrator.runbook.gates import EVERY_PHASE, GATES, NEVER_FORCED, Mode
+from migrator.runbook.gates import Mode
 from migrator.runbook.live import ProjectFacts
-from migrator.runbook.parse import Placed, Runbook
+from migrator.runbook.parse import Runbook
 from migrator.runbook.ready import refusals
-from migrator.runbook.record import APPROVAL, FORCE, Footing, State, approve, replay
+from migrator.runbook.record import State, replay
 from migrator.runbook.rehearsing import begin_at, make_copy, note_rehearsal, open_copy, timings
-from migrator.runbook.run import Runner, RunReport, World, silent
-from migrator.runbook.shelf import find_book, mapping_digest
+from migrator.runbook.run import Runner
+from migrator.runbook.shelf import find_book
 from migrator.runbook.syncing import SyncFacts
 from migrator.runbook.verbs import Call
 from migrator.runbook.view import BookView, view
+from migrator.runbook.world import RunReport, World, silent
 from migrator.staging.phases import standings
 
 LEASE = "runbook"
@@ -177,52 +175,6 @@ def rehearse(project: Project, name: str, given: Given, on: Path | None = None) 
         return runner.report
 
 
-def sign(
-    project: Project, name: str, *, step: str, person: str, role: str, valid: str = ""
-) -> dict[str, Any]:
-    """Approve one step; raises `ProjectError` when the step wants no approval, or not from this person in this role."""
-    book = find_book(project.folder, name)
-    placed = _step(book, step)
-    wanted = placed.step.approvals
-    if wanted is None:
-        raise ProjectError.at("--step", f"{step} wants no approval", "see: migrator runbook show")
-    if role not in wanted.of:
-        raise ProjectError.at(
-            "--role", f"{role!r} does not approve {step}", f"one of: {', '.join(wanted.of)}"
-        )
-    _refuse_stranger(book, person, role)
-    lasts = _lasting(valid, wanted.valid)
-    with open_workspace(project) as workspace:
-        plan = _footing(project, book).plan
-        approve(workspace.ledger, APPROVAL, plan=plan, step=step, name=person.strip(), role=role, valid=lasts)
-    return {"step": step, "plan": plan, "name": person, "role": role, "valid_for": spoken(lasts)}
-
-
-def force(
-    project: Project, name: str, *, condition: str, group: str, person: str, role: str, reason: str, valid: str = ""
-) -> dict[str, Any]:  # fmt: skip
-    """One of the two names that it takes to pass a condition that does not hold."""
-    book = find_book(project.folder, name)
-    codes = {gate.code for gate in GATES} | {row[0] for row in EVERY_PHASE}
-    if condition not in codes:
-        raise ProjectError.at(
-            "--condition", f"there is no condition {condition!r}", did_you_mean(condition, codes)
-        )
-    if condition in NEVER_FORCED:
-        raise ProjectError.at("--condition", f"{condition} is never passed over", "mend it")
-    if not reason.strip():
-        raise ProjectError.at("--reason", "is empty", "it stays on record with your name")
-    _refuse_stranger(book, person, role)
-    lasts = _lasting(valid, 86_400.0)
-    with open_workspace(project) as workspace:
-        plan = _footing(project, book).plan
-        approve(
-            workspace.ledger, FORCE, plan=plan, step=condition, name=person.strip(), role=role, valid=lasts,
-            reason=reason.strip(), group=group,
-        )  # fmt: skip
-    return {"condition": condition, "plan": plan, "name": person, "role": role, "valid_for": spoken(lasts)}
-
-
 def status(project: Project, name: str, operator: str = "") -> BookStatus:
     """Every step and how far it is; of the next one also what it waits for. Acts on nothing."""
     book = find_book(project.folder, name)
@@ -255,7 +207,7 @@ def carry_out(
         clock = workspace.ledger.clock
         asker = FileAnswers(given.answers, given.asker) if given.answers else given.asker
         done_with = verbs or _verbs(project, given, clock=clock)
-        footing = _footing(project, book)
+        footing = footing_of(project, book)
         history = replay(workspace.ledger)
         rehearsed = {step: item.worst for step, item in timings(history, book, footing).items()}
         world = World(
@@ -277,47 +229,13 @@ def _verbs(project: Project, given: Given, *, clock: Clock) -> dict[str, Doing]:
     return {**project_verbs(place), "runbook rehearse": rehearsal}
 
 
-def _footing(project: Project, book: Runbook) -> Footing:
-    return Footing(book.content, mapping_digest(project), __version__)
-
-
-def _step(book: Runbook, name: str) -> Placed:
-    known: Sequence[str] = [placed.id for placed in book.steps]
-    for placed in book.steps:
-        if placed.id == name:
-            return placed
-    raise ProjectError.at(
-        "--step", f"{book.name} has no step {name!r}", did_you_mean(name, known, noun="steps")
-    )
-
-
-def _refuse_stranger(book: Runbook, person: str, role: str) -> None:
-    known = book.rule.roles.get(role)
-    if known is None:
-        raise ProjectError.at("--role", f"there is no role {role!r}", did_you_mean(role, book.rule.roles))
-    if not holds_role(person, role, book.rule.roles):
-        holders = " and ".join(name for name in (known.owner, known.backup) if name) or "nobody yet"
-        raise ProjectError.at(
-            "--name", f"{person!r} does not hold the role {role}", f"it is held by {holders}"
-        )
-
-
-def _lasting(text: str, usual: float) -> float:
-    if not text:
-        return usual
-    try:
-        return seconds(text)
-    except ValueError:
-        raise ProjectError.at("--valid", f"{text!r} is not a time", "for example 12h") from None
-
-
 def show(folder: Path, project: Project | None, name: str) -> BookView:
     """A runbook in words; with a project also its rehearsed times and how far it is."""
     book = find_book(folder, name)
     if project is None:
         return view(book)
     with open_workspace(project) as workspace:
-        footing, history = _footing(project, book), replay(workspace.ledger)
+        footing, history = footing_of(project, book), replay(workspace.ledger)
         with workspace.ledger.read() as connection:
             standing = {group: item.phase.value for group, item in standings(connection).items()}
         now = f"{workspace.ledger.clock.now():%Y-%m-%d %H:%M} UTC"

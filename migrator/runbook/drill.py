@@ -26,9 +26,10 @@ from migrator.runbook.facts import Value
 from migrator.runbook.gates import Mode
 from migrator.runbook.parse import Placed, Runbook, parse_runbook
 from migrator.runbook.rehearsing import begin_at
-from migrator.runbook.run import Cancelled, Runner, World, silent
+from migrator.runbook.run import Runner
 from migrator.runbook.shelf import shipped_folder
 from migrator.runbook.verbs import Call
+from migrator.runbook.world import Cancelled, World, silent
 from migrator.staging.journal import verify
 from migrator.staging.phases import standings
 

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from migrator.core.clock import Clock
 from migrator.core.errors import DataError, FatalError, MigratorError
-from migrator.runbook.checking import call_of
 from migrator.runbook.durations import spoken
 from migrator.runbook.expression import evaluate
 from migrator.runbook.facts import CATALOGUE, Facts, Value
+from migrator.runbook.mistakes import call_of
 from migrator.runbook.model import External, Wait, WaitFor
 from migrator.runbook.parse import Placed, Runbook
 from migrator.runbook.verbs import MANUAL, Call

@@ -10,12 +10,12 @@ from migrator.core.clock import Clock
 from migrator.core.errors import SafetyStop
 from migrator.core.phases import CUTOVER, Phase, may_follow
 from migrator.runbook.approvals import FORCES, count, missing
-from migrator.runbook.checking import call_of, worst_seconds
 from migrator.runbook.durations import spoken
 from migrator.runbook.established import Established
 from migrator.runbook.execute import evidence_problem
 from migrator.runbook.expression import evaluate
 from migrator.runbook.gates import NEVER_FORCED, Judged, Mode, gate_of, judge
+from migrator.runbook.mistakes import call_of, worst_seconds
 from migrator.runbook.parse import Placed
 from migrator.runbook.record import State
 from migrator.staging.phases import Standing

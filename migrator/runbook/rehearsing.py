@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,8 +20,8 @@ from migrator.core.phases import Phase
 from migrator.runbook.established import counted
 from migrator.runbook.parse import Runbook
 from migrator.runbook.record import REHEARSAL, Footing, History, State, write
-from migrator.runbook.run import RunReport
 from migrator.runbook.shelf import mapping_digest
+from migrator.runbook.world import RunReport
 from migrator.staging.ledger import Ledger
 from migrator.staging.phases import put_in_phase, standings
 
@@ -55,7 +57,24 @@ def make_copy(project: Project, to: Path) -> Project:
     shutil.copytree(
         project.folder, to, ignore=shutil.ignore_patterns(*_NOT_COPIED), dirs_exist_ok=False, symlinks=True
     )
+    for path in _databases(project):
+        _copy_database(path, to / path.relative_to(project.folder.resolve()))
     return load_project(to)
+
+
+def _databases(project: Project) -> list[Path]:
+    """The SQLite files of a project, which others may be writing to right now."""
+    urls = [project.ledger_url, *(str(project.settings(name).get("url", "")) for name in _written(project))]
+    paths = [Path(str(sa.make_url(url).database)).resolve() for url in urls if url.startswith("sqlite:///")]
+    return [path for path in paths if path.is_file() and path.is_relative_to(project.folder.resolve())]
+
+
+def _copy_database(source: Path, to: Path) -> None:
+    """SQLite's own copy of one moment; files copied one after the other may not fit together."""
+    for path in (to, *(to.with_name(f"{to.name}{end}") for end in ("-wal", "-shm"))):
+        path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(to)) as new:
+        old.backup(new)
 
 
 def open_copy(project: Project, folder: Path) -> Project:

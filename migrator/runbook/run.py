@@ -7,20 +7,17 @@ not. Between the freeze and the switch a failure, a passed limit or an abort tri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from migrator import __version__
-from migrator.core.errors import DataError, MigratorError, Problem, ProjectError, SafetyStop, Severity
+from migrator.core.errors import DataError, MigratorError, SafetyStop
 from migrator.core.phases import CUTOVER, Phase
-from migrator.runbook.checking import call_of, check_runbook
 from migrator.runbook.durations import spoken
-from migrator.runbook.established import Established, NoFacts
+from migrator.runbook.established import Established
 from migrator.runbook.execute import (
-    Hands,
     Interrupted,
     Outcome,
     Watch,
@@ -29,67 +26,18 @@ from migrator.runbook.execute import (
     keep_evidence,
 )
 from migrator.runbook.expression import evaluate
-from migrator.runbook.facts import Facts
-from migrator.runbook.gates import Judged, Mode
+from migrator.runbook.gates import Judged
+from migrator.runbook.mistakes import call_of
 from migrator.runbook.model import Asked, OtherRunbook, Step
 from migrator.runbook.parse import Placed, Runbook
 from migrator.runbook.ready import Look, Refused, refusals
 from migrator.runbook.record import GATE, STEP, Footing, History, State, StepRow, replay, write
+from migrator.runbook.world import Cancelled, RunReport, World, refuse_unless_sound
 from migrator.staging.journal import append
-from migrator.staging.ledger import Ledger
 from migrator.staging.phases import put_in_phase, standings
 
 CANCEL = "(cancel)"
 """What stands for the step in rows about a cancelled cutover."""
-
-
-class Cancelled(SafetyStop):
-    """The cutover was broken off and taken back: users may work in the old system."""
-
-
-def silent(step: str, text: str) -> None:
-    """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Where a runbook is carried out."""
-
-    ledger: Ledger
-    hands: Hands
-    operator: str
-    mode: Mode
-    evidence: Path
-    """The folder that evidence is kept in."""
-    mapping: str
-    """A digest of the mappings."""
-    live: Facts = field(default_factory=NoFacts)
-    rehearsed: dict[str, float] = field(default_factory=dict)
-    """Worst seconds of each step in rehearsals that count."""
-    tell: Callable[[str, str], None] = silent
-    """Is told what happens: the id of a step, and words."""
-
-
-@dataclass(slots=True)
-class RunReport:
-    """What one run of a runbook did."""
-
-    book: str
-    plan: str
-    mode: str
-    done: dict[str, float] = field(default_factory=dict)
-    """Step → seconds."""
-    held: list[str] = field(default_factory=list)
-    """Steps that were done before, and hold."""
-    messages: list[tuple[str, str]] = field(default_factory=list)
-    """Recipients and text of every message that was due."""
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "runbook": self.book, "plan": self.plan, "mode": self.mode, "done": self.done, "held": self.held,
-            "messages": [{"to": to, "text": text} for to, text in self.messages],
-        }  # fmt: skip
 
 
 class Runner:
@@ -393,27 +341,3 @@ class Runner:
             "groups": list(groups), "state": state.value, "mode": self._world.mode.value, "began": began,
             "operator": self._world.operator, **more,
         }  # fmt: skip
-
-
-def refuse_unless_sound(book: Runbook, world: World) -> list[Problem]:
-    """Raise `ProjectError` when a runbook cannot be carried out as it is; returns its warnings."""
-    problems = check_runbook(book, world.rehearsed)
-    rule = book.rule
-    if rule.mapping_hash and rule.mapping_hash != world.mapping:
-        problems.append(
-            Problem(book.at("mapping_hash"), f"the mappings are {world.mapping} now, the runbook was made for {rule.mapping_hash}",
-                    "rehearse with these mappings, then write their hash here")
-        )  # fmt: skip
-    if rule.tool_version and rule.tool_version != __version__:
-        problems.append(
-            Problem(book.at("tool_version"), f"this is migrator {__version__}, the runbook was made for {rule.tool_version}",
-                    "rehearse with this one, then write its version here")
-        )  # fmt: skip
-    if world.mode is Mode.REAL:
-        problems = [
-            replace(item, severity=Severity.ERROR) if item.code == "unnamed" else item for item in problems
-        ]
-    errors = [item for item in problems if item.severity is Severity.ERROR]
-    if errors:
-        raise ProjectError(errors)
-    return problems

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.core.phases import CUTOVER, Phase
-from migrator.runbook.checking import call_of, evening
+from migrator.runbook.checking import evening
 from migrator.runbook.durations import spoken
 from migrator.runbook.gates import GateCondition, Mode, gate_of
+from migrator.runbook.mistakes import call_of
 from migrator.runbook.model import External, Nothing, OtherRunbook, Role, Wait, WaitFor
 from migrator.runbook.parse import Placed, Runbook
 from migrator.runbook.record import Approval, History, State, StepRow

@@ -39,7 +39,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def _night(folder: Path) -> BookView:
     from migrator.core.errors import DataError
     from migrator.core.phases import Phase
-    from migrator.runbook.run import Cancelled
+    from migrator.runbook.world import Cancelled
 
     def fails(name: str) -> None:
         if name == "runbook canary":

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from migrator.core.clock import SystemClock
 from migrator.core.errors import SafetyStop
 from migrator.core.phases import Phase
 from migrator.runbook import syncing
 from migrator.runbook.doing import Place
 from migrator.runbook.drill import drill
+from migrator.runbook.evening import freeze_proof
 from migrator.runbook.execute import Outcome
+from migrator.testing.twin import INTEGRATION, Twin
 
 pytestmark = pytest.mark.live
 
@@ -38,3 +42,32 @@ def test_a_way_back_that_carries_nothing_back_does_not_go_through(
     monkeypatch.setattr(syncing, "sync_reconcile", nothing)
     with pytest.raises(SafetyStop, match="P9-920 is not done: reverse_lag == 0s"):
         drill(tmp_path / "drill")
+
+
+def test_a_freeze_proof_sees_edits_creates_deletes_and_lets_the_sync_work(tmp_path: Path) -> None:
+    twin = Twin(tmp_path / "twin")
+    place = Place(twin.project, SystemClock(), open_system=twin.open_system)
+    own = ["--modifier", "changed_by", "--integration", INTEGRATION]
+
+    def proof(*arguments: str) -> tuple[float, float, float]:
+        facts = freeze_proof(place, arguments).facts
+        return tuple(
+            float(facts[f"freeze_proof.{name}"]) for name in ("foreign_edits", "deletes", "rows_changed")
+        )  # type: ignore[return-value]
+
+    def change(sql: str) -> None:
+        with sqlite3.connect(tmp_path / "twin" / "old.db") as connection:
+            connection.execute(sql)
+        connection.close()
+
+    assert proof() == (0, 0, 0)
+    change("UPDATE company SET city = 'x', changed_by = 'integration' WHERE id = 'o000001'")
+    assert proof(*own) == (0, 0, 0)
+    assert proof() == (1, 0, 0)
+    change("UPDATE company SET city = 'without a stamp' WHERE id = 'o000002'")
+    assert proof(*own) == (1, 0, 0)
+    change("DELETE FROM contact WHERE id = 'o000030'")
+    change("INSERT INTO contact (id, name) VALUES ('late', 'committed late, stamped early')")
+    assert proof(*own) == (2, 1, 0)  # one came and one went: the count alone would not have shown it
+    change("DELETE FROM contact WHERE id = 'o000031'")
+    assert proof(*own) == (2, 2, 1)

@@ -16,7 +16,8 @@ from migrator.runbook.gates import Mode
 from migrator.runbook.parse import Runbook
 from migrator.runbook.ready import Refused
 from migrator.runbook.record import APPROVAL, State, approve, replay
-from migrator.runbook.run import CANCEL, Cancelled
+from migrator.runbook.run import CANCEL
+from migrator.runbook.world import Cancelled
 from migrator.staging.journal import verify
 from migrator.staging.phases import standings
 from tests.runbook_kit import NIGHT, Nobody, Scene, made, scene, shipped
