@@ -346,13 +346,15 @@ class World:
         self.clock.at += timedelta(hours=hours)
         with self.ledger.lease():
             self.ledger.start_run("sync once", "test")
-            store = SyncStore(self.ledger, self.passing)
-            translator = TableTranslator(StoredCrosswalk(store), paired())
-            sides = {"old": self.old, "new": self.new}
-            run = Run(store, translator, sides, self.settings, self.strategy, self.allowances)
-            report = run_once(run, full=full)
+            report = run_once(self.wiring(SyncStore(self.ledger, self.passing)), full=full)
         self.reports.append(report)
         return report
+
+    def wiring(self, store: SyncStore) -> Run:
+        """What a run is made of."""
+        translator = TableTranslator(StoredCrosswalk(store), paired())
+        sides = {"old": self.old, "new": self.new}
+        return Run(store, translator, sides, self.settings, self.strategy, self.allowances)
 
     def partner(self, name: str) -> str:
         """Id on the new side of an old record."""

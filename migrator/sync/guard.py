@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
@@ -10,7 +10,7 @@ from statistics import median
 import sqlalchemy as sa
 
 from migrator.core.schema import FieldSchema, ObjectSchema, schemas_from_json, schemas_to_json
-from migrator.core.twoway import Which
+from migrator.core.twoway import Side, Which
 from migrator.staging import sync_tables as t
 from migrator.sync.decide import Terms
 from migrator.sync.report import Status
@@ -98,13 +98,13 @@ def release_brakes(store: SyncStore) -> None:
         connection.execute(t.brakes.delete())
 
 
-def check_changes(work: Work, scene: Scene, marks: Mapping[str, Watermark], rows: Mapping[str, int]) -> None:
+def check_changes(work: Work, scene: Scene, marks: Mapping[str, Watermark]) -> None:
     """The mass-change brake of one mapping."""
     for stream in scene.streams:
         mark = marks.get(stream.name)
         if mark is None or stream.name in work.report.reconciled:
             continue
-        brake = change_brake(work.settings.limits, mark.changed, rows.get(stream.name, 0))
+        brake = change_brake(work.settings.limits, mark.changed, mark.rows)
         if brake is not None and engage(work, scene, brake):
             work.stopped[scene.mapping] = brake.kind
 
@@ -124,14 +124,12 @@ def unproved(store: SyncStore, stream: Stream, generation: int) -> int:
         return int(connection.execute(query).scalar() or 0)
 
 
-def check_shrinking(
-    work: Work, scene: Scene, marks: Mapping[str, Watermark], rows: Mapping[str, int]
-) -> None:
+def check_shrinking(work: Work, scene: Scene, marks: Mapping[str, Watermark]) -> None:
     """The brakes of a side that was just listed whole."""
     for stream in scene.streams:
         if stream.name in work.report.reconciled:
             lacking = unproved(work.store, stream, marks[stream.name].generation)
-            brake = shrink_brake(work.settings.limits, lacking, rows.get(stream.name, 0))
+            brake = shrink_brake(work.settings.limits, lacking, marks[stream.name].rows + lacking)
             if brake is not None and engage(work, scene, brake):
                 work.stopped[scene.mapping] = brake.kind
 
@@ -250,6 +248,18 @@ def check_marker(work: Work) -> None:
     for side in sides.values():
         if side.facts.marker and not side.facts.read_only:
             side.set_marker(f"{identity}/{generation + 1}")
+
+
+def accept_restored(store: SyncStore, sides: Iterable[Side]) -> None:
+    """A person has looked: the store counts again, under a generation later than any that a system remembers."""
+    with_marker = [side for side in sides if side.facts.marker]
+    known = [int(side.marker().partition("/")[2] or 0) for side in with_marker]
+    generation = max([int(store.fact(GENERATION) or 0), *known]) + 1
+    store.note(GENERATION, str(generation))
+    store.note(RESTORED, "")
+    for side in with_marker:
+        if not side.facts.read_only:
+            side.set_marker(f"{store.ledger.identity}/{generation}")
 
 
 def forget_bases(store: SyncStore) -> None:

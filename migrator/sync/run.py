@@ -9,25 +9,23 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import sqlalchemy as sa
-
 from migrator.core.errors import ConnectorError, FatalError, MigratorError, RetryableError
 from migrator.core.schema import ObjectSchema
 from migrator.core.translation import Rule, Translator
 from migrator.core.twoway import Side, Which
-from migrator.staging.sync_tables import conflicts, reports
+from migrator.staging.sync_tables import reports
 from migrator.sync import guard
 from migrator.sync.batch import process
 from migrator.sync.meter import Allowance, BudgetSpent, Meter
 from migrator.sync.pull import pull
 from migrator.sync.report import RunReport, Status
 from migrator.sync.settle import settle
-from migrator.sync.state import HoldRow, Key, Watermark
+from migrator.sync.state import Changes, HoldRow, Key, Part, Watermark
 from migrator.sync.status import assess
 from migrator.sync.store import SyncStore
 from migrator.sync.streams import Scene, build_scenes
 from migrator.sync.values import to_text
-from migrator.sync.work import Settings, Strategy, Work
+from migrator.sync.work import Settings, Strategy, Work, again_later
 
 _WAITING = frozenset({"conflict", "members-differ", "too-close-to-call", "base-lost", "other-source"})
 """Holds that only a person, or an edit, can change: they are not looked at in every run."""
@@ -109,7 +107,7 @@ def _work(work: Work, *, full: bool) -> None:
     guard.check_drift(work, _describe(work))
     _pull(work, full=full)
     _brakes(work)
-    work.resolved = _resolutions(work.store)
+    work.resolved = work.store.resolutions()
     for scene in work.scenes:
         _one(work, scene, lambda scene=scene: _mapping(work, scene))  # type: ignore[misc]  # called at once
     _links(work)
@@ -155,21 +153,11 @@ def _pull(work: Work, *, full: bool) -> None:
 
 
 def _brakes(work: Work) -> None:
-    marks, rows = work.store.watermarks(), work.store.count_members()
+    marks = work.store.watermarks()
     for scene in work.scenes:
         if scene.mapping not in work.stopped:
-            guard.check_changes(work, scene, marks, rows)
-            guard.check_shrinking(work, scene, marks, rows)
-
-
-def _resolutions(store: SyncStore) -> dict[int, dict[str, tuple[str, Which]]]:
-    c = conflicts.c
-    query = sa.select(c.grp, c.field, c.digest, c.winner).where(c.state == "resolved").order_by(c.number)
-    found: dict[int, dict[str, tuple[str, Which]]] = {}
-    with store.ledger.read() as connection:
-        for row in connection.execute(query):
-            found.setdefault(row.grp, {})[row.field] = (row.digest, Which(row.winner))
-    return found
+            guard.check_changes(work, scene, marks)
+            guard.check_shrinking(work, scene, marks)
 
 
 def _mapping(work: Work, scene: Scene) -> None:
@@ -242,9 +230,6 @@ def _isolated(
 
 
 def _poisoned(work: Work, key: Key, error: MigratorError) -> None:
-    from migrator.sync.state import Changes, Part
-    from migrator.sync.work import again_later
-
     before = work.store.dirty_rows([key]).get(key)
     row = again_later(work, key, before, "undecidable", error.message)
     work.store.commit(Part.RESULT, Changes(dirty=[row]))
@@ -279,8 +264,8 @@ def _deletes(work: Work, scene: Scene) -> None:
     groups = list(work.deletions.get(scene.mapping, {}))
     if not groups:
         return
-    rows = work.store.count_members()
-    size = max((rows.get(stream.name, 0) for stream in scene.streams), default=0)
+    marks = work.store.watermarks()
+    size = max((marks[stream.name].rows for stream in scene.streams if stream.name in marks), default=0)
     brake = guard.deletes_brake(work.settings.limits, len(groups), size)
     if brake is not None and guard.engage(work, scene, brake):
         return

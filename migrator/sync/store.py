@@ -20,7 +20,6 @@ from migrator.staging import journal
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import Ledger
 from migrator.sync.state import (
-    GONE,
     LIVE,
     Changes,
     ConflictRow,
@@ -193,28 +192,15 @@ class SyncStore:
         ).where(sa.tuple_(t.tombstones.c.stream, t.tombstones.c.id).in_(_IDS))
         return {(row.stream, row.id): Tombstone(**row._mapping) for row in self._many(query, keys)}
 
-    def resolutions(self) -> dict[int, dict[str, Which]]:
-        """What people decided and is not carried out yet: group → field → the side whose value stands."""
-        query = (
-            sa.select(t.conflicts.c.grp, t.conflicts.c.field, t.conflicts.c.winner)
-            .where(t.conflicts.c.state == "resolved")
-            .order_by(t.conflicts.c.number)
-        )
-        found: dict[int, dict[str, Which]] = {}
+    def resolutions(self) -> dict[int, dict[str, tuple[str, Which]]]:
+        """What people decided and is not carried out yet: group → field → digest of the conflict, the side that stands."""
+        c = t.conflicts.c
+        query = sa.select(c.grp, c.field, c.digest, c.winner).where(c.state == "resolved").order_by(c.number)
+        found: dict[int, dict[str, tuple[str, Which]]] = {}
         with self.ledger.read() as connection:
             for row in connection.execute(query):
-                found.setdefault(row.grp, {})[row.field] = Which(row.winner)
+                found.setdefault(row.grp, {})[row.field] = (row.digest, Which(row.winner))
         return found
-
-    def count_members(self) -> dict[str, int]:
-        """Live records by stream."""
-        query = (
-            sa.select(t.members.c.stream, sa.func.count())
-            .where(_CURRENT, t.members.c.state != GONE)
-            .group_by(t.members.c.stream)
-        )
-        with self.ledger.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
 
     def fact(self, name: str) -> str:
         """A single fact; '' when it was never noted."""

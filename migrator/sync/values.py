@@ -16,6 +16,8 @@ from migrator.core.twoway import UNREADABLE, Native, Value
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BETWEEN = "\x1f"
 _UNREAD = "\x00"
+_MARK = "\x00"
+"""Before the name of a type: no field of any system is called so."""
 _ONE = timedelta(microseconds=1)
 
 
@@ -33,15 +35,15 @@ def from_text(text: str) -> dict[str, Any]:
 def _tagged(value: object) -> object:
     match value:
         case Decimal():
-            return {"$n": str(value)}
+            return {_MARK + "n": str(value)}
         case datetime():
-            return {"$t": value.isoformat()}
+            return {_MARK + "t": value.isoformat()}
         case date():
-            return {"$d": value.isoformat()}
+            return {_MARK + "d": value.isoformat()}
         case time():
-            return {"$h": value.isoformat()}
+            return {_MARK + "h": value.isoformat()}
         case _ if value is UNREADABLE:
-            return {"$u": 1}
+            return {_MARK + "u": 1}
         case _:
             raise TypeError(f"{type(value).__name__} is no native value")
 
@@ -49,11 +51,11 @@ def _tagged(value: object) -> object:
 _ENCODER = json.JSONEncoder(default=_tagged, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 _UNTAG: Mapping[str, Any] = {
-    "$n": Decimal,
-    "$t": datetime.fromisoformat,
-    "$d": date.fromisoformat,
-    "$h": time.fromisoformat,
-    "$u": lambda _: UNREADABLE,
+    _MARK + "n": Decimal,
+    _MARK + "t": datetime.fromisoformat,
+    _MARK + "d": date.fromisoformat,
+    _MARK + "h": time.fromisoformat,
+    _MARK + "u": lambda _: UNREADABLE,
 }
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from migrator.core.errors import RetryableError
 from migrator.staging import journal
 from migrator.staging.ledger import open_ledger
+from migrator.staging.sync_tables import conflicts
+from migrator.sync.guard import accept_restored
 from migrator.sync.meter import Allowance
 from migrator.sync.report import Status
+from migrator.sync.run import prepare
+from migrator.sync.seed import LINKS, seed
 from migrator.sync.store import SyncStore
 from migrator.sync.work import Limits, Settings
 from tests.sync_world import World, world
@@ -245,3 +250,85 @@ def test_the_journal_gives_the_crosswalk_again(linked: tuple[World, str, str]) -
     opened = {tuple(row[:2]): row[2] for body in told if body["do"] == "open" for row in body["members"]}
     store = SyncStore(found.ledger)
     assert opened == {key: row.grp for key, row in store.members(list(opened)).items()}
+
+
+def test_a_restored_store_counts_again_once_a_person_says_so(
+    linked: tuple[World, str, str], tmp_path: Path
+) -> None:
+    found, name, _ = linked
+    lost = World(
+        found.old, found.new, open_ledger(f"sqlite:///{tmp_path / 'other.db'}", found.clock), found.clock
+    )
+    lost.night()
+    lost.night()
+    with lost.ledger.lease():
+        accept_restored(SyncStore(lost.ledger), (found.old, found.new))
+    found.old.edit("Account", name, City="Rome")
+    assert lost.night().writes == 1
+    assert lost.night().status is Status.GREEN
+
+
+def decided(found: World, winner: str) -> None:
+    """A person answers every open question in the same way."""
+    c = conflicts.c
+    with found.ledger.begin() as connection:
+        connection.execute(
+            conflicts.update().where(c.state == "open").values(state="resolved", winner=winner, who="Ada")
+        )
+
+
+def test_a_person_s_word_on_a_held_field_is_carried_out(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.edit("Account", name, Phone="2")
+    found.new.edit("customer", partner, phone="3")
+    found.night()
+    decided(found, "new")
+    assert found.night().status is Status.GREEN
+    assert found.old.values("Account", name)["Phone"] == found.new.values("customer", partner)["phone"] == "3"
+
+
+def test_a_word_on_values_that_changed_since_is_not_obeyed(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.edit("Account", name, Phone="2")
+    found.new.edit("customer", partner, phone="3")
+    found.night()
+    decided(found, "new")
+    found.old.edit("Account", name, Phone="4")
+    found.night()
+    assert found.old.values("Account", name)["Phone"] == "4"
+
+
+@pytest.mark.parametrize(("winner", "left"), [("old", 0), ("new", 1)])
+def test_a_person_s_word_on_a_delete_against_an_edit(
+    linked: tuple[World, str, str], winner: str, left: int
+) -> None:
+    found, name, partner = linked
+    found.old.remove("Account", name)
+    found.new.edit("customer", partner, name="kept")
+    found.night()
+    decided(found, winner)
+    found.night()
+    found.night()
+    assert len(found.new.rows["customer"]) == left
+    assert len(found.old.rows["Account"]) == left
+    assert found.night(full=True).status is Status.GREEN
+
+
+def test_members_of_one_record_follow_whoever_changed(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    lead, other = (found.old.add("Account", Name=name) for name in ("A", "B"))
+    new = found.new.add("customer", "a:O001", name="A")
+    with found.ledger.lease():
+        run = found.wiring(SyncStore(found.ledger))
+        run.store.open()
+        work = prepare(run)
+        links = pa.table([[f"a:{lead}", f"a:{other}"], [new, new], [True, False]], schema=LINKS)
+        assert seed(work, next(iter(work.scenes)), [links]) == 2
+        assert seed(work, next(iter(work.scenes)), [links]) == 0
+    assert found.night(full=True).writes == 0
+    found.old.edit("Account", other, City="Bern")
+    assert found.night().writes == 2
+    cities = [found.old.values("Account", lead)["City"], found.new.values("customer", new)["city"]]
+    assert cities == ["Bern", "Bern"]
+    assert found.old.values("Account", other)["Name"] == "B"
+    assert found.night().status is Status.GREEN
