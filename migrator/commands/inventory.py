@@ -21,6 +21,8 @@ from migrator.inventory.usage import Measured, Usage, measure
 from migrator.staging import functions
 from migrator.staging.store import Dataset, Kind
 
+_PART = 2_000
+"""Components that one file of the dataset holds: their texts are in memory at once."""
 _SHOWN = 500
 """Ids and files that a look keeps by name in the ledger; all are counted."""
 
@@ -164,7 +166,8 @@ def _finish(workspace: Workspace, found: Scan, source: str, segments: Segments) 
     building = workspace.store.build(
         Kind.FUNCTIONS, found.system, fingerprint(found.system, workspace.ledger.run)
     )
-    building.add_table(to_table(kept))
+    for start in range(0, max(len(kept), 1), _PART):
+        building.add_table(to_table(kept[start : start + _PART]))
     detail = {
         "blind": list(found.account.blind), "notes": list(found.notes), "files": files_json(found.account),
         "drift": drift_json(changed), "kinds": dict(found.kinds),

@@ -44,10 +44,16 @@ class Register:
         if found:
             listed = ", ".join(row.item.id for row in found[:5])
             raise ProjectError.at(name, f"{len(found)} components are called so", f"one of: {listed}")
-        near = did_you_mean(name, [row.item.id for row in self.rows] if len(self.rows) < 2_000 else [])
-        raise ProjectError.at(
-            name, "there is no such component in the last scan", near or "migrator inventory register list"
+        raise ProjectError.at(name, "there is no such component in the last scan", self._near(name))
+
+    def _near(self, name: str) -> str:
+        from rapidfuzz import fuzz, process
+
+        names = {row.item.id: row.item.component.name.casefold() for row in self.rows}
+        found = process.extractOne(
+            name.rpartition("/")[2].casefold(), names, scorer=fuzz.ratio, score_cutoff=75
         )
+        return f"did you mean {found[2]!r}?" if found else "migrator inventory register list shows all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +125,15 @@ def read_register(workspace: Workspace, systems: Sequence[str] = ()) -> Register
 
 
 def _kept(dataset: Dataset) -> Iterator[Kept]:
+    return from_rows(_rows(dataset))
+
+
+def _rows(dataset: Dataset) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet as pq
 
     for file in dataset.files:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1_000, columns=["id", "body"]):
-            yield from from_rows(iter(batch.to_pylist()))
+            yield from batch.to_pylist()
 
 
 def _said(one: AnswerRecord) -> Said:

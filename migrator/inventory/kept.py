@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -47,14 +47,15 @@ def to_table(kept: Sequence[Kept]) -> pa.Table:
     return pa.table(columns, schema=FUNCTIONS)
 
 
-def from_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[Kept]:
+def from_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Kept]:
     """The inverse of `to_table`, row by row."""
+    shared = References()
     for row in rows:
         raw = json.loads(row["body"])
         usage = raw["usage"]
         if usage is not None:
             usage["segments"] = tuple(Segment(**one) for one in usage["segments"])
-        yield Kept(_item(row["id"], raw), Usage(**usage) if usage else None, raw["not_measured"])
+        yield Kept(_item(row["id"], raw, shared), Usage(**usage) if usage else None, raw["not_measured"])
 
 
 def _body(one: Kept) -> str:
@@ -86,17 +87,30 @@ def _reference(one: Reference) -> list[Any]:
     return [one.id, one.kind.value, one.active, one.sure]
 
 
-def _item(name: str, raw: Mapping[str, Any]) -> Item:
+def _item(name: str, raw: Mapping[str, Any], shared: References) -> Item:
     used_by_count, uses_count = raw["counts"]
     literals = (Literal(LiteralKind(kind), text, place) for kind, text, place in raw["literals"])
     return Item(
-        name, _component(raw["component"]), _references(raw["used_by"]), _references(raw["uses"]),
+        name, _component(raw["component"]), shared.of(raw["used_by"]), shared.of(raw["uses"]),
         used_by_count, uses_count, tuple(literals),
     )  # fmt: skip
 
 
-def _references(raw: Sequence[Sequence[Any]]) -> tuple[Reference, ...]:
-    return tuple(Reference(name, ComponentKind(kind), active, sure) for name, kind, active, sure in raw)
+class References:
+    """One reference to each component, shared by all rows that mention it."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bool, bool], Reference] = {}
+
+    def of(self, raw: Sequence[Sequence[Any]]) -> tuple[Reference, ...]:
+        """References of one row."""
+        return tuple(self._one(name, kind, active, sure) for name, kind, active, sure in raw)
+
+    def _one(self, name: str, kind: str, active: bool, sure: bool) -> Reference:
+        key = (name, active, sure)
+        if key not in self._known:
+            self._known[key] = Reference(name, ComponentKind(kind), active, sure)
+        return self._known[key]
 
 
 def _component(raw: Mapping[str, Any]) -> Component:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from migrator.core.components import Component, ComponentKind
 from migrator.inventory.words import Mentions
 
+MOST_OWNERS = 40
+"""Objects that may have a field of one name before mentions without an object are kept once for all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Links:
@@ -21,6 +24,9 @@ class Links:
     uses: Mapping[int, Mapping[int, bool]]
     """Component → what it mentions → True: named so that nothing else can be meant."""
     used_by: Mapping[int, Mapping[int, bool]] = field(default_factory=dict)
+    loose: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Short name that very many objects have ('statecode') → components that mention it without saying of which: they may
+    mention any of them. Kept once, because each with each would be millions."""
 
 
 class _Index:
@@ -51,19 +57,22 @@ def links(components: Sequence[Component], mentioned: Sequence[Mentions]) -> Lin
     index = _Index(components)
     uses: dict[int, dict[int, bool]] = {}
     used_by: dict[int, dict[int, bool]] = defaultdict(dict)
+    loose: dict[str, dict[int, None]] = defaultdict(dict)
     for number, item in enumerate(components):
         found: dict[int, bool] = {}
         spoken = _spoken(item, mentioned[number], index)
         own = item.name.lower().removeprefix(f"{item.owner.lower()}.") if item.owner else ""
         for word in mentioned[number].words - {own}:
             for other, sure in _meant(word, spoken, index):
-                if other != number:
+                if isinstance(other, str):
+                    loose[other][number] = None
+                elif other != number:
                     found[other] = found.get(other, False) or sure
         if found:
             uses[number] = found
         for other, sure in found.items():
             used_by[other][number] = sure
-    return Links(uses, dict(used_by))
+    return Links(uses, dict(used_by), {name: tuple(numbers) for name, numbers in loose.items()})
 
 
 def _spoken(item: Component, said: Mentions, index: _Index) -> frozenset[str]:
@@ -74,32 +83,37 @@ def _spoken(item: Component, said: Mentions, index: _Index) -> frozenset[str]:
     )
 
 
-def _meant(word: str, spoken: frozenset[str], index: _Index) -> Iterator[tuple[int, bool]]:
-    """Components that a word may mean, and whether it can mean nothing else."""
+def _meant(word: str, spoken: frozenset[str], index: _Index) -> Iterator[tuple[int | str, bool]]:
+    """Components that a word may mean, and whether it can mean nothing else; a short name for very many of them."""
     named = index.full.get(word)
     if named is not None:
         yield from ((number, True) for number in named)
     head, dot, last = word.rpartition(".")
     if not dot:
         if word in index.bare:
-            yield from _by_context(index.bare[word], spoken, reached=False)
+            yield from _by_context(word, index, spoken, reached=False)
         return
     if named is None and last in index.bare:
-        yield from _by_context(index.bare[last], spoken, reached=head not in index.objects)
+        yield from _by_context(last, index, spoken, reached=head not in index.objects)
     for part in word.split("."):
         yield from ((number, False) for number in index.full.get(part, ()))
         if part != last and part in index.bare:
-            yield from _by_context(index.bare[part], spoken, reached=True)
+            yield from _by_context(part, index, spoken, reached=True)
 
 
 def _by_context(
-    owners: Mapping[str, Sequence[int]], spoken: frozenset[str], *, reached: bool
-) -> Iterator[tuple[int, bool]]:
+    short: str, index: _Index, spoken: frozenset[str], *, reached: bool
+) -> Iterator[tuple[int | str, bool]]:
     """`reached`: through a variable or a relation, so that the object need not be one that is spoken of."""
-    here = [name for name in owners if name in spoken]
+    owners = index.bare[short]
+    here = owners.keys() & spoken
     for name in here:
         yield from ((number, True) for number in owners[name])
-    if reached or not here:
-        for name, numbers in owners.items():
-            if name not in here:
-                yield from ((number, False) for number in numbers)
+    if here and not reached:
+        return
+    if len(owners) > MOST_OWNERS:
+        yield short, False
+        return
+    for name, numbers in owners.items():
+        if name not in here:
+            yield from ((number, False) for number in numbers)

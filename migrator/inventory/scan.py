@@ -22,8 +22,8 @@ from migrator.inventory.oddities import Whole
 from migrator.inventory.words import Literal, Mentions, address, mentions
 
 NOTHING = Mentions(frozenset(), ())
-SHOWN_LINKS = 200
-"""Links of one component that are kept by name; all are counted."""
+SHOWN_LINKS, SHOWN_PERHAPS = 200, 20
+"""Links of one component to those of one kind that are kept by name, sure ones and others; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +176,16 @@ def _account(
     return Account(len(listed), len(held), tuple(unclear), tuple(sorted(twice | lost)))
 
 
-def _scan(
-    system: str, components: Sequence[Component], mentioned: Sequence[Mentions], account: Account
-) -> Scan:
+def _scan(system: str, components: Sequence[Component], mentioned: list[Mentions], account: Account) -> Scan:
+    """Takes what was mentioned out of its list: words are many, and after the links nobody needs them."""
     ids = _ids(system, components)
     found = links(components, mentioned)
+    literals = [said.literals for said in mentioned]
+    mentioned.clear()
     whole = Whole(components)
     components = [_looked_at(number, components, found, whole) for number in range(len(components))]
-    named = _References(ids, components)
-    items = tuple(named.item(number, mentioned[number], found) for number in range(len(components)))
+    named = _References(ids, components, found)
+    items = tuple(named.item(number, literals[number]) for number in range(len(components)))
     kinds = Counter(item.kind.value for item in components)
     return Scan(system, items, account, kinds=dict(sorted(kinds.items())))
 
@@ -211,27 +212,41 @@ def _ids(system: str, components: Sequence[Component]) -> list[str]:
 class _References:
     """One reference to each component, shared by all that mention it: there are millions of mentions."""
 
-    def __init__(self, ids: Sequence[str], components: Sequence[Component]) -> None:
+    def __init__(self, ids: Sequence[str], components: Sequence[Component], found: Links) -> None:
         self._ids = ids
         self._components = components
+        self._found = found
         self._made: dict[tuple[int, bool], Reference] = {}
+        self._loose: dict[str, tuple[Reference, ...]] = {}
 
-    def item(self, number: int, said: Mentions, found: Links) -> Item:
+    def item(self, number: int, literals: tuple[Literal, ...]) -> Item:
         """A component with what it mentions and what mentions it."""
-        used_by, uses = found.used_by.get(number, {}), found.uses.get(number, {})
         part = self._components[number]
+        used_by, uses = self._found.used_by.get(number, {}), self._found.uses.get(number, {})
+        short = part.name.lower()[len(part.owner) + 1 :] if part.owner else ""
+        loose = self._found.loose.get(short, ())
+        perhaps = sum(1 for other in loose if other not in used_by and other != number)
+        shown = self._of(used_by)
+        if perhaps:
+            known = {one.id for one in shown} | {self._ids[number]}
+            shown = (*shown, *(one for one in self._all_loose(short) if one.id not in known))
         return Item(
-            self._ids[number], part, self.of(used_by), self.of(uses), len(used_by), len(uses), said.literals
+            self._ids[number], part, shown, self._of(uses), len(used_by) + perhaps, len(uses), literals
         )
 
-    def of(self, numbers: Mapping[int, bool]) -> tuple[Reference, ...]:
-        """The sure ones first; at most `SHOWN_LINKS` of each kind of component, so that no kind is hidden by another."""
-        shown: Counter[ComponentKind] = Counter()
+    def _all_loose(self, short: str) -> tuple[Reference, ...]:
+        if short not in self._loose:
+            self._loose[short] = self._of(dict.fromkeys(self._found.loose[short], False))
+        return self._loose[short]
+
+    def _of(self, numbers: Mapping[int, bool]) -> tuple[Reference, ...]:
+        """The sure and the active ones first; so many of each kind that no kind, and nothing active, is hidden by others."""
+        shown: Counter[tuple[ComponentKind, bool]] = Counter()
         kept = []
-        for number, sure in sorted(numbers.items(), key=lambda pair: (not pair[1], self._ids[pair[0]])):
-            one = self._reference(number, sure)
-            shown[one.kind] += 1
-            if shown[one.kind] <= SHOWN_LINKS:
+        found = [self._reference(number, sure) for number, sure in numbers.items()]
+        for one in sorted(found, key=lambda one: (not one.sure, not one.active, one.id)):
+            shown[one.kind, one.sure] += 1
+            if shown[one.kind, one.sure] <= (SHOWN_LINKS if one.sure else SHOWN_PERHAPS):
                 kept.append(one)
         return tuple(kept)
 

@@ -52,7 +52,7 @@ def main(objects: int) -> int:
         root = Path(folder)
         trees = [
             write_tree(root / "sfdx", sfdx(extent)), write_tree(root / "package", package(extent)),
-            write_zipped(root / "solution.zip", solution(Extent(objects=2 * objects, fields=100))),
+            write_zipped(root / "solution.zip", solution(Extent(objects=3 * objects, fields=60, classes=6 * objects))),
         ]  # fmt: skip
         for number, tree in enumerate(trees):
             project = root / f"project{number}"

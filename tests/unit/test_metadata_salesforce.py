@@ -9,6 +9,7 @@ import pytest
 from connectors.salesforce_metadata import READER
 from migrator.core.components import ComponentKind, ComponentState, Direction, NotUnderstood
 from migrator.core.progress import Quiet
+from migrator.inventory.links import MOST_OWNERS
 from migrator.inventory.scan import Item, Scan, scan
 from migrator.testing.synthetic.metadata import Extent, package, sfdx, write_tree, write_zipped
 
@@ -228,6 +229,28 @@ def test_a_field_is_seen_by_its_bare_name_too(tmp_path: Path) -> None:
     of_contact = {one.id: one.sure for one in found["CustomField/Contact.Tier__c"].used_by}
     assert of_account == {"old/ApexClass/Q": True, "old/ApexClass/V": False, "old/ApexClass/W": False}
     assert of_contact == {"old/Layout/Contact-L": True, "old/ApexClass/V": False, "old/ApexClass/W": True}
+
+
+def test_a_name_that_every_object_has_is_kept_once_and_still_seen(tmp_path: Path) -> None:
+    field = xml("CustomField", "<fullName>State__c</fullName>")
+    files = {f"{ROOT}/objects/O{n}__c/fields/State__c.field-meta.xml": field for n in range(MOST_OWNERS + 5)}
+    files |= {
+        f"{ROOT}/objects/O{n}__c/O{n}__c.object-meta.xml": xml("CustomObject", "")
+        for n in range(MOST_OWNERS + 5)
+    }
+    files |= {
+        f"{ROOT}/flows/F{n}.flow-meta.xml": xml("Flow", "<status>Draft</status><a>State__c</a>")
+        for n in range(30)
+    }
+    files[f"{ROOT}/flows/Live.flow-meta.xml"] = xml("Flow", "<status>Active</status><a>State__c</a>")
+    files[f"{ROOT}/flows/Own.flow-meta.xml"] = xml("Flow", "<a>O3__c</a><a>State__c</a>")
+    found = by_id(scanned(tmp_path, files))
+    any_of_them, third = found["CustomField/O1__c.State__c"], found["CustomField/O3__c.State__c"]
+    assert any_of_them.used_by_count == 31
+    assert (any_of_them.used_by[0].id, any_of_them.used_by[0].sure) == ("old/Flow/Live", False), (
+        "the active one is not hidden"
+    )
+    assert (third.used_by[0].id, third.used_by[0].sure, third.used_by_count) == ("old/Flow/Own", True, 32)
 
 
 def test_a_permission_set_that_was_taken_apart_is_one(tmp_path: Path) -> None:

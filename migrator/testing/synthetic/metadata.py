@@ -209,7 +209,8 @@ def solution(extent: Extent, *, managed: bool = False) -> dict[str, str]:
         "</SdkMessageProcessingSteps><SolutionPluginAssemblies>"
         f'<PluginAssembly FullName="Rules, Version=1.0.0.0" PluginAssemblyId="{{{assembly}}}">'
         '<FileName>/PluginAssemblies/Rules.dll</FileName><PluginTypes><PluginType Name="Rules.OnUpdate"/></PluginTypes>'
-        "</PluginAssembly></SolutionPluginAssemblies><Languages><Language>1033</Language></Languages></ImportExportXml>"
+        f"</PluginAssembly></SolutionPluginAssemblies><WebResources>{_definitions(extent, guid)}</WebResources>"
+        "<Languages><Language>1033</Language></Languages></ImportExportXml>"
     )
     return {
         "[Content_Types].xml": f"{_HEAD}<Types/>",
@@ -225,7 +226,21 @@ def solution(extent: Extent, *, managed: bool = False) -> dict[str, str]:
         "customizations.xml": customizations,
         f"Workflows/TellERP-{flow.upper()}.json": _cloud_flow(names[0], guid()),
         "PluginAssemblies/Rules.dll": "MZ\0\0" + "\0".join("new_f3") + "\0\0",
-    }
+    } | {f"WebResources/new_s{n}.js": _script(extent, n) for n in range(extent.classes)}
+
+
+def _definitions(extent: Extent, guid: Callable[[], str]) -> str:
+    return "".join(
+        f"<WebResource><WebResourceId>{{{guid()}}}</WebResourceId><Name>new_s{n}.js</Name><WebResourceType>3</WebResourceType>"
+        f"<FileName>/WebResources/new_s{n}.js</FileName></WebResource>"
+        for n in range(extent.classes)
+    )
+
+
+def _script(extent: Extent, number: int) -> str:
+    """It says which fields it means, and of which entity only now and then."""
+    fields = "\n".join(f"form.getAttribute('new_f{(number + n) % extent.fields}');" for n in range(8))
+    return f"// {f'new_thing{number % extent.objects}' if number % 4 == 0 else 'any'}\n{fields}\n"
 
 
 def _guids(chance: random.Random) -> Callable[[], str]:
