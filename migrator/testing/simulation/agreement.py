@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from migrator.testing.simulation.groups import Groups, Node
 from migrator.testing.simulation.quirks import normalised
-from migrator.testing.simulation.shape import BY_NAME, Kind, Pair, Value, across, same
+from migrator.testing.simulation.shape import BY_NAME, OLD, Kind, Pair, Value, across, same
 from migrator.testing.simulation.world import World
 
 
@@ -38,6 +38,17 @@ class Judge:
         back = written if source[0] == side else across(pair, side, written)
         return same(pair, normalised(source[0], *_place(pair, source[0]), back), value)
 
+    def becomes(self, pair: Pair, source: Node, value: Value, side: str, written: Value) -> bool:
+        """Whether `written` is exactly what the mapping makes of `value`: nothing normalised is ever written.
+
+        Several old values may stand for one new one: each of them will do (complement rule).
+        """
+        if pair.kind is Kind.LINK:
+            return self._links(source[0], value, side, written)
+        if pair.kind is Kind.PICK:
+            return _as_new(pair, source[0], value) == _as_new(pair, side, written)
+        return type(value) is type(written) and value == written
+
     def _links(self, source: str, value: Value, side: str, written: Value) -> bool:
         if value is None or written is None:
             return value is written or (value is not None and not self._has_partner(source, value, side))
@@ -47,6 +58,10 @@ class Judge:
         """Whether the record a link names has a live partner over there that the link could name."""
         members = self.groups.members((source, str(value)))
         return any(node[0] == side and self.world.crms[side].alive(node[1]) for node in members)
+
+
+def _as_new(pair: Pair, side: str, value: Value) -> Value:
+    return across(pair, side, value) if side == OLD else value
 
 
 @lru_cache(maxsize=1000)

@@ -19,7 +19,10 @@ from migrator.testing.simulation.history import Actor, Deed, Event, Held
 from migrator.testing.simulation.shape import NEW, OLD, Pair, Shape, Value, other, partner_of, shape_of
 from migrator.testing.simulation.world import World
 
-SETTLED_BY_SYNC = frozenset({Actor.SYNC, Actor.LOAD, Actor.REACTION})
+CARRIED = frozenset({Actor.SYNC, Actor.LOAD})
+"""Values that came from the other side."""
+NOBODYS = CARRIED | {Actor.REACTION}
+"""Values that are no loss to anybody: what the system makes of a write of the sync may be taken as base (section 7.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,9 @@ class Checker:
     touched: set[str] = field(default_factory=set)
     """Ids of records that a fault of the world touched: poisoned, hidden, of a lost store."""
     _seen: int = 0
-    _proven: set[Node] = field(default_factory=set)
-    _read: dict[Node, float] = field(default_factory=dict)
+    _proven: dict[Node, float] = field(default_factory=dict)
+    """Record -> when its end was first proved to the sync."""
+    _reads: dict[Node, list[float]] = field(default_factory=dict)
     _written: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """Side, id, field -> start of the run that last wrote it."""
     _deleted: Counter[str] = field(default_factory=Counter)
@@ -88,6 +92,11 @@ class Checker:
         self.started = self.world.now
         self._deleted.clear()
 
+    def end(self, *, green: bool) -> None:
+        """A run ended by itself; green means that nothing was left out."""
+        if green and (waiting := self._witness.listed()):
+            self.broken("I13", f"green, though {len(waiting)} records wait: {next(iter(waiting.items()))}")
+
     def broken(self, invariant: str, text: str) -> None:
         """Note a violation."""
         self.violations.append(Violation(invariant, self.world.now, text))
@@ -96,12 +105,13 @@ class Checker:
 
     def proven(self, side: str, ids: Iterable[str]) -> None:
         """Evidence was given."""
-        self._proven.update((side, id_) for id_ in ids)
+        for id_ in ids:
+            self._proven.setdefault((side, id_), self.world.now)
 
     def read(self, side: str, ids: Iterable[str]) -> None:
         """Rows were given."""
         for id_ in ids:
-            self._read[side, id_] = self.world.now
+            self._reads.setdefault((side, id_), []).append(self.world.now)
 
     # ---- what the sync writes
 
@@ -178,11 +188,13 @@ class Checker:
         """A value that somebody entered must be across already, or in the conflict log."""
         side = node[0]
         entered = self.world.history.entered(side, node[1], pair.name(side))
-        if entered is None or entered.actor in SETTLED_BY_SYNC or self._is_known(pair, node, entered):
+        if entered is None or entered.actor in NOBODYS or self._is_known(pair, node, entered):
+            return
+        if self._is_back(pair, node, entered):
             return
         if self._witness.logged(side, pair.new, entered.value):
             self.counts["logged"] += 1
-        elif self.world.crms[side].traits.cas != "exact" and entered.since > self._read.get(node, 0.0):
+        elif self.world.crms[side].traits.cas != "exact" and entered.since > self._reads.get(node, [0.0])[-1]:
             self.counts["raced"] += 1
         else:
             self.broken(
@@ -197,10 +209,21 @@ class Checker:
             for held in self.world.history.held(partner[0], partner[1], pair.name(partner[0]), entered.since)
         )
 
+    def _is_back(self, pair: Pair, node: Node, entered: Held) -> bool:
+        """Whether the value is the last carried one again, and nothing in between was carried: then nothing changed."""
+        line = self.world.history.lines[node][pair.name(node[0])]
+        for held, after in zip(reversed(line[:-1]), reversed(line[1:]), strict=True):
+            if held.actor in CARRIED:
+                return held.value == entered.value
+            seen = any(held.since <= moment < after.since for moment in self._reads.get(node, ()))
+            if seen and self._is_known(pair, node, held):
+                return False
+        return False
+
     def _comes_from(self, pair: Pair, side: str, value: Value, partners: list[Node], since: float) -> bool:
         """Whether a partner had, since then, a value that becomes this one."""
         return any(
-            self.judge.carries(pair, partner, held.value, side, value)
+            self.judge.becomes(pair, partner, held.value, side, value)
             for partner in partners
             for held in self.world.history.held(partner[0], partner[1], pair.name(partner[0]), since)
         )
@@ -222,8 +245,10 @@ class Checker:
         if self.groups.changed(node) >= last and self.groups.changed(node) > 0:
             return
         for member in self.groups.members(node):
+            if self._proven.get(member, -1.0) >= last > 0:
+                return
             line = self.world.history.lines.get(member, {}).get(pair.name(member[0]), [])
-            if any(held.since >= last and held.actor not in SETTLED_BY_SYNC for held in reversed(line)):
+            if any(held.since >= last and held.actor not in CARRIED for held in reversed(line)):
                 return
         several = len([each for each in self.groups.members(node) if each[0] == OLD]) > 1
         self.broken("I16" if several else "I4", f"{what}: nobody changed it since it was last written")
@@ -243,16 +268,24 @@ class Checker:
         what = f"delete of {side} {row.object} {row.id}"
         if not self._witness.intended(side, row.id, ""):
             self.broken("I11", f"{what} without an intent")
-        partners = [each for each in self.groups.partners(node) if each[0] != side]
-        proven = [each for each in partners if each in self._proven and self._ended_by_user(each)]
-        if not proven:
-            self.broken("I6", f"{what}: no proof that a user deleted {[each[1] for each in partners]}")
-        elif alive := [each for each in partners if self._alive(each) and self._born(each) < self.started]:
-            self.broken("I6", f"{what}, but {alive[0][1]} lives")
+        self._check_proof(node, what)
         for pair in shape_of(side, row.object).pairs:
             if pair.direction != ("forward" if side == NEW else "reverse") and not pair.consent:
                 self._check_loss("I1", pair, node, what)
         self._count_delete(side, row.object)
+
+    def _check_proof(self, node: Node, what: str) -> None:
+        """I6. The partner of a record that was merged away may go too, as long as the group keeps one on that side."""
+        partners = [each for each in self.groups.partners(node) if each[0] != node[0]]
+        proven = [each for each in partners if each in self._proven and self._ended_by_user(each)]
+        if not proven:
+            self.broken("I6", f"{what}: no proof that a user deleted {[each[1] for each in partners]}")
+            return
+        living = [each for each in partners if self._alive(each) and self._born(each) < self.started]
+        merged = any(event.deed is Deed.MERGE for each in proven for event in self._life(each)[-1:])
+        kept = any(each[0] == node[0] and self._alive(each) for each in self.groups.partners(node))
+        if living and not (merged and kept):
+            self.broken("I6", f"{what}, but {living[0][1]} lives")
 
     def _count_delete(self, side: str, object_name: str) -> None:
         self._deleted[f"{side} {object_name}"] += 1
@@ -262,9 +295,10 @@ class Checker:
             self.broken("I18", f"more than {limit:.0f} deletes of {side} {object_name} in one run")
 
     def dangling(self, side: str, object_name: str, field: str, value: Value) -> None:
-        """I17: a write named an id that was not live there when this run began."""
+        """I17: a write named an id that was never there, or whose end the sync had proof of before this run."""
         node = (side, str(value))
-        if node[1] not in self.world.crms[side].rows or self._ended_at(node) < self.started:
+        unknown = node[1] not in self.world.crms[side].rows
+        if unknown or (node in self._proven and self._ended_at(node) < self.started):
             self.broken("I17", f"{side} {object_name}.{field} = {value!r}, which is not live there")
         self.counts["dangling"] += 1
 
@@ -309,7 +343,18 @@ class Checker:
         row = self.world.crms[node[0]].rows.get(node[1])
         if row is None:
             return False
-        return any(self._contested(pair, members) for pair in shape_of(node[0], row.object).pairs)
+        pairs = shape_of(node[0], row.object).pairs
+        return any(self._contested(pair, members) for pair in pairs) or self._waits_for_other(members)
+
+    def _waits_for_other(self, members: list[Node]) -> bool:
+        """Whether a record that one of them names has itself a reason to wait."""
+        for side, id_ in members:
+            row = self.world.crms[side].rows[id_]
+            links = [pair.name(side) for pair in shape_of(side, row.object).pairs if pair.target]
+            named = [(side, str(row.values[name])) for name in links if row.values[name]]
+            if any(node not in members and self.has_cause(node) for node in named):
+                return True
+        return False
 
     def _contested(self, pair: Pair, members: list[Node]) -> bool:
         wrong = {"forward": NEW, "reverse": OLD}.get(pair.direction)
@@ -317,7 +362,7 @@ class Checker:
             member
             for member in members
             for held in self.world.history.lines.get(member, {}).get(pair.name(member[0]), [])
-            if held.actor not in SETTLED_BY_SYNC
+            if held.actor not in NOBODYS
         }
         return len(changed) > 1 or any(member[0] == wrong for member in changed)
 
@@ -337,11 +382,7 @@ class Checker:
 
     def _ended_by_user(self, node: Node) -> bool:
         ends = [event for event in self._life(node) if event.deed in {Deed.DELETE, Deed.CONVERT, Deed.MERGE}]
-        return (
-            bool(ends)
-            and ends[-1].deed is not Deed.MERGE
-            and ends[-1].actor in {Actor.USER, Actor.AUTOMATION}
-        )
+        return bool(ends) and ends[-1].actor in {Actor.USER, Actor.AUTOMATION}
 
 
 def _items(value: Value) -> set[str]:

@@ -39,8 +39,12 @@ class Sync(Protocol):
         """One run; `full` with a full reconcile."""
         ...
 
+    def die(self) -> None:
+        """The process is about to be killed: what is committed now is all that will be left."""
+        ...
+
     def crash(self) -> None:
-        """The process died: everything but the committed store is gone."""
+        """The process is dead: a new one finds the store as it was at `die`."""
         ...
 
     def operate(self) -> None:
@@ -55,13 +59,18 @@ class Sync(Protocol):
         """Put the copy in the place of the store; without a copy begin with none."""
         ...
 
+    def close(self) -> None:
+        """Leave nothing behind."""
+        ...
+
     @property
     def witness(self) -> Witness:
         """The records that people go by."""
         ...
 
 
-MakeSync = Callable[[World, Mapping[str, SimSide]], Sync]
+MakeSync = Callable[[World, Mapping[str, SimSide], Callable[[str], None]], Sync]
+"""World, sides, and what to call at every boundary."""
 
 
 @dataclass(slots=True)
@@ -108,7 +117,7 @@ class HalfYear:
         self._recent = False
         watcher: Watcher = self.checker
         self.sides = {side: SimSide(self.world, side, watcher, self.point) for side in (OLD, NEW)}
-        self.sync = make(self.world, self.sides)
+        self.sync = make(self.world, self.sides, self.point)
         self.checker.witness = self.sync.witness
         if not settings.script_only:
             self.world.meanwhile = self.users.act
@@ -124,6 +133,7 @@ class HalfYear:
         if self.report.points in self._kill_at or self.world.faults.happens("kill"):
             self.report.kills += 1
             self.report.nested += self._recent
+            self.sync.die()
             raise Killed
 
     # ---- the nights
@@ -144,7 +154,9 @@ class HalfYear:
             self.night(full=self._is_full(night))
             self.sync.operate()
         self.rest()
-        return self.finish()
+        report = self.finish()
+        self.sync.close()
+        return report
 
     def _is_full(self, night: int) -> bool:
         every = self.settings.reconcile_every
@@ -167,6 +179,7 @@ class HalfYear:
                 continue
             finally:
                 self._armed = False
+            self.checker.end(green=result.green)
             self.report.green += result.green
             return result
         raise AssertionError("the last attempt is never killed")

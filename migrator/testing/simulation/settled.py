@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from migrator.testing.simulation.checker import SETTLED_BY_SYNC, Checker
+from migrator.testing.simulation.checker import NOBODYS, Checker
 from migrator.testing.simulation.groups import Node
 from migrator.testing.simulation.history import Actor, Deed, Held
 from migrator.testing.simulation.shape import NEW, OLD, SHAPES, Kind, Pair, shape_of
+
+
+ASIDE = "#"
+"""Reason of a record that stands apart from its group until a person decides."""
 
 
 def check_settled(checker: Checker, *, invariant: str = "I3") -> None:
@@ -20,7 +24,8 @@ def check_settled(checker: Checker, *, invariant: str = "I3") -> None:
         live = [node for node in group if world.crms[node[0]].alive(node[1])]
         reasons = tuple(reason for node in group for reason in listed.get(node, ()))
         _check_sides(checker, group, live, reasons, invariant)
-        _check_fields(checker, live, reasons, invariant)
+        apart = [node for node in live if ASIDE in listed.get(node, ())]
+        _check_fields(checker, group, [node for node in live if node not in apart], reasons, invariant)
     for side in world.crms:
         _check_keys(checker, side)
     _check_holds(checker, listed)
@@ -42,7 +47,9 @@ def _check_sides(
     checker.broken(invariant, text)
 
 
-def _check_fields(checker: Checker, live: list[Node], reasons: tuple[str, ...], invariant: str) -> None:
+def _check_fields(
+    checker: Checker, group: list[Node], live: list[Node], reasons: tuple[str, ...], invariant: str
+) -> None:
     olds = [node for node in live if node[0] == OLD]
     news = [node for node in live if node[0] == NEW]
     if not olds or not news or "" in reasons:
@@ -50,19 +57,21 @@ def _check_fields(checker: Checker, live: list[Node], reasons: tuple[str, ...], 
     row = checker.world.crms[OLD].rows[olds[0][1]]
     for pair in shape_of(OLD, row.object).pairs:
         if pair.new not in reasons:
-            _check_field(checker, pair, olds + news, invariant)
+            _check_field(checker, pair, group, olds + news, invariant)
 
 
-def _check_field(checker: Checker, pair: Pair, live: list[Node], invariant: str) -> None:
-    """The member changed last since the group was formed must agree with every other."""
+def _check_field(
+    checker: Checker, pair: Pair, group: list[Node], live: list[Node], invariant: str
+) -> None:
+    """The member changed last since the group was formed must agree with every other, as long as it lives."""
     changed = [
-        (held.since, node, held) for node in live if (held := _entered(checker, pair, node)) is not None
+        (held.since, node, held) for node in group if (held := _entered(checker, pair, node)) is not None
     ]
     if not changed:
         return
     _, node, held = max(changed, key=lambda each: (each[0], each[1]))
     wrong = {"forward": NEW, "reverse": OLD}.get(pair.direction)
-    if node[0] == wrong:
+    if node[0] == wrong or node not in live:
         return
     for other_node in live:
         if other_node == node or (pair.direction != "both" and other_node[0] == node[0]):
@@ -89,7 +98,7 @@ def _entered(checker: Checker, pair: Pair, node: Node) -> Held | None:
     formed = checker.groups.changed(node)
     own = checker.created_by_user(node)
     for held in reversed(line):
-        if held.actor not in SETTLED_BY_SYNC and (
+        if held.actor not in NOBODYS and (
             held.since > formed or (own and len(checker.groups.members(node)) == 2)
         ):
             return held
