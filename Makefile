@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean
+.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean simulate test-mutants
 
 setup: .venv/.ready
 
@@ -71,6 +71,18 @@ test-crash: setup
 # Targets that misbehave in every way at every stage, and loads killed in one process.
 test-faults: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow -o faulthandler_timeout=3600 tests/faults
+
+# The two-way sync against two simulated systems: 200 half-years, then every crash point of a small world, plain and nested.
+SEEDS ?= 1-200
+CRASH_SEEDS ?= 1-20
+simulate: setup
+	$(BIN)/python -m migrator.testing.simulation --seeds $(SEEDS) --jobs $(JOBS)
+	$(BIN)/python -m migrator.testing.simulation --crash-points --seeds $(CRASH_SEEDS) --jobs $(JOBS)
+	$(BIN)/python -m migrator.testing.simulation --crash-points --nested 7 --every 3 --seeds $(CRASH_SEEDS) --jobs $(JOBS)
+
+# Every broken variant of the sync must be caught, each by the invariant named beside it.
+test-mutants: setup
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow -o faulthandler_timeout=3600 tests/simulation/test_mutants.py
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job

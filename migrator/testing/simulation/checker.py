@@ -68,6 +68,9 @@ class Checker:
     witness: Witness | None = None
     started: float = 0.0
     """When the present run began."""
+    _unsure: set[Node] = field(default_factory=set)
+    _latest: list[tuple[str, str, str]] = field(default_factory=list)
+    """Side, id and field of what this run wrote."""
     touched: set[str] = field(default_factory=set)
     """Ids of records that a fault of the world touched: poisoned, hidden, of a lost store."""
     _seen: int = 0
@@ -91,6 +94,7 @@ class Checker:
         """A run begins."""
         self.started = self.world.now
         self._deleted.clear()
+        self._latest.clear()
 
     def end(self, *, green: bool) -> None:
         """A run ended by itself; green means that nothing was left out."""
@@ -112,6 +116,14 @@ class Checker:
         """Rows were given."""
         for id_ in ids:
             self._reads.setdefault((side, id_), []).append(self.world.now)
+
+    def unanswered(self, side: str, ids: Iterable[str]) -> None:
+        """What became of these writes the sync must find out; where the system stores another value, it may have to write again."""
+        self._unsure.update((side, id_) for id_ in ids)
+
+    def killed(self) -> None:
+        """The run died: what it wrote last it may not know."""
+        self._unsure.update((side, id_) for side, id_, _ in self._latest)
 
     # ---- what the sync writes
 
@@ -167,6 +179,8 @@ class Checker:
             self.counts["fields"] += 1
             self._check_write(pair, node, row, value)
             self._written[side, row.id, name] = self.started
+            self._latest.append((side, row.id, name))
+        self._unsure.discard(node)
 
     def _check_write(self, pair: Pair, node: Node, row: Row, value: Value) -> None:
         side, name = node[0], pair.name(node[0])
@@ -213,11 +227,9 @@ class Checker:
         """Whether the value is the last carried one again, and nothing in between was carried: then nothing changed."""
         line = self.world.history.lines[node][pair.name(node[0])]
         for held, after in zip(reversed(line[:-1]), reversed(line[1:]), strict=True):
-            if held.actor in CARRIED:
-                return held.value == entered.value
             seen = any(held.since <= moment < after.since for moment in self._reads.get(node, ()))
-            if seen and self._is_known(pair, node, held):
-                return False
+            if held.actor in CARRIED or (seen and self._is_known(pair, node, held)):
+                return held.value == entered.value
         return False
 
     def _comes_from(self, pair: Pair, side: str, value: Value, partners: list[Node], since: float) -> bool:
@@ -242,7 +254,7 @@ class Checker:
     def _check_provoked(self, pair: Pair, node: Node, what: str) -> None:
         """Somebody must have changed the field, or the group, since the sync last wrote it."""
         last = self._written.get((node[0], node[1], pair.name(node[0])), 0.0)
-        if self.groups.changed(node) >= last and self.groups.changed(node) > 0:
+        if node in self._unsure or (self.groups.changed(node) >= last and self.groups.changed(node) > 0):
             return
         for member in self.groups.members(node):
             if self._proven.get(member, -1.0) >= last > 0:
@@ -365,6 +377,11 @@ class Checker:
             if held.actor not in NOBODYS
         }
         return len(changed) > 1 or any(member[0] == wrong for member in changed)
+
+    def formed(self, node: Node) -> float:
+        """When its group last changed, as far as the sync could know: at the merge, or when it was told of it."""
+        told = [self._proven.get(each, 0.0) for each in self.groups.members(node) if self._life(each)]
+        return max([self.groups.changed(node), *told])
 
     def _alive(self, node: Node) -> bool:
         return self.world.crms[node[0]].alive(node[1])

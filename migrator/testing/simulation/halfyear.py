@@ -175,6 +175,7 @@ class HalfYear:
                 result = self.sync.run(full=full)
             except Killed:
                 self.sync.crash()
+                self.checker.killed()
                 self.world.tick(300)
                 continue
             finally:

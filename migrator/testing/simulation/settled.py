@@ -9,7 +9,6 @@ from migrator.testing.simulation.groups import Node
 from migrator.testing.simulation.history import Actor, Deed, Held
 from migrator.testing.simulation.shape import NEW, OLD, SHAPES, Kind, Pair, shape_of
 
-
 ASIDE = "#"
 """Reason of a record that stands apart from its group until a person decides."""
 
@@ -60,9 +59,7 @@ def _check_fields(
             _check_field(checker, pair, group, olds + news, invariant)
 
 
-def _check_field(
-    checker: Checker, pair: Pair, group: list[Node], live: list[Node], invariant: str
-) -> None:
+def _check_field(checker: Checker, pair: Pair, group: list[Node], live: list[Node], invariant: str) -> None:
     """The member changed last since the group was formed must agree with every other, as long as it lives."""
     changed = [
         (held.since, node, held) for node in group if (held := _entered(checker, pair, node)) is not None
@@ -95,7 +92,7 @@ def _check_field(
 def _entered(checker: Checker, pair: Pair, node: Node) -> Held | None:
     """The newest value that somebody else than the sync gave a field, later than the group was formed; None without."""
     line = checker.world.history.lines.get(node, {}).get(pair.name(node[0]), [])
-    formed = checker.groups.changed(node)
+    formed = checker.formed(node)
     own = checker.created_by_user(node)
     for held in reversed(line):
         if held.actor not in NOBODYS and (

@@ -32,6 +32,7 @@ from migrator.testing.simulation.view import View
 from migrator.testing.simulation.world import World
 
 RowT = TypeVar("RowT")
+_WRITTEN = frozenset({Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED})
 LOCKED, POISONED = "UNABLE_TO_LOCK_ROW", "FIELD_CUSTOM_VALIDATION_EXCEPTION"
 
 
@@ -194,11 +195,14 @@ class SimSide:
         mishap = self._call(verb, "write")
         upto = len(rows) // 2 if mishap is Mishap.PARTIAL else len(rows)
         answers = [one(row) for row in rows[:upto]]
-        self.traffic.rows_written += upto
+        done = [answer for answer in answers if answer.outcome in _WRITTEN]
+        self.traffic.rows_written += len(done)
         self._at_call(f"{self.side}.{verb}.done")
         if mishap in {Mishap.LOST, Mishap.PARTIAL}:
+            self._watcher.unanswered(self.side, [answer.id for answer in done])
             raise RetryableError("the connection broke before the answer came")
         if mishap is Mishap.UNKNOWN:
+            self._watcher.unanswered(self.side, [answers[-1].id])
             answers[-1] = Answer(Outcome.UNKNOWN)
         return answers
 

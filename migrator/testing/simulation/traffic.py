@@ -37,6 +37,10 @@ class Watcher(Protocol):
         """A write named an id that is not live there; the system refuses it."""
         ...
 
+    def unanswered(self, side: str, ids: Iterable[str]) -> None:
+        """These rows were written, and the sync was never told."""
+        ...
+
 
 @dataclass(slots=True)
 class Traffic:
