@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from migrator.testing.simulation.checker import Checker, Violation, Witness
@@ -41,6 +41,10 @@ class Sync(Protocol):
 
     def die(self) -> None:
         """The process is about to be killed: what is committed now is all that will be left."""
+        ...
+
+    def rival(self) -> None:
+        """One run of another process on the same store."""
         ...
 
     def crash(self) -> None:
@@ -84,6 +88,8 @@ class Report:
     kills: int = 0
     nested: int = 0
     """Kills of a run that itself followed a kill."""
+    rivals: int = 0
+    """Processes that took over from a suspended one."""
     points: int = 0
     """Boundaries and calls passed at which a process could have died."""
     calls: int = 0
@@ -115,6 +121,10 @@ class HalfYear:
         self._kill_at = kill_at
         self._armed = False
         self._recent = False
+        self._rival_in = 0
+        """Points left until another process takes over; 0: none does."""
+        self._overtaken = 0
+        """Writes begun since another process took over, and one; 0: none did."""
         watcher: Watcher = self.checker
         self.sides = {side: SimSide(self.world, side, watcher, self.point) for side in (OLD, NEW)}
         self.sync = make(self.world, self.sides, self.point)
@@ -122,19 +132,39 @@ class HalfYear:
         if not settings.script_only:
             self.world.meanwhile = self.users.act
 
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether another process has taken over from the one that runs now."""
+        return bool(self._overtaken)
+
     # ---- crash points
 
     def point(self, name: str) -> None:
         """A moment at which the process may die: a boundary of the engine, or a call going out or answered."""
-        del name
+        if self._overtaken and name.endswith(("create.sending", "update.sending", "delete.sending")):
+            self._overtaken += 1
+            if self._overtaken > 2:
+                self.checker.broken("I20", "a process whose lease was taken over goes on writing")
         if not self._armed:
             return
         self.report.points += 1
+        if self._rival_in:
+            self._rival_in -= 1
+            if not self._rival_in:
+                self._overtake()
         if self.report.points in self._kill_at or self.world.faults.happens("kill"):
             self.report.kills += 1
             self.report.nested += self._recent
             self.sync.die()
             raise Killed
+
+    def _overtake(self) -> None:
+        """Suspend this process for an hour: another one takes over its lease, runs to its end, and this one wakes up."""
+        self._armed = False
+        self.world.tick(3_600)
+        self.report.rivals += 1
+        self.sync.rival()
+        self._overtaken, self._armed = 1, True
 
     # ---- the nights
 
@@ -151,6 +181,8 @@ class HalfYear:
                 self.report.dark += 1
                 continue
             self._trouble()
+            if night == 3:
+                self.world.clock.skew += self.settings.ours_skew
             self.night(full=self._is_full(night))
             self.sync.operate()
         self.rest()
@@ -171,6 +203,7 @@ class HalfYear:
             self.checker.begin()
             self.report.runs += 1
             self._recent = attempt > 0
+            self._overtaken = 0
             try:
                 result = self.sync.run(full=full)
             except Killed:
@@ -180,6 +213,10 @@ class HalfYear:
                 continue
             finally:
                 self._armed = False
+                self._rival_in = 0
+            if self._overtaken and result.green:
+                self.checker.broken("I20", "a process whose lease was taken over ends green")
+            self._overtaken = 0
             self.checker.end(green=result.green)
             self.report.green += result.green
             return result
@@ -192,6 +229,8 @@ class HalfYear:
         world.screens.update({side: Screen() for side in world.screens})
         world.drifts.clear()
         world.meanwhile = lambda: None
+        for crm in world.crms.values():
+            crm.traits = replace(crm.traits, daily_calls=10**9)
         reconcile = self.settings.reconcile_every >= 0
         for _ in range(2):
             world.tick(DAY)
@@ -232,6 +271,7 @@ class HalfYear:
         if faults.happens("jump"):
             clock = chance.choice((world.clock, world.crms[OLD], world.crms[NEW]))
             clock.skew += chance.choice((-86_400, -3_600, -120, 120, 3_600, 86_400))
+        self._rival_in = chance.randint(1, 200) if faults.happens("contested") else 0
         if faults.happens("mass"):
             self.users.mass_delete(chance.choice((OLD, NEW)), chance.uniform(0.3, 0.9))
         if faults.happens("lost_store"):

@@ -91,3 +91,9 @@ class Settings:
     script_only: bool = False
     """Users act between runs only, so that what they do never depends on what the sync does."""
     start_hour: float = 2.0
+    outage: int = 0
+    """So many dark nights in a row from the fifth night on."""
+    daily_calls: int = 20_000
+    """Requests a day that each system allows until the quiet at the end."""
+    ours_skew: float = 0.0
+    """Seconds that our clock is ahead from the third night on."""

@@ -115,7 +115,10 @@ class World:
         cas = self.settings.cas
         if cas == "mixed":
             cas = "none" if side == OLD else "exact"
-        return Traits(cas=cas, conditional_deletes=cas == "exact", post_image=cas == "exact")
+        return Traits(
+            cas=cas, conditional_deletes=cas == "exact", post_image=cas == "exact",
+            daily_calls=self.settings.daily_calls,
+        )  # fmt: skip
 
     def _populate(self) -> None:
         """Records on both sides as a load leaves them: mapped, keyed, linked, settled."""
