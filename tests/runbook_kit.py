@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,14 +188,23 @@ def scene(folder: Path) -> Iterator[Scene]:
 
 def shipped(name: str, **changed: Any) -> Runbook:
     """A shipped runbook with its roles filled in, and keys of its header changed."""
+    return made(_filled(name) | changed) if changed else _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> Runbook:
+    return made(_filled(name))
+
+
+def _filled(name: str) -> dict[str, Any]:
     data: Any = Document.read(RUNBOOKS / f"{name}.yaml").texts()
     for role, rule in data["roles"].items():
         rule |= dict(zip(("owner", "backup"), PEOPLE[role], strict=True))
-    return made(data | changed)
+    return dict(data)
 
 
 def made(data: Mapping[str, Any]) -> Runbook:
     """A runbook from its data."""
-    return parse_runbook(
-        Document(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True), "book.yaml")
-    )
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(dict(data), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    return parse_runbook(Document(text, "book.yaml"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -296,9 +296,3 @@ class RunbookRule(Strict):
     abort_if: tuple[Expression, ...] = ()
     steps: tuple[Step, ...]
     undo: tuple[Action, ...] = ()
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a runbook, for editors."""
-    schema = RunbookRule.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A runbook"}

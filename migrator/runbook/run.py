@@ -8,12 +8,9 @@ not. Between the freeze and the switch a failure, a passed limit or an abort tri
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime
-from typing import Any
 
 from migrator import __version__
-from migrator.core.errors import DataError, MigratorError, SafetyStop
+from migrator.core.errors import MigratorError, SafetyStop
 from migrator.core.phases import CUTOVER, Phase
 from migrator.runbook.durations import spoken
 from migrator.runbook.established import Established
@@ -31,7 +28,8 @@ from migrator.runbook.mistakes import call_of
 from migrator.runbook.model import Asked, OtherRunbook, Step
 from migrator.runbook.parse import Placed, Runbook
 from migrator.runbook.ready import Look, Refused, refusals
-from migrator.runbook.record import GATE, STEP, Footing, History, State, StepRow, replay, write
+from migrator.runbook.record import STEP, Footing, State
+from migrator.runbook.rows import Rows
 from migrator.runbook.world import Cancelled, RunReport, World, refuse_unless_sound
 from migrator.staging.journal import append
 from migrator.staging.phases import put_in_phase, standings
@@ -45,8 +43,8 @@ class Runner:
 
     def __init__(self, book: Runbook, world: World) -> None:
         self._book, self._world = book, world
-        self._history = History()
         self._footing = Footing(book.content, world.mapping, __version__)
+        self._rows = Rows(book.name, world, self._footing)
         self._clock = world.hands.clock
         self.report = RunReport(book.name, self._footing.plan, world.mode.value)
 
@@ -77,12 +75,12 @@ class Runner:
 
     def cancel(self, why: str) -> None:
         """Take the evening back: undo what was done since the freeze, the last first, and return to P4."""
-        self._row(CANCEL, self._groups_in_cutover(), State.STARTED, message=why)
+        self._rows.step(CANCEL, self._groups_in_cutover(), State.STARTED, message=why)
         self._finish_cancel()
 
     def look(self) -> Look:
         """Everything that is known now."""
-        history, world = replay(self._world.ledger, self._history), self._world
+        history, world = self._rows.read(), self._world
         with world.ledger.read() as connection:
             standing = standings(connection)
         facts = Established(
@@ -113,21 +111,21 @@ class Runner:
 
     def _find_done(self, placed: Placed) -> None:
         """A step that reached what it was to reach, and whose process died before it could say so."""
-        row = self._history.last(self._footing.plan, placed.id)
+        row = self._rows.last(placed.id)
         if row is not None and row.state is State.STARTED:
-            self._row(placed.id, row.groups, State.DONE, row=row, message="found done")
+            self._rows.step(placed.id, row.groups, State.DONE, row=row, message="found done")
 
     def _step(self, placed: Placed) -> None:
         look, groups = self.look(), self._book.groups_of(placed)
         try:
             self._check_triggers(placed, look)
             reasons, judged = refusals(look, placed)
-            self._note_gate(placed, judged, passed=not reasons)
+            self._rows.gate(placed, judged, passed=not reasons)
             if reasons:
                 self._refuse(placed, Refused(placed.id, reasons))
             self._do(placed, groups, judged)
         except Interrupted as error:
-            self._row(placed.id, groups, State.FAILED, message=error.message)
+            self._rows.step(placed.id, groups, State.FAILED, message=error.message)
             self._give_up(placed, error)
         self._announce(placed)
 
@@ -142,7 +140,7 @@ class Runner:
     def _do(self, placed: Placed, groups: Sequence[str], judged: Iterable[tuple[str, Judged]]) -> None:
         began, start = self._clock.now(), self._clock.monotonic()
         self._world.tell(placed.id, "begins")
-        self._row(placed.id, groups, State.STARTED, began=began)
+        self._rows.step(placed.id, groups, State.STARTED, began=began)
         call = call_of(self._book, placed)
         try:
             if call is not None and call.enters is not None:
@@ -153,12 +151,12 @@ class Runner:
         except Interrupted:
             raise
         except MigratorError as error:
-            self._row(placed.id, groups, State.FAILED, began=began, message=error.message)
+            self._rows.step(placed.id, groups, State.FAILED, began=began, message=error.message)
             self._give_up(placed, error)
             raise
         seconds = self._clock.monotonic() - start
         evidence = keep_evidence(placed, self._world.evidence, outcome.document)
-        row = self._row(
+        row = self._rows.step(
             placed.id, groups, State.STARTED, began=began, seconds=seconds, by=outcome.by, evidence=evidence,
             facts=dict(outcome.facts),
         )  # fmt: skip
@@ -170,7 +168,7 @@ class Runner:
         if wrong:
             raise Interrupted(f"{placed.id} is not done: {wrong}")
         self._check_triggers(placed, look)
-        self._row(placed.id, groups, State.DONE, row=row)
+        self._rows.step(placed.id, groups, State.DONE, row=row)
         self.report.done[placed.id] = round(seconds, 3)
         self._world.tell(placed.id, f"done in {spoken(seconds)}")
 
@@ -254,7 +252,7 @@ class Runner:
             undo = self._book.undo_of(placed)
             if undo is not None:
                 self._undo(undo, placed)
-            self._row(placed.id, last.groups, State.UNDONE, message=row.message)
+            self._rows.step(placed.id, last.groups, State.UNDONE, message=row.message)
         frozen = self._groups_in_cutover()
         with self._world.ledger.begin() as connection:
             for group in frozen:
@@ -263,7 +261,7 @@ class Runner:
                     at=self._clock.now(),
                     told={"runbook": self._book.name, "by": self._world.operator, "cancelled": row.message},
                 )  # fmt: skip
-            append(connection, STEP, self._body(CANCEL, row.groups, State.DONE), at=self._clock.now())
+            append(connection, STEP, self._rows.body(CANCEL, row.groups, State.DONE), at=self._clock.now())
 
     def _undo(self, undo: Placed, placed: Placed) -> None:
         groups = self._book.groups_of(placed)
@@ -277,7 +275,7 @@ class Runner:
                 hint="settle it, then run again: taking back goes on where it stopped",
             ) from error
         evidence = keep_evidence(undo, self._world.evidence, outcome.document)
-        self._row(
+        self._rows.step(
             undo.id,
             groups,
             State.STARTED,
@@ -299,45 +297,3 @@ class Runner:
             to = ", ".join(message.to)
             self.report.messages.append((to, message.text))
             self._world.tell(placed.id, f"tell {to}: {message.text}")
-
-    def _note_gate(self, placed: Placed, judged: Sequence[tuple[str, Judged]], *, passed: bool) -> None:
-        if not judged:
-            return
-        conditions = [
-            {
-                "code": item.gate.code, "name": item.gate.name, "group": group, "holds": item.finding.holds,
-                "read": item.finding.read, "forced_by": list(item.forced_by),
-            }
-            for group, item in judged
-        ]  # fmt: skip
-        body = {
-            "plan": self._footing.plan, "step": placed.id, "phase": placed.step.phase.value, "passed": passed,
-            "mode": self._world.mode.value, "by": self._world.operator, "conditions": conditions,
-        }  # fmt: skip
-        write(self._world.ledger, GATE, body)
-
-    def _row(
-        self, step: str, groups: Sequence[str], state: State, *, row: StepRow | None = None, **more: Any
-    ) -> StepRow:
-        """Write one row about a step; `row`: what an earlier row knew of it."""
-        if row is not None:
-            more = {
-                "seconds": row.seconds,
-                "by": row.by,
-                "evidence": row.evidence,
-                "began": row.began,
-                **more,
-            }
-        write(self._world.ledger, STEP, self._body(step, groups, state, **more))
-        found = replay(self._world.ledger, self._history).last(self._footing.plan, step)
-        if found is None:
-            raise DataError(f"the row about {step} is not in the journal", hint="migrator audit verify")
-        return replace(found, facts=found.facts or (row.facts if row else {}))
-
-    def _body(self, step: str, groups: Sequence[str], state: State, **more: Any) -> dict[str, Any]:
-        began: datetime = more.pop("began", self._clock.now())
-        return {
-            "plan": self._footing.plan, "book": self._book.name, "basis": self._footing.basis, "step": step,
-            "groups": list(groups), "state": state.value, "mode": self._world.mode.value, "began": began,
-            "operator": self._world.operator, **more,
-        }  # fmt: skip

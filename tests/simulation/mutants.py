@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from migrator.testing.simulation.engine import Parts
+
 import migrator.sync.creating as creating_module
 from migrator.core.errors import FatalError, WatermarkExpired
 from migrator.core.sameness import canonical
@@ -38,7 +40,6 @@ from migrator.sync.state import Changes, Part
 from migrator.sync.store import SyncStore
 from migrator.sync.work import Limits, Strategy
 from migrator.sync.work import Settings as SyncSettings
-from migrator.testing.simulation.engine import Parts
 from migrator.testing.simulation.history import Actor
 from migrator.testing.simulation.settings import NONE, USUAL, Settings
 from migrator.testing.simulation.side import SimSide

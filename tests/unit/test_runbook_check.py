@@ -20,8 +20,8 @@ from migrator.runbook.durations import seconds, spoken
 from migrator.runbook.expression import NotACondition, evaluate, facts_of, parse_condition
 from migrator.runbook.facts import CATALOGUE, Kind, Value
 from migrator.runbook.gates import EVERY_PHASE, GATES
-from migrator.runbook.model import json_schema
 from migrator.runbook.parse import parse_runbook, read_runbook
+from migrator.runbook.schema import json_schema
 from migrator.runbook.verbs import VERBS
 from tests.runbook_kit import RUNBOOKS, made, shipped
 
