@@ -1,0 +1,168 @@
+"""`python -m migrator.testing.simulation`: simulated dual runs or crash points, what they violated, and how to repeat each."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
+from typing import Any
+
+from migrator.testing.simulation.crashes import UNQUIET, every_crash, small
+from migrator.testing.simulation.engine import make_engine
+from migrator.testing.simulation.halfyear import HalfYear, Report
+from migrator.testing.simulation.settings import NONE, PRESETS, Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0 when nothing was violated, else 1."""
+    wanted = _parser().parse_args(arguments)
+    seeds = _seeds(wanted)
+    results = _crashes(wanted, seeds) if wanted.crash_points else _half_years(wanted, seeds)
+    bad = 0
+    totals: Counter[str] = Counter()
+    for line in results:
+        bad += bool(line["violations"])
+        totals.update(
+            {name: value for name, value in line.items() if isinstance(value, int) and name != "seed"}
+        )
+        _tell(line, as_json=wanted.json)
+    totals["simulations"], totals["with violations"] = len(seeds), bad
+    _say(json.dumps({"total": totals}) if wanted.json else "total: " + _figures(totals))
+    return 1 if bad else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m migrator.testing.simulation", description=__doc__)
+    add = parser.add_argument
+    add("--nights", type=int, default=180)
+    add("--users", type=int, default=3_000, help="people who could act; the number of actions is --edits")
+    add("--records", type=int, default=120, help="records on the old side at the beginning")
+    add("--edits", type=int, default=40, help="user actions a day, both sides together")
+    add("--seed", type=int, default=1)
+    add("--seeds", default="", metavar="A-B", help="all seeds from A to B")
+    add("--faults", choices=sorted(PRESETS), default="usual")
+    add("--cas", choices=("exact", "second", "none", "mixed"), default="exact")
+    add("--reconcile", type=int, default=7, metavar="NIGHTS", help="0: only at the end; -1: never")
+    add("--crash-points", action="store_true", help="a small world, killed at every point of it")
+    add("--nested", type=int, default=0, metavar="N", help="with --crash-points: killed again N points later")
+    add("--every", type=int, default=1, metavar="N", help="with --crash-points: each Nth point only")
+    add("--kill-at", type=int, nargs="*", default=(), help="with --crash-points: this one only, to repeat it")
+    add("--jobs", type=int, default=1)
+    add("--json", action="store_true")
+    return parser
+
+
+def _seeds(wanted: argparse.Namespace) -> list[int]:
+    if not wanted.seeds:
+        return [wanted.seed]
+    first, _, last = wanted.seeds.partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def _settings(wanted: argparse.Namespace, seed: int) -> Settings:
+    return Settings(
+        seed=seed, nights=wanted.nights, users=wanted.users, records=wanted.records, edits=wanted.edits,
+        rates=PRESETS[wanted.faults], cas=wanted.cas, reconcile_every=wanted.reconcile,
+    )  # fmt: skip
+
+
+def _half_years(wanted: argparse.Namespace, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    work = [(wanted, seed) for seed in seeds]
+    yield from _mapped(wanted.jobs, _half_year, work)
+
+
+def _half_year(work: tuple[argparse.Namespace, int]) -> dict[str, Any]:
+    wanted, seed = work
+    return _line(HalfYear(_settings(wanted, seed), make_engine).run(), _again(wanted, seed))
+
+
+def _line(report: Report, again: str) -> dict[str, Any]:
+    told = {
+        field.name: getattr(report, field.name)
+        for field in dataclasses.fields(report)
+        if field.name not in {"settings", "violations"}
+    }
+    return {
+        "seed": report.settings.seed,
+        **told,
+        "calls per change": round(report.calls_per_change, 3),
+        "violations": [str(each) for each in report.violations],
+        "again": again,
+    }
+
+
+def _again(wanted: argparse.Namespace, seed: int, kills: Sequence[int] = ()) -> str:
+    words = [f"python -m migrator.testing.simulation --seed {seed} --faults {wanted.faults}"]
+    if wanted.crash_points:
+        words += ["--crash-points", *(["--kill-at", *map(str, kills)] if kills else [])]
+    else:
+        words += [f"--nights {wanted.nights} --records {wanted.records} --edits {wanted.edits}"]
+        words += [f"--users {wanted.users} --cas {wanted.cas} --reconcile {wanted.reconcile}"]
+    return " ".join(words)
+
+
+def _crashes(wanted: argparse.Namespace, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    for lines in _mapped(wanted.jobs, _crash, [(wanted, seed) for seed in seeds]):
+        yield from lines
+
+
+def _crash(work: tuple[argparse.Namespace, int]) -> list[dict[str, Any]]:
+    """One line for a seed, and one for each crash that violated something."""
+    wanted, seed = work
+    settings = small(seed, NONE if wanted.faults == "none" else UNQUIET)
+    if wanted.kill_at:
+        report = HalfYear(settings, make_engine, kill_at=tuple(wanted.kill_at)).run()
+        return [_line(report, _again(wanted, seed, wanted.kill_at))]
+    lines, hit = [], 0
+    for crash in every_crash(settings, make_engine, nested=wanted.nested, step=wanted.every):
+        hit += bool(crash.at)
+        if crash.violations:
+            told = [str(each) for each in crash.violations]
+            lines.append(
+                {
+                    "seed": seed,
+                    "killed": list(crash.at),
+                    "violations": told,
+                    "again": _again(wanted, seed, crash.at),
+                }
+            )
+    return [*lines, {"seed": seed, "crash points": hit, "violations": []}]
+
+
+def _mapped(jobs: int, function: Any, work: Sequence[Any]) -> Iterator[Any]:
+    """In order of the work, in several processes when asked."""
+    if jobs == 1:
+        yield from map(function, work)
+        return
+    with get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap(function, work)
+
+
+def _tell(line: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _say(json.dumps(line, ensure_ascii=False))
+        return
+    _say(_figures({name: value for name, value in line.items() if name not in {"violations", "again"}}))
+    for text in line["violations"][:20]:
+        _say(f"  VIOLATED {text}")
+    if len(line["violations"]) > 20:
+        _say(f"  … and {len(line['violations']) - 20} more")
+    if line["violations"]:
+        _say(f"  again: {line['again']}")
+
+
+def _figures(named: dict[str, Any] | Counter[str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in named.items())
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""The sync's books as people and checker read them: conflict log, intents, what waits, approvals; straight from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from migrator.staging import sync_tables as t
+from migrator.staging.ledger import Ledger
+from migrator.sync.values import from_text
+from migrator.testing.simulation.groups import Node
+from migrator.testing.simulation.shape import NEW, OLD, Value, shape_of
+
+_NOW = t.members.c.until.is_(None)
+
+
+class Books:
+    """See `migrator.testing.simulation.checker.Witness`; sees what is committed and nothing else."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def logged(self, side: str, field: str, value: Value) -> bool:
+        """Whether a row of the conflict log has this value."""
+        query = sa.select(t.conflicts.c.members).where(t.conflicts.c.field == field)
+        with self.ledger.read() as connection:
+            rows = connection.execute(query.order_by(t.conflicts.c.number.desc())).scalars()
+            return any(value in _values(text, side) for text in rows)
+
+    def intended(self, side: str, id_: str, key: str) -> bool:
+        """Whether an intent for this record, or for a create with this key, is committed."""
+        c = t.intents.c
+        query = sa.select(sa.func.count()).where(c.key == key if key else c.id == id_)
+        with self.ledger.read() as connection:
+            found = connection.execute(query.where(c.kind == "create") if key else query).scalar()
+        return bool(found) or (bool(key) and self._creating(side, key))
+
+    def _creating(self, side: str, key: str) -> bool:
+        """A crosswalk row in state 'creating' is the intent of a create."""
+        source = key.partition(":")[2] if side == NEW else key
+        query = sa.select(sa.func.count()).where(
+            t.members.c.id == source, t.members.c.state == "creating", _NOW
+        )
+        with self.ledger.read() as connection:
+            return bool(connection.execute(query).scalar())
+
+    def listed(self) -> Mapping[Node, tuple[str, ...]]:
+        """Records in the queue, on hold, with an open conflict or a link that waits; the field where it is one field's."""
+        found: dict[Node, tuple[str, ...]] = {}
+
+        def add(stream: str, id_: str, field: str) -> None:
+            node = (side_of(stream), id_)
+            found[node] = (*found.get(node, ()), field)
+
+        with self.ledger.read() as connection:
+            for row in connection.execute(sa.select(t.dirty.c.stream, t.dirty.c.id)):
+                add(row.stream, row.id, "")
+            waiting = (t.holds, t.deferred, t.conflicts)
+            for table in waiting:
+                joined = sa.select(t.members.c.stream, t.members.c.id, table.c.field).join(
+                    t.members, sa.and_(t.members.c.grp == table.c.grp, _NOW)
+                )
+                if table is t.conflicts:
+                    joined = joined.where(table.c.state == "open")
+                for stream, id_, field in connection.execute(joined):
+                    if not field.startswith("#"):
+                        add(stream, id_, field)
+                    elif field == f"#{stream}:{id_}":
+                        add(stream, id_, "#")
+        return found
+
+    def approved(self, object_name: str) -> bool:
+        """Whether a brake of the object's mapping is lifted by name."""
+        side = OLD if object_name[:1].isupper() else NEW
+        c = t.approvals.c
+        query = sa.select(sa.func.count()).where(c.mapping == shape_of(side, object_name).name, c.who != "")
+        with self.ledger.read() as connection:
+            return bool(connection.execute(query).scalar())
+
+    def rows(self, table: sa.Table) -> list[Mapping[str, Any]]:
+        """All rows of a table, for reports and tests."""
+        with self.ledger.read() as connection:
+            return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+
+
+def side_of(stream: str) -> str:
+    """The side of a stream."""
+    return OLD if "/" in stream else NEW
+
+
+def _values(text: str, side: str) -> list[Value]:
+    """Values that a conflict row has of one side."""
+    return [
+        value
+        for member in from_text(text)["members"]
+        if side_of(member["stream"]) == side
+        for value in member["values"].values()
+    ]
