@@ -347,7 +347,7 @@ class Checker:
         line = self.world.history.lines.get(node, {})
         return any(held[0].actor is Actor.USER for held in line.values())
 
-    def has_cause(self, node: Node) -> bool:
+    def has_cause(self, node: Node, asked: frozenset[Node] = frozenset()) -> bool:
         """Whether anything happened to the group that could make a person, or a later run, look at it."""
         members = self.groups.members(node)
         if any(self._life(member) or member[1] in self.touched for member in members):
@@ -356,15 +356,17 @@ class Checker:
         if row is None:
             return False
         pairs = shape_of(node[0], row.object).pairs
-        return any(self._contested(pair, members) for pair in pairs) or self._waits_for_other(members)
+        return any(self._contested(pair, members) for pair in pairs) or self._waits_for_other(
+            members, asked | {*members}
+        )
 
-    def _waits_for_other(self, members: list[Node]) -> bool:
+    def _waits_for_other(self, members: list[Node], asked: frozenset[Node]) -> bool:
         """Whether a record that one of them names has itself a reason to wait."""
         for side, id_ in members:
             row = self.world.crms[side].rows[id_]
             links = [pair.name(side) for pair in shape_of(side, row.object).pairs if pair.target]
             named = [(side, str(row.values[name])) for name in links if row.values[name]]
-            if any(node not in members and self.has_cause(node) for node in named):
+            if any(node not in asked and self.has_cause(node, asked) for node in named):
                 return True
         return False
 

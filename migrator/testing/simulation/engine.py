@@ -94,9 +94,7 @@ class Engine:
     def _wiring(self, store: SyncStore) -> Run:
         sides: dict[str, Side] = {name: self._parts.side(side) for name, side in self._sides.items()}
         translator = TableTranslator(self._parts.crosswalk(store))
-        return Run(
-            store, translator, sides, self._parts.settings, self._parts.strategy, chance=lambda: 0.5
-        )
+        return Run(store, translator, sides, self._parts.settings, self._parts.strategy, chance=lambda: 0.5)
 
     # ---- death and its kin
 
@@ -132,7 +130,9 @@ class Engine:
                     ],
                 )  # fmt: skip
             restored = connection.execute(t.state.delete().where(t.state.c.name == RESTORED)).rowcount
-            generation = connection.execute(sa.select(t.state.c.value).where(t.state.c.name == GENERATION)).scalar()
+            generation = connection.execute(
+                sa.select(t.state.c.value).where(t.state.c.name == GENERATION)
+            ).scalar()
         if restored:
             for side in self._world.markers:
                 self._world.markers[side] = f"{self._ledger.identity}/{generation or 0}"
