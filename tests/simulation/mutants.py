@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from migrator.testing.simulation.engine import Parts
-
 import migrator.sync.creating as creating_module
 from migrator.core.errors import FatalError, WatermarkExpired
 from migrator.core.sameness import canonical
@@ -40,6 +38,7 @@ from migrator.sync.state import Changes, Part
 from migrator.sync.store import SyncStore
 from migrator.sync.work import Limits, Strategy
 from migrator.sync.work import Settings as SyncSettings
+from migrator.testing.simulation.engine import Parts
 from migrator.testing.simulation.history import Actor
 from migrator.testing.simulation.settings import NONE, USUAL, Settings
 from migrator.testing.simulation.side import SimSide

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from migrator.testing.simulation.engine import engine_with, make_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from migrator.testing.simulation.engine import engine_with, make_engine
 from migrator.testing.simulation.halfyear import HalfYear, MakeSync
 from migrator.testing.simulation.settings import Settings
 from tests.simulation.mutants import MUTANTS, Mutant
