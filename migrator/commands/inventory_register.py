@@ -243,7 +243,7 @@ def row_json(row: Row, *, whole: bool = False) -> dict[str, Any]:
         "coverage": row.counterpart.coverage.value, "counterpart": row.counterpart.name,
         "counterpart_kind": row.counterpart.kind, "differences": row.counterpart.differences,
         "method": row.counterpart.method, "confidence": row.counterpart.confidence,
-        "proposed": row.proposal.decision.value, "rule": row.proposal.rule, "proposal": row.proposal.reason,
+        "proposed": row.proposal.decision.value, "rule": row.proposal.rule, "proposal": row.proposal.reason, "archive": row.proposal.archive,
         "decision": row.decision.value, "decided_by": row.decided_by, "decided_on": row.decided_on,
         "answers": dict(row.answers), "losses": list(row.losses), "protection_gap": row.protection_gap,
     }  # fmt: skip

@@ -14,9 +14,6 @@ class Drift:
     changed: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.vanished)
-
 
 def drift(before: Mapping[str, str], after: Mapping[str, str]) -> Drift:
     """Compare digests by id. What the earlier scan could not see is new to us, whether or not it is new."""

@@ -169,11 +169,6 @@ class Tally:
     accepted: int
     """Decided ones whose acceptance test has passed, or that need none."""
 
-    @property
-    def decided(self) -> int:
-        """Components that a person decided."""
-        return self.total - self.decisions.get(Decision.UNDECIDED.value, 0)
-
 
 def tallies(listed: Iterable[tuple[str, Row]]) -> tuple[Tally, ...]:
     """Count rows by group, groups in the order they first appear."""

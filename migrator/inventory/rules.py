@@ -68,8 +68,6 @@ class Proposal:
     reason: str
     archive: bool = False
     """Its data is to be archived."""
-    integration: bool = False
-    """It belongs in the register of integrations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ def _integration(case: Case) -> Proposal | None:
     if part.kind in INTEGRATIONS or part.calls:
         return Proposal(
             Decision.UNDECIDED, "integration",
-            "something outside takes part: see the register of integrations; never retired by a rule", integration=True,
+            "something outside takes part: see the register of integrations; never retired by a rule"
         )  # fmt: skip
     return None
 

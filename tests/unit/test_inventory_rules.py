@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.core.components import Call, Component, ComponentKind, ComponentState, Direction
-from migrator.inventory.drift import drift
+from migrator.inventory.drift import Drift, drift
 from migrator.inventory.evidence import Use, evidence
 from migrator.inventory.rules import RULES, Case, Counterpart, Coverage, Decision, Proposal, propose, rivals
 from migrator.inventory.scan import Item, Reference
@@ -186,7 +186,7 @@ def test_rivals_are_active_automations_at_one_event() -> None:
 def test_drift_tells_new_changed_and_vanished() -> None:
     found = drift({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"})
     assert (found.added, found.changed, found.vanished) == (("d",), ("b",), ("c",))
-    assert not drift({"a": "1"}, {"a": "1"})
+    assert drift({"a": "1"}, {"a": "1"}) == Drift()
 
 
 @pytest.mark.parametrize(
