@@ -40,6 +40,8 @@ _EXPECTED_MATCHES = 20.0
 """Matches that what is expected of a level counts for, beside those that were seen."""
 _MOST_MATCHES = 2_000.0
 """Matches that one round counts for at most, so that one blocking rule does not decide alone."""
+_LOOSE = 1.07
+"""How much more often than in matches a loose level is seen by chance, at least: a tenth of a bit against."""
 _MOST_LOOSE = 1 / 3
 """Share of matches that may have another name: marriages, typing, wrong columns."""
 _LEAST_BY_CHANCE = 0.05
@@ -53,6 +55,16 @@ class Population:
 
     records: int
     pairs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of equal values besides how many there are: the share of pairs whose words explain it, and of those
+    that have one value, the share that names tell to be no match.
+    """
+
+    by_words: float
+    others: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +96,25 @@ def learn_model(
     m = _learn_matches(session, comparisons, rules, chance, population.records)
     least = {item.name: chance_by_words(session, item.feature) for item in comparisons}
 
-    def learnt(prior: float) -> dict[str, Odds]:
+    def learnt(prior: float, shared: Mapping[str, float]) -> dict[str, Odds]:
         return {
-            item.name: odds_of(item.levels, m[item.name], chance[item.name], prior, least[item.name])
+            item.name: odds_of(
+                item.levels, m[item.name], chance[item.name], prior,
+                Known(least[item.name], shared.get(item.name, 0.0)),
+            )
             for item in comparisons
-        }
+        }  # fmt: skip
 
-    odds = learnt(0.0)
+    odds = learnt(0.0, {})
     _score_tried(session, comparisons, odds, population)
     prior = estimate_prior(scored_weights(session), population, share)
     if not wanted.blocking:
         matches = f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}"
         rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=share)
     session.execute(f"DROP TABLE {_TRIED}")
-    odds = learnt(prior)
-    contexts = find_contexts(session, comparisons, odds)
+    _, shared = find_contexts(session, comparisons, learnt(prior, {}))
+    odds = learnt(prior, shared)
+    contexts, _ = find_contexts(session, comparisons, odds)
     return Model(tuple(comparisons), odds, prior, rules, population, contexts)
 
 
@@ -130,12 +146,12 @@ def log_odds(probability: float) -> float:
 
 
 def odds_of(
-    levels: Sequence[Level], m: Sequence[float], chance: Sequence[float], prior: float, equal: float = 0.0
+    levels: Sequence[Level], m: Sequence[float], chance: Sequence[float], prior: float, known: Known
 ) -> Odds:
     """The odds of `levels` (and of disagreement, last) seen among matches (`m`) and in any two records (`chance`), of
-    which `prior` are matches. What is `equal` by chance, as far as that is known, is never less.
+    which `prior` are matches. What is equal by chance, as far as that is `known`, is never less.
 
-    No level weighs more than a better one: where it seems to, too few pairs were seen of it. What speaks against a match
+    What is `loose` speaks for nothing. No level weighs more than a better one: where it seems to, too few pairs were seen of it. What speaks against a match
     weighs no more than disagreement.
     """
     u: list[float] = []
@@ -144,7 +160,9 @@ def odds_of(
         by_chance = max((share - prior * one) / (1 - prior), share * _LEAST_BY_CHANCE)
         level = levels[place] if place < len(levels) else None
         if level is not None and level.by_value:
-            by_chance = max(by_chance, min(equal, share))
+            by_chance = max(by_chance, min(known.by_words, share), known.others * share)
+        if level is not None and level.loose:
+            by_chance = max(by_chance, one * _LOOSE)
         if level is None or not level.against:
             by_chance = max(by_chance, one * bar)
             bar = by_chance / one

@@ -94,7 +94,7 @@ def fewer_words(item: Feature) -> tuple[Level, ...]:
     n = item.number
     some = f"{numbers_agree(item)} AND {shared_words(item)} >= 0.3 * (w{n}_l + w{n}_r) / 2"
     return (
-        Level("some words", some, 0.02, loose=True),
+        Level("some words", some, 0.02),
         Level("other numbers", f"NOT {numbers_agree(item)}", 0.02, loose=True),
     )
 

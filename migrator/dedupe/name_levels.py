@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from migrator.dedupe import agreement
 from migrator.dedupe.agreement import Agreement, Side, struct
 from migrator.dedupe.features import Feature
@@ -17,20 +19,16 @@ from migrator.dedupe.levels import (
     two_words,
 )
 
-_LONG = 12
-"""Characters of a name in which two slips are no other name."""
-
 
 def person_levels(item: Feature, equal: Level) -> tuple[Level, ...]:
     """A whole name. One word of several is not the name: family members and colleagues share one."""
     said, v = _said(item, agreement.name_levels), item.value
-    slipped = f"{slips(v, 1)} OR (length({v}_l) >= {_LONG:d} AND {slips(v, 2)})"
     return (
         Level("contradiction", said[Agreement.CONTRADICTION], 0.002, against=True),
         equal,
         Level("same in another script", said[Agreement.ACROSS], 0.02),
         Level("same in other words", _either(said, Agreement.SAME, Agreement.COMPATIBLE), 0.03),
-        Level("alike", f"({slipped}) AND NOT {two_words(item)}", 0.05),
+        Level("alike", f"{slips(v, 1)} AND NOT {two_words(item)} AND NOT {_chinese(item)}", 0.05),
         Level("made shorter", said[Agreement.PART], 0.02),
         *moved(v),
         Level("one of the names", f"{shared_words(item)} > 0", 0.03, loose=True),
@@ -71,13 +69,32 @@ def company_levels(item: Feature, equal: Level) -> tuple[Level, ...]:
         equal,
         Level("same in another script", said[Agreement.ACROSS], 0.02),
         Level("same in other words", said[Agreement.SAME], 0.03),
-        nearly_all_words(item),
+        _unless(_other_brand(item), nearly_all_words(item)),
         Level("made shorter", said[Agreement.PART], 0.02),
-        most_words(item),
+        _unless(_other_brand(item), most_words(item)),
         *moved(item.value),
         Level("same brand", said[Agreement.OPEN], 0.01, loose=True),
-        *fewer_words(item),
+        *(_unless(_other_brand(item), level) for level in fewer_words(item)),
     )
+
+
+def _unless(condition: str, level: Level) -> Level:
+    return replace(level, condition=f"NOT {condition} AND {level.condition}")
+
+
+def _chinese(item: Feature) -> str:
+    """SQL: both names are Chinese, in characters or in letters, where another syllable is another name and no slip."""
+    left, right = _sides(item)
+    written = f"{left('han')} IS NOT NULL AND {right('han')} IS NOT NULL"
+    return f"coalesce(({written}) OR (len({left('pinyin')}) > 0 AND len({right('pinyin')}) > 0), false)"
+
+
+def _other_brand(item: Feature) -> str:
+    """SQL: two companies in Chinese characters of which neither brand is in the other; all their words besides are trade."""
+    left, right = _sides(item)
+    written = f"{left('han')} IS NOT NULL AND {right('han')} IS NOT NULL"
+    one, other = left("brand"), right("brand")
+    return f"coalesce({written} AND NOT contains({one}, {other}) AND NOT contains({other}, {one}), false)"
 
 
 def in_two_scripts(item: Feature) -> str:
