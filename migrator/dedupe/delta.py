@@ -28,6 +28,7 @@ from migrator.dedupe.scoring import (
     score_tried,
     tell_sure,
 )
+from migrator.dedupe.shared_values import drop_values
 from migrator.staging.engine import Session, literal
 
 MOST_CHANGED = 0.1
@@ -124,6 +125,7 @@ def _make_fresh(session: Session, relation: str, frozen: Frozen, scratch: Path) 
     new = f"(SELECT * FROM {relation} SEMI JOIN dedupe_new USING (__id))"
     known = KnownWords(_KNOWN, frozen.model.population.records)
     make_features(session, new, frozen.features, scratch, known)
+    drop_values(session, frozen.features, frozen.shared)
     counted = [item for item in frozen.features if item.value in frozen.unseen]
     columns = "".join(
         f", CASE WHEN f.{item.value} IS NOT NULL THEN coalesce(y{item.number}.o, {frozen.unseen[item.value]!r}) END "

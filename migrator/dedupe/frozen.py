@@ -34,6 +34,8 @@ class Frozen:
     unseen: Mapping[str, float]
     """Column of a value → how often a value is that no record had."""
     report: Mapping[str, Any]
+    shared: Mapping[str, Sequence[int]]
+    """Field → hashes of values that too many names share."""
 
 
 def freeze(session: Session, model: Model, often: Mapping[str, str], least: float) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def thaw(session: Session, kept: Mapping[str, Any]) -> Frozen:
         tuple(Weighed(rule, 0, 0, 0, 0) for rule in rules), Population(kept["records"], kept["pairs"]), contexts,
         kept["kin"],
     )  # fmt: skip
-    return Frozen(model, features, kept["least"], kept["unseen"], kept["report"])
+    return Frozen(model, features, kept["least"], kept["unseen"], kept["report"], kept["shared"])
 
 
 def features_query(

@@ -27,6 +27,7 @@ from migrator.dedupe.learning import (
     weigh_values,
 )
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
+from migrator.dedupe.shared_values import drop_shared
 from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
 from migrator.dedupe.sureness import find_kin, sure
 from migrator.dedupe.vetoes import VETOED, add_veto_edges, add_vetoed, create_vetoed
@@ -73,6 +74,7 @@ def add_scored_edges(
     if not features:
         return None
     make_features(session, relation, features, scratch)
+    shared = drop_shared(session, features)
     comparisons = make_comparisons(session, features)
     model = learn_model(session, features, comparisons, wanted)
     block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
@@ -83,6 +85,7 @@ def add_scored_edges(
     model = replace(model, kin=find_kin(session, model.comparisons, SCORED, sure_from))
     tell_sure(session, model, wanted)
     kept = freeze(session, model, often, least)
+    kept["shared"] = {item.field: list(item.values) for item in shared}
     if keep is not None:
         keep(features_query(relation, features, often, claiming_fields(rules)))
     for name in often.values():
@@ -91,7 +94,11 @@ def add_scored_edges(
     followed = follow_decisions(session, _bands(session, model, wanted), wanted, judgements, model.prior)
     bands = followed.bands
     add_model_edges(session, model, bands)
-    told = {**_report(meanings, model), "decisions": {"heard": followed.decisions, "bits": followed.bits}}
+    told = {
+        **_report(meanings, model),
+        "shared": [item.to_json() for item in shared],
+        "decisions": {"heard": followed.decisions, "bits": followed.bits},
+    }
     report = {**told, **count_bands(session, bands), "pairs": pairs}
     drop_scored(session)
     return Scored(bands, report, {**kept, "prior": model.prior, "bands": asdict(bands), "report": told})
