@@ -53,7 +53,8 @@ def find_contexts(
     _pair_neighbours(session, comparisons)
     create_scored(session, comparisons, _SEEN)
     score(session, FEATURES, _NEAR, Evidence(comparisons, odds, {}), least=-1000.0, into=_SEEN)
-    found, shared = {}, {}
+    found: dict[str, Context] = {}
+    shared: dict[str, float] = {}
     for item in comparisons:
         rest = [other for other in comparisons if other is not item]
         context = _context(session, item, rest, odds, shared) if rest else None
