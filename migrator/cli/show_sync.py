@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from migrator.commands.sync_conflicts import Found
     from migrator.commands.sync_state import SyncState
     from migrator.commands.sync_status import SyncStatus
+    from migrator.commands.sync_stuck import Stuck
     from migrator.commands.sync_verdict import Standing
 
 _LOOKS = {"green": "bold green", "yellow": "bold yellow", "red": "bold red"}
@@ -229,3 +230,22 @@ def _way(way: FieldWay) -> tuple[str, ...]:
     pair, found = way.pair, way.finding
     tried = (f"{found.tried:,}", f"{found.lost:,}") if found is not None else ("", "")
     return (pair.new, pair.direction.value, pair.policy.rule.value, _WORDS[pair.law.value], *tried, pair.why)
+
+
+def stuck(found: Stuck, console: Console, *, unmask: bool) -> None:
+    """Records that fail or are held."""
+    if not found.records:
+        console.print("[green]nothing fails and nothing is held[/]")
+        return
+    table = _table(
+        "what", "mapping", "field", "reason", "age", ">tries", "records", *(["words"] if unmask else [])
+    )
+    for item in (one.to_json(found.now, unmask=unmask) for one in found.records):
+        cells = (
+            item["what"], item["mapping"], item["field"] or "(record)", item["reason"], item["age"], str(item["tries"]),
+            _some(item["records"]), *([item["message"]] if unmask else []),
+        )  # fmt: skip
+        table.add_row(*map(escape, cells))
+    console.print(table)
+    if found.total > len(found.records):
+        console.print(f"{found.total - len(found.records):,} more: --limit")

@@ -141,6 +141,30 @@ def sync_status(as_json: Json = False) -> None:
     raise typer.Exit(found.standing.exit_code)
 
 
+@sync_app.command("stuck")
+def sync_stuck(
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many.")] = 200,
+    unmask: Annotated[
+        bool, typer.Option("--unmask", help="Also the systems' own words, which may hold values.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List records that fail or are held: which they are, why, since when."""
+    from migrator.cli import show_sync
+    from migrator.commands.sync_stuck import stuck_records
+
+    found = stuck_records(opened_project(), limit=limit)
+    answer(
+        as_json,
+        lambda: {
+            "total": found.total,
+            "records": [item.to_json(found.now, unmask=unmask) for item in found.records],
+        },
+        lambda: show_sync.stuck(found, stdout, unmask=unmask),
+    )
+
+
 @sync_app.command("check")
 def sync_check(as_json: Json = False) -> None:
     """Which fields come back, which do not and why; and whether staged values survive the way there and back."""

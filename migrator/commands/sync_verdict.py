@@ -164,7 +164,7 @@ def _people(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
         waits = item.kind not in NEEDS_A_PERSON and age <= settings.wait
         status, code = (Status.YELLOW, _DATA) if waits else (Status.RED, _PERSON)
         what = f"{item.mapping}: {item.number:,} held as {item.kind}, the oldest for {span(age)}"
-        step = _HOLD_STEPS.get(item.kind, "migrator sync conflicts list")
+        step = _HOLD_STEPS.get(item.kind, "migrator sync stuck")
         yield Cause(
             status, f"hold.{item.kind}", what, step, mapping=item.mapping, count=item.number, exit_code=code
         )
@@ -178,7 +178,7 @@ _HOLD_STEPS = {
     "delete-vs-edit": "migrator sync conflicts list --reason delete-vs-edit, then resolve: the side that stands",
     "delete-policy": "migrator sync conflicts list --reason delete-policy, then resolve: the side that stands",
     "undelete": "a deleted record is there again: delete it once more, or make its partner by hand with its key",
-    "missing": "is the record hidden from the sync's user? it heals by itself once it can be read",
+    "missing": "migrator sync stuck: is the record hidden from the sync's user? it heals by itself once it can be read",
     "missing-both": "neither side shows the record: can the sync's user see it? it heals by itself once it can be read",
     "unreadable": "give the sync's user the right to read the field on both sides",
     "untranslatable": "the other side cannot hold the value: change it there, or the mapping",
@@ -192,7 +192,7 @@ def _reads(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
     quarantined = sum(item.quarantined for item in state.waiting)
     if quarantined:
         what = f"{quarantined:,} records fail again and again ({_codes(state)})"
-        step = "migrator sync status --json names the codes; mend the records or the mapping: they are retried daily"
+        step = "migrator sync stuck names them; mend the records or the mapping: they are tried daily"
         yield Cause(Status.RED, "quarantine", what, step, count=quarantined, exit_code=_DATA)
     failing = sum(item.failing for item in state.waiting) - quarantined
     if failing:

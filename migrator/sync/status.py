@@ -36,7 +36,7 @@ def _queue(work: Work) -> None:
     work.report.backlog = int(total)
     if worst:
         work.report.blame(
-            Status.RED, "quarantine", f"{worst} record(s) keep failing", "migrator sync status --quarantine",
+            Status.RED, "quarantine", f"{worst} record(s) keep failing", "migrator sync stuck",
             count=int(worst), exit_code=1,
         )  # fmt: skip
     if total > worst:

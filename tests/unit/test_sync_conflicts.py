@@ -24,6 +24,7 @@ from migrator.commands.sync_conflicts import (
     show_conflict,
 )
 from migrator.commands.sync_status import sync_status
+from migrator.commands.sync_stuck import stuck_records
 from migrator.commands.sync_workbook import export_conflicts, import_conflicts, sheet_of
 from migrator.core.errors import ProjectError, SafetyStop
 from migrator.mapping.workbook_sheets import read_sheets, write_sheets
@@ -171,6 +172,44 @@ def test_values_of_settled_conflicts_are_forgotten_in_time(project: Project) -> 
 class _At:
     def now(self):  # type: ignore[no-untyped-def]
         return NOW
+
+
+def test_records_that_do_not_move_are_named_without_their_values(project: Project) -> None:
+    row = {
+        "stream": "contact/old",
+        "why": "failed",
+        "since": NOW,
+        "not_before": None,
+        "message": "Maria is no name",
+    }
+    member = {"since": 1, "until": None, "side": "old", "state": "live", "leads": True, "version": "1", "base": "{}", "seen": None}  # fmt: skip
+    put(
+        project,
+        dirty=[
+            row | {"id": "c7", "attempts": 3, "code": "rule"},
+            row | {"id": "c8", "attempts": 0, "code": ""},
+        ],
+        members=[member | {"stream": "contact/old", "id": "c9", "grp": 4}],
+        holds=[
+            {
+                "grp": 4,
+                "field": "",
+                "mapping": "contact",
+                "kind": "missing",
+                "reason": "missing",
+                "since": NOW,
+                "checks": 2,
+            }
+        ],
+    )
+    found = stuck_records(project)
+    told = [item.to_json(NOW, unmask=False) for item in found.records]
+    assert [(item["what"], item["records"], item["reason"], item["tries"]) for item in told] == [
+        ("failing", ["contact/old:c7"], "rule", 3),
+        ("held", ["contact/old:c9"], "missing", 2),
+    ]
+    assert (found.total, "Maria" in json.dumps(told)) == (2, False)
+    assert found.records[0].to_json(NOW, unmask=True)["message"] == "Maria is no name"
 
 
 def test_a_pause_says_who_and_why_until_resume(project: Project) -> None:
