@@ -131,7 +131,7 @@ class SqlSide:
             proofs = [*self._soft(object_name, rows), *self._logged(connection, object_name, floor, None)]
         live = [row for row in rows if not _is_deleted(row)]
         table_ = pa.table(
-            {ID: [str(row[0]) for row in live], VERSION: [str(row[1]) for row in live]}, schema=CHANGED
+            {ID: _ids(object_name, live), VERSION: [str(row[1]) for row in live]}, schema=CHANGED
         )
         yield FeedPage(table_, tuple(proofs), start.isoformat())
 
@@ -144,7 +144,7 @@ class SqlSide:
             query = self._select(table, fields).order_by(key).limit(_PAGE)
             with self._database.begin() as connection:
                 rows = connection.execute(query if last is None else query.where(key > last)).all()
-            yield ScanPage(_page(rows, fields), last=len(rows) < _PAGE)
+            yield ScanPage(_page(object_name, rows, fields), last=len(rows) < _PAGE)
             if len(rows) < _PAGE:
                 return
             last = rows[-1][0]
@@ -218,6 +218,15 @@ class SqlSide:
 
     def _create(self, connection: sa.Connection, table: sa.Table, key_field: str, row: Create) -> Answer:
         values = {**row.values, key_field: row.key}
+        own = self._key(table)
+        if values.get(own.name) is None and not _assigned(own):
+            return Answer(
+                Outcome.REFUSED,
+                code="key.not-assigned",
+                field=own.name,
+                message=f"{table.name}.{own.name} is not given by the database: map it on the way back, "
+                "give it a default, or let the mapping flow forward only",
+            )
         try:
             with connection.begin_nested():
                 done = connection.execute(table.insert().values(_bound(table, values)))
@@ -436,9 +445,26 @@ def _bound(table: sa.Table, values: Mapping[str, Native]) -> dict[str, Any]:
     }
 
 
-def _page(rows: Sequence[Any], fields: Sequence[str]) -> pa.Table:
+def _assigned(key: sa.Column[Any]) -> bool:
+    """Whether the database gives a new row its key by itself."""
+    if key.server_default is not None or key.identity is not None:
+        return True
+    return isinstance(key.type, sa.Integer) and key.autoincrement in (True, "auto")
+
+
+def _ids(object_name: str, rows: Sequence[Any]) -> list[str]:
+    """Keys as text; a row without one cannot be kept in step, nor be passed over."""
+    lacking = sum(row[0] is None or row[0] == "" for row in rows)
+    if lacking:
+        raise FatalError(
+            f"{object_name}: {lacking} row(s) have no key", hint="give them one, or leave them out by a view"
+        )
+    return [str(row[0]) for row in rows]
+
+
+def _page(object_name: str, rows: Sequence[Any], fields: Sequence[str]) -> pa.Table:
     cells = {
-        ID: pa.array([str(row[0]) for row in rows], pa.string()),
+        ID: pa.array(_ids(object_name, rows), pa.string()),
         VERSION: pa.array([str(row[1]) for row in rows], pa.string()),
     }
     for at, name in enumerate(fields):

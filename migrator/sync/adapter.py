@@ -7,7 +7,7 @@ that remains. Deletes are proved by the source's feed of deleted records, and by
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from migrator.core.clock import Clock, SystemClock
 from migrator.core.connector import ChangingSource, Source, Target
-from migrator.core.errors import WatermarkExpired
+from migrator.core.errors import FatalError, WatermarkExpired
 from migrator.core.schema import FieldType, ObjectSchema, index_schemas
 from migrator.core.twoway import (
     CHANGED,
@@ -134,10 +134,15 @@ class ConnectorSide:
 
     def create(self, object_name: str, key_field: str, rows: Sequence[Create]) -> Sequence[Answer]:
         """An upsert by external key, after the engine found none: one that is there by now answers EXISTS."""
+        refused = self._keyless(object_name, key_field)
+        if refused is not None:
+            return [refused] * len(rows)
         found: dict[str, Answer] = {}
         for names, some in _alike([(row.key, row.values) for row in rows]):
             table = self._table(object_name, names, some, key_field)
             found |= self._answers(self.target.upsert(object_name, table, key=key_field), _FOUND_BY_KEY)
+        if not self.target.facts.assigns_ids and self._schema(object_name).key != key_field:
+            found = self._with_own_ids(object_name, key_field, found)
         return [found.get(row.key, Answer(Outcome.UNKNOWN)) for row in rows]
 
     def update(self, object_name: str, rows: Sequence[Update]) -> Sequence[Answer]:
@@ -169,6 +174,34 @@ class ConnectorSide:
         self.target.close()
         if self.source is not None:
             self.source.close()
+
+    def _with_own_ids(
+        self, object_name: str, key_field: str, found: Mapping[str, Answer]
+    ) -> dict[str, Answer]:
+        """Such a target answers with the external key; the record has an id of its own, which has to be looked up."""
+        made = [key for key, one in found.items() if one.outcome in (Outcome.CREATED, Outcome.EXISTS)]
+        ids = {one.key: one.id for one in self._fetched(object_name, key_field, made, ())} if made else {}
+        return {
+            key: replace(one, id=ids[key])
+            if key in ids
+            else replace(one, outcome=Outcome.UNKNOWN)
+            if key in made
+            else one
+            for key, one in found.items()
+        }
+
+    def _keyless(self, object_name: str, key_field: str) -> Answer | None:
+        """A refusal where neither the system nor the external key would give a new record its own key."""
+        schema = self._schema(object_name)
+        own = schema.field(schema.key)
+        given = own is None or own.type is FieldType.INTEGER or own.read_only
+        if self.target.facts.assigns_ids or schema.key == key_field or given:
+            return None
+        return Answer(
+            Outcome.REFUSED, code="key.not-assigned", field=schema.key,
+            message=f"{object_name}.{schema.key} is not given by the system: map it on the way back, or let the"
+            " mapping flow forward only",
+        )  # fmt: skip
 
     # ---- tables
 
@@ -207,7 +240,12 @@ class ConnectorSide:
 
     def _changed(self, object_name: str, rows: pa.Table, key: str) -> pa.Table:
         version = self.versions.get(object_name, "")
-        ids = [str(name) for name in rows.column(key).to_pylist()]
+        ids = [_text(name) for name in rows.column(key).to_pylist()]
+        if "" in ids:
+            raise FatalError(
+                f"{object_name}: {ids.count('')} record(s) have no {key}",
+                hint="give them one, or filter them out",
+            )
         known = rows.column(version).to_pylist() if version in rows.column_names else [None] * len(ids)
         return pa.table({ID: ids, VERSION: [_text(item) for item in known]}, schema=CHANGED)
 

@@ -7,14 +7,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from connectors.sql import open_side
+from connectors.sql import open_side, open_target
 from migrator.core.clock import SystemClock
-from migrator.core.twoway import Side
+from migrator.core.errors import FatalError
+from migrator.core.twoway import Create, Outcome, Side, Update
 from migrator.staging.ledger import open_ledger
+from migrator.sync.adapter import ConnectorSide
 from migrator.sync.carry import StoredCrosswalk
 from migrator.sync.report import RunReport, Status
 from migrator.sync.run import Run, run_once
@@ -58,10 +61,11 @@ def side(path: Path) -> Side:
     )
 
 
-def once(folder: Path) -> RunReport:
+def once(folder: Path, opened: Callable[[str], Side] | None = None) -> RunReport:
     """One run on what lies in a folder."""
+    open_one = opened or (lambda name: side(folder / name))
     ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}", SystemClock())
-    sides = {"old": side(folder / "old.db"), "new": side(folder / "new.db")}
+    sides = {"old": open_one("old.db"), "new": open_one("new.db")}
     try:
         with ledger.lease():
             ledger.start_run("sync once", "test")
@@ -104,8 +108,6 @@ def test_two_databases_stay_in_step(folder: Path) -> None:
 
 
 def test_a_version_that_somebody_else_advanced_is_stale(folder: Path) -> None:
-    from migrator.core.twoway import Outcome, Update
-
     one = side(folder / "old.db")
     do(folder / "old.db", "UPDATE Account SET Name = 'user' WHERE Id = 1")
     (answer,) = one.update("Account", [Update("1", "1", {"Name": "sync"})])
@@ -148,3 +150,44 @@ def test_a_run_killed_anywhere_goes_on(folder: Path, name: str, when: str, numbe
     assert once(folder).writes == 0
     assert in_step(folder)
     assert len(do(folder / "new.db", "SELECT * FROM customer")) == 5
+
+
+def test_a_table_that_gives_no_keys_gets_no_row_without_one(tmp_path: Path) -> None:
+    do(
+        tmp_path / "old.db",
+        'CREATE TABLE Firma (Id TEXT PRIMARY KEY, neu TEXT UNIQUE, "Name" TEXT, v INTEGER)',
+    )
+    exact = open_side({"url": f"sqlite:///{tmp_path / 'old.db'}", "sync": {"version": "v"}})
+    generic = ConnectorSide(open_target({"url": f"sqlite:///{tmp_path / 'old.db'}", "create_tables": False}))
+    for one in (exact, generic):
+        (answer,) = one.create("Firma", "neu", [Create("n1", {"Name": "x"})])
+        assert (answer.outcome, answer.code, answer.field) == (Outcome.REFUSED, "key.not-assigned", "Id")
+        one.close()
+    assert do(tmp_path / "old.db", "SELECT * FROM Firma") == []
+
+
+def test_a_row_without_a_key_stops_its_table(tmp_path: Path) -> None:
+    do(tmp_path / "old.db", 'CREATE TABLE Firma (Id TEXT PRIMARY KEY, "Name" TEXT, v INTEGER)')
+    do(tmp_path / "old.db", "INSERT INTO Firma VALUES (NULL, 'x', 1)")
+    exact = open_side({"url": f"sqlite:///{tmp_path / 'old.db'}", "sync": {"version": "v"}})
+    with pytest.raises(FatalError, match="have no key"):
+        list(exact.scan("Firma", ["Name"]))
+    exact.close()
+
+
+def test_two_databases_without_versions_stay_in_step_too(folder: Path) -> None:
+    def plain(name: str) -> Side:
+        found = {"url": f"sqlite:///{folder / name}", "create_tables": False}
+        return ConnectorSide(open_target(found))
+
+    once(folder, plain)
+    assert once(folder, plain).status is Status.GREEN
+    do(folder / "old.db", "UPDATE Account SET Name = 'Ada' WHERE Id = 1")
+    do(folder / "new.db", "INSERT INTO customer (name) VALUES ('Bo')")
+    once(folder, plain)
+    report = once(folder, plain)
+    assert (report.status, report.writes) == (Status.GREEN, 0)
+    assert len(do(folder / "old.db", "SELECT * FROM Account")) == 6
+    do(folder / "new.db", "UPDATE customer SET city = 'Rome' WHERE name = 'Bo'")
+    once(folder, plain)
+    assert do(folder / "old.db", "SELECT City FROM Account WHERE Name = 'Bo'") == [("Rome",)]
