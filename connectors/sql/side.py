@@ -308,7 +308,7 @@ class SqlSide:
     def _records(
         self, connection: sa.Connection, object_name: str, ids: Sequence[str], fields: Sequence[str]
     ) -> list[Record]:
-        table = self._table(object_name)
+        table = self._table(object_name, connection)
         key = self._key(table)
         stamp = [table.c[self._how.stamp]] if self._how.stamp else []
         query = self._select(table, fields).add_columns(*stamp).where(key.in_(_keys(key, ids)))
