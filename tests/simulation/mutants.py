@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-import migrator.sync.creating as creating_module
 from migrator.core.errors import FatalError, WatermarkExpired
 from migrator.core.sameness import canonical
 from migrator.core.twoway import (
@@ -596,14 +595,6 @@ class NoRecheck(OtherStore):
         return []
 
 
-class NoEvents(OtherStore):
-    """Proofs are not kept, and those of our own deletes least of all."""
-
-    def turn(self, part: Part, changes: Changes) -> Iterator[tuple[Part, Changes]]:
-        changes.evidence = [(stream, proof, False) for stream, proof, _ in changes.evidence]
-        yield part, changes
-
-
 # ---- functions replaced while a simulation runs
 
 
@@ -623,16 +614,6 @@ def always_green() -> Any:
 
 def no_fence() -> Any:
     return replaced(Ledger, "check_fence", lambda self, connection: None)  # noqa: ARG005
-
-
-def overwrite_found() -> Any:
-    original = creating_module.link_found
-
-    def link_found(work: Any, scene: Any, birth: Any, record: Any, changes: Any, *, sent: Any) -> None:
-        birth.target.side.update(birth.target.object, [Update(record.id, record.version, birth.sent)])
-        original(work, scene, birth, record, changes, sent=sent)
-
-    return replaced(creating_module, "link_found", link_found)
 
 
 # ---- the table
@@ -760,14 +741,6 @@ def _mutants() -> Iterator[Mutant]:
     yield one("base-is-what-was-sent", "I4 I16 I2", QUIET, _side(SentForBase))
     yield one("duplicate-key-is-failure", "I5 I11 I13 I3", LOSING, _side(DuplicateIsFailure))
     yield one(
-        "found-by-key-overwritten",
-        "I1 I2 I4 I11",
-        replace(LOSING, rates=replace(LOSING.rates, lost=0.5, meanwhile=0.3)),
-        None,
-        while_running=overwrite_found,
-        seeds=6,
-    )
-    yield one(
         "batch-outcome-for-all",
         "I3 I11 I13 I14 I1",
         replace(BUSY, rates=replace(NONE, late=0.5, meanwhile=0.5)),
@@ -800,12 +773,6 @@ def _mutants() -> Iterator[Mutant]:
     )
     yield one("everything-held", "I3", QUIET, _fields(with_decisions(hold_all)))
     yield one("consent-widened", "S16", replace(QUIET, nights=25), _fields(widen_consent))
-    yield one(
-        "own-delete-is-evidence",
-        "I6 I7 I3",
-        replace(QUIET, actions={**DELETING, "undelete": 25}),
-        Parts(store=NoEvents),
-    )
     yield one("lease-without-fence", "I20", CONTESTED, None, while_running=no_fence)
     yield one(
         "restored-store-unnoticed",

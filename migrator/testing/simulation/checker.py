@@ -72,7 +72,7 @@ class Checker:
     _latest: list[tuple[str, str, str]] = field(default_factory=list)
     """Side, id and field of what this run wrote."""
     touched: set[str] = field(default_factory=set)
-    """Ids of records that a fault of the world touched: poisoned, hidden, of a lost store."""
+    """Ids of records with a lasting reason to wait: poisoned, of a drifted object, of a lost store. Hidden ones must heal."""
     _seen: int = 0
     _proven: dict[Node, float] = field(default_factory=dict)
     """Record -> when its end was first proved to the sync."""

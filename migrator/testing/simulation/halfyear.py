@@ -298,12 +298,9 @@ class HalfYear:
         screen = self.world.screens[side] = Screen()
         if chance.random() < 0.5:
             screen.share = chance.choice((0.01, 0.1, 0.5, 1.0))
-            rows = self.world.crms[side].rows
-            self.checker.touched.update(id_ for id_ in rows if screen.hides(id_))
         else:
             shape = chance.choice(SHAPES)
             screen.fields = {(shape.object(side), chance.choice(shape.pairs).name(side))}
-            self.checker.touched.update(self.world.crms[side].by_object[shape.object(side)])
 
     def _drift(self, chance: random.Random) -> None:
         side, shape = chance.choice((OLD, NEW)), chance.choice((FIRM, PERSON, DEAL))

@@ -42,12 +42,16 @@ class Users:
     done: int = 0
 
     def work(self, actions: int, until: float) -> None:
-        """A day of work, spread over the time left until `until`."""
-        step = max(0.0, until - self.world.now) / (actions + 1)
-        for _ in range(actions):
-            self.world.tick(step)
+        """A day of work, over the time left until `until`."""
+        for moment in sorted(self._moment(until) for _ in range(actions)):
+            self.world.until(moment)
             self.act()
         self.world.until(until)
+
+    def _moment(self, until: float) -> float:
+        """Some time of the day; one action in ten falls into the last minutes, so that transactions are open when the sync begins."""
+        day = max(0.0, until - self.world.now)
+        return until - self.chance.random() * (day if self.chance.random() < 0.9 else min(day, 900.0))
 
     def act(self) -> None:
         """One user does one thing, if the records are such that it can be done."""
