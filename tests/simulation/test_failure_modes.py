@@ -73,7 +73,7 @@ def test_all_22_are_here() -> None:
 
 @pytest.mark.parametrize("number", QUICK)
 def test_failure_mode_in_short(number: int) -> None:
-    check(replace(MODES[number].world, nights=3, records=20))
+    check(replace(MODES[number].world, nights=2, records=16))
 
 
 @pytest.mark.slow

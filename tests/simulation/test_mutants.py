@@ -47,7 +47,7 @@ def test_there_are_enough_of_them() -> None:
 @pytest.mark.parametrize("name", QUICK)
 def test_a_quick_mutant_is_caught(name: str) -> None:
     mutant = MUTANTS[name]
-    short = replace(mutant, world=replace(mutant.world, nights=4, records=20))
+    short = replace(mutant, world=replace(mutant.world, nights=3, records=12))
     assert caught(short) & mutant.breaks
 
 

@@ -17,7 +17,7 @@ from migrator.testing.simulation.halfyear import HalfYear
 from migrator.testing.simulation.settings import HEAVY, NONE, USUAL, Settings
 from migrator.testing.simulation.world import everything
 
-SMALL = Settings(nights=4, records=24, edits=16, rates=NONE)
+SMALL = Settings(nights=3, records=20, edits=16, rates=NONE)
 
 
 def told(run: HalfYear) -> str:
@@ -42,7 +42,7 @@ def test_a_few_rough_nights_violate_nothing() -> None:
 
 
 def test_an_idle_world_is_never_written() -> None:
-    run = HalfYear(replace(SMALL, edits=0, nights=8), make_engine)
+    run = HalfYear(replace(SMALL, edits=0, nights=5), make_engine)
     report = run.run()
     assert (report.violations, report.written) == ([], 0)
 
