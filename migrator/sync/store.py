@@ -36,6 +36,8 @@ from migrator.sync.state import (
 from migrator.sync.values import from_text, to_text
 
 _CHUNK = 500
+_CHANGES = "crosswalk"
+"""The fact that says how many changes the crosswalk has seen."""
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _CURRENT = t.members.c.until.is_(None)
 
@@ -59,7 +61,9 @@ class SyncStore:
                     (connection.execute(sa.select(sa.func.max(c))).scalar() or 0 for c in columns), default=0
                 )
 
-            self._change = last(t.members.c.since, t.members.c.until)
+            noted = connection.execute(sa.select(t.state.c.value).where(t.state.c.name == _CHANGES)).scalar()
+            # a look at every row, which only a ledger that was never written to by the sync needs
+            self._change = int(noted) if noted else last(t.members.c.since, t.members.c.until)
             self._group = last(t.members.c.grp)
             self._intent = last(t.intents.c.number)
             self._conflict = last(t.conflicts.c.number)
@@ -269,6 +273,7 @@ class SyncStore:
         self, connection: Connection, changes: Changes, told: list[tuple[str, Mapping[str, Any]]]
     ) -> None:
         c = t.members.c
+        before = self._change
         if changes.closed:
             self._change += 1
             connection.execute(
@@ -298,6 +303,8 @@ class SyncStore:
             self._change += 1
             connection.execute(t.members.insert(), [_stored(row, self._change) for row in fresh])
             told.append(_crosswalk("open", self._change, fresh))
+        if self._change != before:
+            _put(connection, t.state, ("name",), [{"name": _CHANGES, "value": str(self._change)}])
 
     def _conflicts(
         self,
