@@ -90,7 +90,7 @@ def options(arguments: Sequence[str], known: Mapping[str, str]) -> dict[str, str
 
 def accounting_facts(found: Accounting) -> dict[str, Value]:
     """What the equation of all objects says."""
-    behind = sum(item.counts.get(name, 0) for item in found.objects for name in ("quarantined", "pending"))
+    held = sum(item.counts.get(name, 0) for item in found.objects for name in ("quarantined", "pending"))
     pending = sum(
         number
         for item in found.objects
@@ -99,7 +99,7 @@ def accounting_facts(found: Accounting) -> dict[str, Value]:
     )
     return {
         "accounting.closed": found.closed, "load.pending": float(pending), "load.held": float(found.held),
-        "exceptions.count": float(behind),
+        "exceptions.count": float(held - pending),
     }  # fmt: skip
 
 
@@ -174,10 +174,14 @@ def _validate(place: Place, _: Sequence[str]) -> Outcome:
 
 
 def _status(place: Place, _: Sequence[str]) -> Outcome:
+    """The equation of all objects; what stays behind is counted over the load and the sync."""
     from migrator.commands.inspect import status
+    from migrator.runbook.syncing import given_up
 
     found = status(place.project)
-    return Outcome(accounting_facts(found), found.to_json())
+    facts, left = accounting_facts(found), given_up(place.project)
+    facts["exceptions.count"] = float(facts["exceptions.count"]) + left
+    return Outcome(facts, {**found.to_json(), "given_up_by_the_sync": left})
 
 
 def _audit_verify(place: Place, _: Sequence[str]) -> Outcome:

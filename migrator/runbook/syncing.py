@@ -91,6 +91,14 @@ def trace(place: Place, arguments: Sequence[str]) -> Outcome:
     return Outcome(facts, {"asked_for": wanted, **done.to_json()})
 
 
+def given_up(project: Project) -> int:
+    """Records that the sync tried often enough and left in quarantine; 0 in a project without one."""
+    if not is_synced(project):
+        return 0
+    with open_workspace(project) as workspace:
+        return sum(item.quarantined for item in look(workspace).state.waiting)
+
+
 def pulls_until_empty(place: Place, most: int) -> tuple[list[int], dict[str, Value]]:
     """Runs until two in a row wrote nothing; raises `DataError` when the changes do not end."""
     written: list[int] = []
@@ -114,14 +122,12 @@ def state_facts(state: SyncState) -> dict[str, Value]:
     """Where the sync stands, as facts. What was never read is not known, and nothing of it is made up."""
     oldest = _age(state, [item.oldest for item in state.open])
     behind = _age(state, [item.oldest for item in state.waiting])
-    quarantined = sum(item.quarantined for item in state.waiting)
     facts: dict[str, Value] = {
         "conflicts.open": float(sum(item.number for item in state.open)), "conflicts.oldest": oldest,
         "holds.open": float(sum(item.number for item in state.held)), "brakes.armed": not state.brakes,
         "deferred_references": float(state.deferred), "reverse_lag": behind,
         "unexplained": float(state.mismatched),
         "cannot_go_back.open": float(sum(item.number for item in state.held if item.kind in _NO_WAY_BACK)),
-        "exceptions.count": float(quarantined),
     }  # fmt: skip
     pulled = [item.pulled_at for item in state.streams]
     if pulled and None not in pulled:

@@ -312,7 +312,7 @@ def test_outside_its_window_it_does_not_begin_and_a_freeze_that_takes_too_long_i
     with scene(tmp_path) as world:
         world.put("all", *UP_TO_P4)
         _ready(world, book)
-        assert any("window: it opens in 1h58m" in item for item in _refused(world, book))
+        assert any("window: it opens in 1h57m" in item for item in _refused(world, book))
         world.clock.sleep(7 * 3600)
         assert any("the window has 1h2" in item for item in _refused(world, book))
         world.clock.at = NIGHT + timedelta(hours=2)
