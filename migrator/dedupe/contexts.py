@@ -46,23 +46,20 @@ class Context:
 
 def find_contexts(
     session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds]
-) -> tuple[dict[str, Context], dict[str, float]]:
-    """The contexts of all fields in which matches can be told from others, by the name of the field's comparison; and of
-    all fields that others share, as far as names tell, the share of the pairs agreeing in it that are no match.
-    """
+) -> dict[str, Context]:
+    """The contexts of all fields in which matches can be told from others, by the name of the field's comparison."""
     _pair_neighbours(session, comparisons)
     create_scored(session, comparisons, _SEEN)
     score(session, FEATURES, _NEAR, Evidence(comparisons, odds, {}), least=-1000.0, into=_SEEN)
-    found: dict[str, Context] = {}
-    shared: dict[str, float] = {}
+    found = {}
     for item in comparisons:
         rest = [other for other in comparisons if other is not item]
-        context = _context(session, item, rest, odds, shared) if rest else None
+        context = _context(session, item, rest, odds) if rest else None
         if context is not None:
             found[item.name] = context
     for name in (_SEEN, _NEAR, _WHERE):
         session.execute(f"DROP TABLE {name}")
-    return found, shared
+    return found
 
 
 def _pair_neighbours(session: Session, comparisons: Sequence[Comparison]) -> None:
@@ -82,11 +79,7 @@ def _pair_neighbours(session: Session, comparisons: Sequence[Comparison]) -> Non
 
 
 def _context(
-    session: Session,
-    item: Comparison,
-    rest: Sequence[Comparison],
-    odds: Mapping[str, Odds],
-    shared: dict[str, float],
+    session: Session, item: Comparison, rest: Sequence[Comparison], odds: Mapping[str, Odds]
 ) -> Context | None:
     listed = ", ".join(f"b{other.feature.number}" for other in rest)
     patterns = session.fetch(
@@ -103,8 +96,6 @@ def _context(
     names = names if item.feature.number not in names else frozenset()
     called = np.array([other.feature.number in names for other in rest])
     u, others = _learn_others(levels, counts, [odds[other.name] for other in rest], called)
-    if called.any():
-        shared[item.name] = others
     if others * counts.sum() < _LEAST_OTHERS:
         return None
     lifts = {other.name: _lifts(seen, odds[other.name]) for other, seen in zip(rest, u, strict=True)}

@@ -58,16 +58,6 @@ class Population:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of equal values besides how many there are: the share of pairs whose words explain it, and of those
-    that have one value, the share that names tell to be no match.
-    """
-
-    by_words: float
-    others: float
-
-
-@dataclass(frozen=True, slots=True)
 class Model:
     """What was learnt: odds by comparison, the prior, and the blocking rules worth their cost."""
 
@@ -96,25 +86,21 @@ def learn_model(
     m = _learn_matches(session, comparisons, rules, chance, population.records)
     least = {item.name: chance_by_words(session, item.feature) for item in comparisons}
 
-    def learnt(prior: float, shared: Mapping[str, float]) -> dict[str, Odds]:
+    def learnt(prior: float) -> dict[str, Odds]:
         return {
-            item.name: odds_of(
-                item.levels, m[item.name], chance[item.name], prior,
-                Known(least[item.name], shared.get(item.name, 0.0)),
-            )
+            item.name: odds_of(item.levels, m[item.name], chance[item.name], prior, least[item.name])
             for item in comparisons
-        }  # fmt: skip
+        }
 
-    odds = learnt(0.0, {})
+    odds = learnt(0.0)
     _score_tried(session, comparisons, odds, population)
     prior = estimate_prior(scored_weights(session), population, share)
     if not wanted.blocking:
         matches = f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}"
         rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=share)
     session.execute(f"DROP TABLE {_TRIED}")
-    _, shared = find_contexts(session, comparisons, learnt(prior, {}))
-    odds = learnt(prior, shared)
-    contexts, _ = find_contexts(session, comparisons, odds)
+    odds = learnt(prior)
+    contexts = find_contexts(session, comparisons, odds)
     return Model(tuple(comparisons), odds, prior, rules, population, contexts)
 
 
@@ -146,10 +132,10 @@ def log_odds(probability: float) -> float:
 
 
 def odds_of(
-    levels: Sequence[Level], m: Sequence[float], chance: Sequence[float], prior: float, known: Known
+    levels: Sequence[Level], m: Sequence[float], chance: Sequence[float], prior: float, equal: float = 0.0
 ) -> Odds:
     """The odds of `levels` (and of disagreement, last) seen among matches (`m`) and in any two records (`chance`), of
-    which `prior` are matches. What is equal by chance, as far as that is `known`, is never less.
+    which `prior` are matches. What is equal by chance, as far as that (`equal`) is known, is never less.
 
     What is `loose` speaks for nothing. No level weighs more than a better one: where it seems to, too few pairs were seen of it. What speaks against a match
     weighs no more than disagreement.
@@ -160,7 +146,7 @@ def odds_of(
         by_chance = max((share - prior * one) / (1 - prior), share * _LEAST_BY_CHANCE)
         level = levels[place] if place < len(levels) else None
         if level is not None and level.by_value:
-            by_chance = max(by_chance, min(known.by_words, share), known.others * share)
+            by_chance = max(by_chance, min(equal, share))
         if level is not None and level.loose:
             by_chance = max(by_chance, one * _LOOSE)
         if level is None or not level.against:

@@ -36,9 +36,6 @@ _KEYS: dict[Told, tuple[str, ...]] = {
 }
 """The lists of features that are keys."""
 
-_NAMELESS = "brand"
-"""What a company has for a key where it has no name but its trade."""
-
 _COMPARED_ONLY = ("han", "latin")
 """Texts that are only ever compared as a whole, and may be numbers as well."""
 
@@ -73,6 +70,4 @@ def read_keys(told: Told, side: Side) -> str:
     A brand alone is a key too: blocks must be capped by who uses them.
     """
     lists = [side(name) for name in _KEYS[told]]
-    if told is Told.COMPANY:
-        lists.append(f"CASE WHEN {side(_NAMELESS)} IS NULL THEN [] ELSE [hash({side(_NAMELESS)})] END")
     return lists[0] if len(lists) == 1 else f"list_distinct(flatten([{', '.join(lists)}]))"
