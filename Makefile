@@ -72,9 +72,9 @@ test-crash: setup
 test-faults: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow -o faulthandler_timeout=3600 tests/faults
 
-# The two-way sync against two simulated systems: 200 half-years, then every crash point of a small world, plain and nested.
+# The two-way sync against two simulated systems: 200 half-years, then every crash point of a small world, plain and nested: hours.
 SEEDS ?= 1-200
-CRASH_SEEDS ?= 1-20
+CRASH_SEEDS ?= 1-55
 simulate: setup
 	$(BIN)/python -m migrator.testing.simulation --seeds $(SEEDS) --jobs $(JOBS)
 	$(BIN)/python -m migrator.testing.simulation --crash-points --seeds $(CRASH_SEEDS) --jobs $(JOBS)

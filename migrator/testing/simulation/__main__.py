@@ -8,13 +8,17 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from multiprocessing import get_context
 from typing import Any
 
 from migrator.testing.simulation.crashes import UNQUIET, every_crash, small
-from migrator.testing.simulation.engine import make_engine
+from migrator.testing.simulation.engine import engine_with, make_engine
 from migrator.testing.simulation.halfyear import HalfYear, Report
 from migrator.testing.simulation.settings import NONE, PRESETS, Settings
+
+MUTANTS = "tests.simulation.mutants"
+"""Where a checkout of the project keeps its broken variants."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--nested", type=int, default=0, metavar="N", help="with --crash-points: killed again N points later")
     add("--every", type=int, default=1, metavar="N", help="with --crash-points: each Nth point only")
     add("--kill-at", type=int, nargs="*", default=(), help="with --crash-points: this one only, to repeat it")
+    add("--mutant", default="", metavar="NAME", help="a broken variant in its own world; it must be caught")
     add("--jobs", type=int, default=1)
     add("--json", action="store_true")
     return parser
@@ -77,6 +82,11 @@ def _half_years(wanted: argparse.Namespace, seeds: Sequence[int]) -> Iterator[di
 
 def _half_year(work: tuple[argparse.Namespace, int]) -> dict[str, Any]:
     wanted, seed = work
+    if wanted.mutant:
+        mutant = import_module(MUTANTS).MUTANTS[wanted.mutant]
+        with mutant.while_running():
+            report = HalfYear(dataclasses.replace(mutant.world, seed=seed), engine_with(mutant.parts)).run()
+        return _line(report, _again(wanted, seed))
     return _line(HalfYear(_settings(wanted, seed), make_engine).run(), _again(wanted, seed))
 
 
@@ -97,6 +107,8 @@ def _line(report: Report, again: str) -> dict[str, Any]:
 
 def _again(wanted: argparse.Namespace, seed: int, kills: Sequence[int] = ()) -> str:
     words = [f"python -m migrator.testing.simulation --seed {seed} --faults {wanted.faults}"]
+    if wanted.mutant:
+        return f"{words[0]} --mutant {wanted.mutant}"
     if wanted.crash_points:
         words += ["--crash-points", *(["--kill-at", *map(str, kills)] if kills else [])]
     else:
