@@ -37,7 +37,7 @@ class RehearsedLedger(Ledger):
 
     def __init__(self, ledger: Ledger, connection: Connection) -> None:
         super().__init__(ledger.engine, ledger.clock)
-        self.run = f"{ledger.run or 'rehearsal'}"
+        self.run = ledger.run or "rehearsal"
         self._connection = connection
 
     @contextmanager

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from migrator.commands.sync_settings import SyncSettings
-from migrator.commands.sync_state import LastRun, SyncState
+from migrator.commands.sync_state import SyncState
 from migrator.sync.report import Cause, Status
 
 _ORDER = (Status.RED, Status.YELLOW, Status.GREEN)
@@ -22,8 +22,6 @@ class Standing:
     status: Status
     causes: tuple[Cause, ...]
     at: datetime
-    fresh: timedelta | None
-    """How long ago the last run ended; None when there was none."""
 
     @property
     def exit_code(self) -> int:
@@ -69,14 +67,13 @@ def judge(state: SyncState, settings: SyncSettings) -> Standing:
     ]
     causes = _worst_first(_without_echo(found))
     status = causes[0].status if causes else Status.GREEN
-    ended = state.last.finished_at if state.last is not None else None
-    return Standing(status, causes, state.now, state.now - ended if ended is not None else None)
+    return Standing(status, causes, state.now)
 
 
 def judge_failure(error_code: int, what: str, next_step: str, now: datetime) -> Standing:
     """The verdict on a run that could not be made at all: what failed for now is yellow, all else needs a person."""
     status = Status.YELLOW if error_code == _LATER else Status.RED
-    return Standing(status, (Cause(status, "failed", what, next_step, exit_code=error_code),), now, None)
+    return Standing(status, (Cause(status, "failed", what, next_step, exit_code=error_code),), now)
 
 
 def _worst_first(causes: Iterable[Cause]) -> tuple[Cause, ...]:
@@ -250,8 +247,3 @@ def span(time: timedelta) -> str:
 def ago(time: timedelta) -> str:
     """How long ago something was."""
     return "just now" if time < timedelta(seconds=60) else f"{span(time)} ago"
-
-
-def colour_of(run: LastRun | None) -> str:
-    """How the last run ended; '' when there was none."""
-    return run.status if run is not None else ""

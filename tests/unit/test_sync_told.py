@@ -20,7 +20,7 @@ from migrator.core.errors import ProjectError
 from migrator.sync.report import Status
 from tests.sync_kit import NOW, write_project
 
-GREEN = Standing(Status.GREEN, (), NOW, None)
+GREEN = Standing(Status.GREEN, (), NOW)
 RED = judge_failure(3, "no such user", "mend it", NOW)
 
 
@@ -129,16 +129,16 @@ def test_a_command_that_fails_or_is_not_there_spoils_nothing(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("setting", "place", "message"),
     [
-        ("evry: 5m", "5:8", "unknown key 'evry'"),
-        ("every: soon", "5:15", "every must be a time"),
-        ("ping: http://example.com/x", "5:14", "must be an https address"),
-        ("alerts: [{on: [purple], command: x}]", "5:22", "is not allowed here"),
-        ("alerts: [{on: [red]}]", "5:17", "either command or webhook"),
-        ("alerts: [{on: [red], command: x, webhok: y}]", "5:41", "unknown key 'webhok'"),
-        ("policy: newest", "5:16", "is not allowed here"),
-        ("frozen: [left]", "5:16", "is not allowed here"),
-        ("deletes: perhaps", "5:17", "must be true or false"),
-        ("keep: 0d", "5:14", "keep must be a time"),
+        ("evry: 5m", "6:8", "unknown key 'evry'"),
+        ("every: soon", "6:15", "every must be a time"),
+        ("ping: http://example.com/x", "6:14", "must be an https address"),
+        ("alerts: [{on: [purple], command: x}]", "6:22", "is not allowed here"),
+        ("alerts: [{on: [red]}]", "6:17", "either command or webhook"),
+        ("alerts: [{on: [red], command: x, webhok: y}]", "6:41", "unknown key 'webhok'"),
+        ("policy: newest", "6:16", "is not allowed here"),
+        ("frozen: [left]", "6:16", "is not allowed here"),
+        ("deletes: perhaps", "6:17", "must be true or false"),
+        ("keep: 0d", "6:14", "keep must be a time"),
     ],
 )
 def test_settings_are_read_strictly_each_mistake_at_its_place(
