@@ -41,11 +41,6 @@ class Phase(Enum):
         """Whose value wins a conflict: 'old_wins', 'per_field', 'new_wins', or '-' while nothing is in step."""
         return _POLICIES[self]
 
-    @property
-    def old_side_open(self) -> bool:
-        """Whether users work in the old system."""
-        return self.number <= Phase.P4.number
-
 
 _TITLES = {
     Phase.P0: "prepare", Phase.P1: "initial load", Phase.P2: "catch-up", Phase.P3: "dual run, forward",

@@ -18,8 +18,6 @@ from migrator.staging.phases import standings
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind
 
-_KEYLESS = "__whole"
-
 
 def freeze_proof(place: Place, arguments: Sequence[str]) -> Outcome:
     """Read the old side whole again and compare it, row by row, with the first proof of this freeze.

@@ -121,19 +121,6 @@ def evaluate(condition: Condition, facts: Facts, group: str) -> Finding:
     return Finding(_holds(condition, facts, group, read), read)
 
 
-def facts_of(condition: Condition) -> set[str]:
-    """The facts that a condition asks for."""
-    match condition:
-        case Comparison(fact=fact, value=Fact(name=other)):
-            return {fact.name, other}
-        case Comparison(fact=fact):
-            return {fact.name}
-        case Negation(of=part):
-            return facts_of(part)
-        case Joined(parts=parts):
-            return set().union(*(facts_of(part) for part in parts))
-
-
 def _holds(condition: Condition, facts: Facts, group: str, read: dict[str, Value | None]) -> bool | None:
     match condition:
         case Comparison():

@@ -28,7 +28,6 @@ from migrator.runbook.model import (
 
 _REFERENCE = "docs/runbooks.md tells what every key takes"
 EACH = "each"
-ALL = "all"
 _MODELS: Mapping[str, type] = {
     "window": Window, "approvals": Approvals, "evidence": Evidence,
     "communication": Communication, "roles": Role, "groups": Group, "form": Question, "steps": Step, "undo": Action,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -116,10 +116,6 @@ class History:
     def last(self, plan: str, step: str) -> StepRow | None:
         """The last row about a step of a plan."""
         return next((row for row in reversed(self.steps) if (row.plan, row.step) == (plan, step)), None)
-
-    def of_plan(self, plan: str) -> Iterator[StepRow]:
-        """All rows of a plan."""
-        return (row for row in self.steps if row.plan == plan)
 
     def before(self, group: str, phase: Phase) -> int:
         """The number of the row with which a group was last put in a phase before `phase`; 0 when there is none.
