@@ -332,3 +332,22 @@ def test_members_of_one_record_follow_whoever_changed(tmp_path: Path) -> None:
     assert cities == ["Bern", "Bern"]
     assert found.old.values("Account", other)["Name"] == "B"
     assert found.night().status is Status.GREEN
+
+
+@pytest.mark.postgres
+def test_the_state_lives_in_postgresql_too(tmp_path: Path, postgres_url: str) -> None:
+    found = world(tmp_path)
+    found.ledger.close()
+    found.ledger = open_ledger(postgres_url, found.clock, project="Zwei Seiten")
+    name = found.old.add("Account", Name='李\'s "x"', City="Basel")
+    assert found.night().status is Status.GREEN
+    partner = found.partner(name)
+    found.old.edit("Account", name, Name="Ada")
+    found.new.edit("customer", partner, city="Bern")
+    assert found.night(full=True).writes == 2
+    report = found.night(full=True)
+    assert (report.status, report.figures) == (Status.GREEN, {})
+    found.old.remove("Account", name)
+    found.night()
+    assert found.night(full=True).status is Status.GREEN
+    assert found.new.rows["customer"] == {}
