@@ -35,6 +35,7 @@ def people(project: Project) -> list[tuple[object, ...]]:
     return do(project.folder / "new.db", "SELECT name, phone, stage FROM person ORDER BY phone")
 
 
+@pytest.mark.slow
 def test_what_was_merged_is_not_made_anew_and_untouched_groups_get_no_writes(project: Project) -> None:
     before = people(project)
     assert len(before) == 2

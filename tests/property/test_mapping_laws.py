@@ -122,7 +122,7 @@ def test_every_value_comes_back_as_its_field_promises(tmp_path: Path) -> None:
     with engine(tmp_path) as session:
         translator = MappingTranslator(session, bound.synced, NoLinks())
 
-        @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
         @given(rows)
         def law(found: list[dict[str, Any]]) -> None:
             broken = [item for item in hold_laws(translator, plan.paired, table(found)) if not item.holds]

@@ -78,6 +78,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
+@pytest.mark.slow
 def test_records_flow_both_ways_and_an_idle_run_is_green(world: World) -> None:
     boss = world.old.add("Contact", Name="Li", Stage="Warm")
     world.old.add("Contact", Name="Wei", Stage="Won", BossId=boss)
@@ -135,6 +136,7 @@ def conflicting(world: World) -> int:
     return found.number
 
 
+@pytest.mark.slow
 def test_a_held_field_waits_for_a_person_while_the_others_flow(world: World) -> None:
     number = conflicting(world)
     assert [item.code for item in sync_status(world.project).standing.causes] == ["conflicts"]
