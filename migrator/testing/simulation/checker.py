@@ -228,8 +228,18 @@ class Checker:
         line = self.world.history.lines[node][pair.name(node[0])]
         for held, after in zip(reversed(line[:-1]), reversed(line[1:]), strict=True):
             seen = any(held.since <= moment < after.since for moment in self._reads.get(node, ()))
-            if held.actor in CARRIED or (seen and self._is_known(pair, node, held)):
+            if held.actor in CARRIED or (seen and self._was_carried(pair, node, held, after.since)):
                 return held.value == entered.value
+        return False
+
+    def _was_carried(self, pair: Pair, node: Node, entered: Held, until: float) -> bool:
+        """Whether a partner had the value from the sync, or the sync saw it there, before it was replaced."""
+        for partner in self.groups.partners(node):
+            seen = [moment for moment in self._reads.get(partner, ()) if entered.since <= moment < until]
+            for held in self.world.history.held(partner[0], partner[1], pair.name(partner[0]), entered.since):
+                told = held.actor is Actor.SYNC or any(moment >= held.since for moment in seen)
+                if told and self.judge.agrees(pair, node, entered.value, partner, held.value):
+                    return True
         return False
 
     def _comes_from(self, pair: Pair, side: str, value: Value, partners: list[Node], since: float) -> bool:
