@@ -351,3 +351,4 @@ def test_the_state_lives_in_postgresql_too(tmp_path: Path, postgres_url: str) ->
     found.night()
     assert found.night(full=True).status is Status.GREEN
     assert found.new.rows["customer"] == {}
+    found.ledger.close()
