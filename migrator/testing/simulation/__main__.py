@@ -20,6 +20,9 @@ from migrator.testing.simulation.settings import NONE, PRESETS, Settings
 MUTANTS = "tests.simulation.mutants"
 """Where a checkout of the project keeps its broken variants."""
 
+IDLE = 75
+"""So many people for one action a day on the few records of a simulated world: 3,000 users make the 40 edits of the prototype."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 when nothing was violated, else 1."""
@@ -43,9 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m migrator.testing.simulation", description=__doc__)
     add = parser.add_argument
     add("--nights", type=int, default=180)
-    add("--users", type=int, default=3_000, help="people who could act; the number of actions is --edits")
+    add(
+        "--users",
+        type=int,
+        default=3_000,
+        help=f"people at work; one in {IDLE} touches a watched record on a day",
+    )
     add("--records", type=int, default=120, help="records on the old side at the beginning")
-    add("--edits", type=int, default=40, help="user actions a day, both sides together")
+    add("--edits", type=int, help="user actions a day, both sides together, in place of what --users gives")
     add("--seed", type=int, default=1)
     add("--seeds", default="", metavar="A-B", help="all seeds from A to B")
     add("--faults", choices=sorted(PRESETS), default="usual")
@@ -68,9 +76,13 @@ def _seeds(wanted: argparse.Namespace) -> list[int]:
     return list(range(int(first), int(last or first) + 1))
 
 
+def _edits(wanted: argparse.Namespace) -> int:
+    return int(wanted.edits) if wanted.edits is not None else max(1, round(wanted.users / IDLE))
+
+
 def _settings(wanted: argparse.Namespace, seed: int) -> Settings:
     return Settings(
-        seed=seed, nights=wanted.nights, users=wanted.users, records=wanted.records, edits=wanted.edits,
+        seed=seed, nights=wanted.nights, records=wanted.records, edits=_edits(wanted),
         rates=PRESETS[wanted.faults], cas=wanted.cas, reconcile_every=wanted.reconcile,
     )  # fmt: skip
 
@@ -112,8 +124,8 @@ def _again(wanted: argparse.Namespace, seed: int, kills: Sequence[int] = ()) -> 
     if wanted.crash_points:
         words += ["--crash-points", *(["--kill-at", *map(str, kills)] if kills else [])]
     else:
-        words += [f"--nights {wanted.nights} --records {wanted.records} --edits {wanted.edits}"]
-        words += [f"--users {wanted.users} --cas {wanted.cas} --reconcile {wanted.reconcile}"]
+        words += [f"--nights {wanted.nights} --records {wanted.records} --edits {_edits(wanted)}"]
+        words += [f"--cas {wanted.cas} --reconcile {wanted.reconcile}"]
     return " ".join(words)
 
 

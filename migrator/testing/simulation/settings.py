@@ -74,9 +74,8 @@ class Settings:
 
     seed: int = 1
     nights: int = 180
-    users: int = 3_000
     records: int = 120
-    """Records on the old side when the dual run begins; the same number of users may be far larger."""
+    """Records on the old side when the dual run begins."""
     edits: int = 40
     """User actions a day, both sides together."""
     rates: Rates = USUAL
