@@ -68,6 +68,7 @@ class MemorySide:
         )
         self.objects = {name: ("Key", *fields) for name, fields in objects.items()}
         self.rows: dict[str, dict[str, Row]] = {name: {} for name in objects}
+        self.bin: dict[str, Row] = {}
         self.proofs: dict[str, list[Evidence]] = {name: [] for name in objects}
         self.calls: list[str] = []
         self.written = 0
@@ -95,12 +96,22 @@ class MemorySide:
         self.automation(row.values)
 
     def remove(self, of: str, name: str, *, proof: bool = True, into: str = "") -> None:
-        row = self.rows[of].pop(name)
+        row = self.bin[name] = self.rows[of].pop(name)
         if proof:
             kind = EvidenceKind.MERGED if into else EvidenceKind.DELETED
             self.proofs[of].append(
                 Evidence(kind, name, str(row.version + 1), self._clock.at, into, (), "bin")
             )
+
+    def restore(self, of: str, name: str) -> None:
+        """A user takes a record out of the bin."""
+        row = self.bin.pop(name)
+        row.version += 2
+        row.stamp = self._clock.at
+        self.rows[of][row.id] = row
+        self.proofs[of].append(
+            Evidence(EvidenceKind.UNDELETED, row.id, str(row.version), row.stamp, how="bin")
+        )
 
     def values(self, of: str, name: str) -> dict[str, Any]:
         return self.rows[of][name].values

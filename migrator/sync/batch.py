@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from migrator.core.errors import ConnectorError
 from migrator.core.twoway import Answer, CompareAndSet, Outcome, Update, Which
+from migrator.sync.awaited import awaited
 from migrator.sync.creating import Birth, bear, plan_birth
 from migrator.sync.decide import Verdict
 from migrator.sync.deleting import carry_out
@@ -75,6 +76,7 @@ def process(
 
 def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes: bool) -> None:
     work, found = batch.work, batch.found
+    batch.lives.awaited = awaited(work, holds)
     for case in found.cases.values():
         if not examine(work, found, case, batch.lives, carry_out=deletes):
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from migrator.core.translation import Pair
 from migrator.core.twoway import UNREADABLE, Which
+from migrator.sync.awaited import unless_awaited
 from migrator.sync.decide import Member, same_native
 from migrator.sync.gather import Case, Gathered
 from migrator.sync.life import LifeAct, LifeDecision, Presence, is_later, side_presence
@@ -43,6 +44,8 @@ class Lives:
     again: list[Key] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)
     """Groups that a merge of this batch took from or added to: they are decided once that is recorded."""
+    awaited: frozenset[int] = frozenset()
+    """Groups that are not deleted before a person looked at what was merged into them."""
 
 
 def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out: bool) -> bool:
@@ -64,13 +67,16 @@ def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out:
         Presence.OURS if state is Presence.DELETED and _cascaded(work, found.scene, case, which) else state
         for state, which in ((old, Which.OLD), (new, Which.NEW))
     )
+    resolved = _resolved(work, case, old, new)
     decision = work.strategy.life(
         old, new,
         edited=any(is_edited(found.scene, member) for member in case.members),
         policy=found.scene.new.paired.delete,
-        resolved=_resolved(work, case, old, new),
+        resolved=resolved,
         frozen=work.terms_of(found.scene).frozen,
     )  # fmt: skip
+    if resolved is None:
+        decision = unless_awaited(decision, case.grp, lives.awaited)
     _carry_out(work, found, case, decision, lives, carry_out=carry_out)
     return False
 

@@ -9,6 +9,7 @@ import pytest
 
 from migrator.core.twoway import Create, Delete, Native, Update
 from migrator.testing.simulation.checker import Checker
+from migrator.testing.simulation.crm import DAY
 from migrator.testing.simulation.groups import Node
 from migrator.testing.simulation.history import Actor
 from migrator.testing.simulation.settings import NONE, Settings
@@ -149,6 +150,19 @@ def test_i5_a_second_record_for_one_source(stage: Stage) -> None:
     values = {"family_name": str(stage.old.values["LastName"])}
     stage.sides[NEW].create("person", "legacy_id", [Create(key, values)])
     assert stage.broken() == {"I5"}
+
+
+@pytest.mark.parametrize(("days", "expected"), [(1, {"I5"}), (20, set())])
+def test_i5_a_merge_that_the_system_forgot_gives_no_partner(
+    stage: Stage, days: int, expected: set[str]
+) -> None:
+    crm = stage.world.crms[OLD]
+    master = crm.create("Contact", {"LastName": "Neu"}, Actor.USER)
+    crm.merge(stage.old, master, {})
+    stage.world.tick(days * DAY)
+    stage.run()
+    stage.sides[NEW].create("person", "legacy_id", [Create(f"crm:{master.id}", {"family_name": "Neu"})])
+    assert stage.broken() == expected
 
 
 def test_i6_a_delete_without_proof(stage: Stage) -> None:

@@ -14,7 +14,9 @@ from migrator.testing.simulation.__main__ import main
 from migrator.testing.simulation.crashes import every_crash, small
 from migrator.testing.simulation.engine import make_engine
 from migrator.testing.simulation.halfyear import HalfYear
+from migrator.testing.simulation.history import Actor
 from migrator.testing.simulation.settings import HEAVY, NONE, USUAL, Settings
+from migrator.testing.simulation.shape import NEW
 from migrator.testing.simulation.world import everything
 
 SMALL = Settings(nights=3, records=20, edits=16, rates=NONE)
@@ -45,6 +47,16 @@ def test_an_idle_world_is_never_written() -> None:
     run = HalfYear(replace(SMALL, edits=0, nights=5), make_engine)
     report = run.run()
     assert (report.violations, report.written) == ([], 0)
+
+
+def test_what_was_refused_after_a_dark_time_waits_with_a_reason() -> None:
+    run = HalfYear(SMALL, make_engine)
+    run.night(full=False)
+    row = run.world.crms[NEW].create("person", {"family_name": "Neu"}, Actor.USER)
+    run.world.poison.add(row.id)
+    run.rest()
+    assert run.finish().violations == []
+    assert run.report.held == 1
 
 
 @pytest.mark.slow

@@ -130,6 +130,25 @@ def test_a_merge_leads_edits_of_the_loser_to_the_master(tmp_path: Path) -> None:
     assert found.night(full=True).writes == 0
 
 
+def test_a_delete_waits_for_what_was_merged_into_its_group_and_had_come_back(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    loser, master = (found.old.add("Account", Name=name) for name in ("L", "M"))
+    found.night()
+    back, partner = found.partner(loser), found.partner(master)
+    found.new.remove("customer", back)
+    found.night()
+    assert loser not in found.old.rows["Account"]
+    found.new.restore("customer", back)
+    found.old.restore("Account", loser)
+    found.night()
+    assert found.reports[-1].holds == {"undelete": 1}
+    found.old.remove("Account", loser, into=master)
+    found.new.remove("customer", partner)
+    found.night()
+    assert master in found.old.rows["Account"]
+    assert found.reports[-1].holds == {"undelete": 2}
+
+
 def test_an_answer_that_is_lost_makes_no_second_record(tmp_path: Path) -> None:
     found = world(tmp_path)
     found.old.add("Account", Name="Ada")

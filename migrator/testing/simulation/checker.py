@@ -136,10 +136,11 @@ class Checker:
         shape = shape_of(side, object_name)
         if not self._witness.intended(side, "", key):
             self.broken("I11", f"create of {what} without an intent")
-        live = [node for node in self.groups.members(source) if node[0] == side and self._alive(node)]
+        known = self._told_partners(side, source)
+        live = [node for node in known if self._alive(node)]
         if live:
             self.broken("I5", f"create of {what}, but {live[0][1]} is there already")
-        self._check_resurrection(side, source, what)
+        self._check_resurrection(known, source, what)
         for name, value in values.items():
             pair = shape.pair(side, name)
             if (
@@ -149,13 +150,34 @@ class Checker:
             ):
                 self.broken("I2", f"create of {what}: {name}={value!r} was never entered there")
 
-    def _check_resurrection(self, side: str, source: Node, what: str) -> None:
-        ended = [
-            event
-            for node in self.groups.members(source)
-            if node[0] == side
-            for event in self.world.history.deletions(*node)
+    def _told_partners(self, side: str, source: Node) -> list[Node]:
+        """Partners of a record, dead ones too; those that only a merge gave it which nobody tells any more, left out."""
+        all_ = [node for node in self.groups.members(source) if node[0] == side]
+        if not any(self._is_untold(source[0], event) for event in self._merges(source)):
+            return all_
+        return [node for node in all_ if self._names(node, source) or self._names(source, node)]
+
+    def _merges(self, node: Node) -> list[Event]:
+        """Merges that the record came out of, or went into."""
+        of_group = [event for each in self.groups.members(node) for event in self._life(each)]
+        return [
+            event for event in of_group if event.deed is Deed.MERGE and node[1] in (event.id, *event.named)
         ]
+
+    def _is_untold(self, side: str, merge: Event) -> bool:
+        """Whether the system forgot a merge before it ever showed it: then nobody can know of it but those who did it."""
+        crm = self.world.crms[side]
+        oldest = crm.clock - crm.traits.bin_memory
+        told = any(proof.id == merge.id and proof.stamp >= oldest for proof in crm.proofs[merge.object])
+        return not told and (side, merge.id) not in self._proven
+
+    def _names(self, one: Node, two: Node) -> bool:
+        """Whether a record carries another one's key."""
+        row = self.world.crms[one[0]].rows.get(one[1])
+        return row is not None and partner_of(row.values[shape_of(one[0], row.object).key(one[0])]) == two[1]
+
+    def _check_resurrection(self, known: list[Node], source: Node, what: str) -> None:
+        ended = [event for node in known for event in self.world.history.deletions(*node)]
         returned = any(event.deed is Deed.UNDELETE for event in self._life(source))
         if ended and ended[-1].deed is not Deed.UNDELETE and not returned:
             self.broken("I7", f"create of {what}, whose partner {ended[-1].id} was deleted")

@@ -228,6 +228,7 @@ class HalfYear:
         world.faults.quiet = True
         world.screens.update({side: Screen() for side in world.screens})
         world.drifts.clear()
+        self.checker.touched.update(world.poison)
         world.meanwhile = lambda: None
         for crm in world.crms.values():
             crm.traits = replace(crm.traits, daily_calls=10**9)
