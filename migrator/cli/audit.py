@@ -23,7 +23,7 @@ audit_app = typer.Typer(
 def audit_verify(
     heads: Annotated[
         list[Path] | None,
-        typer.Option("--head", help="A file that `audit head --to` wrote, kept elsewhere; repeatable."),
+        typer.Option("--head", help="A file that `audit head --out` wrote, kept elsewhere; repeatable."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +38,7 @@ def audit_verify(
 @audit_app.command("head")
 def audit_head(
     to: Annotated[
-        Path | None, typer.Option("--to", help="Add it as a line to this file; keep that on another machine.")
+        Path | None, typer.Option("--out", help="Add it as a line to this file; keep that on another machine.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -70,7 +70,7 @@ def conflicts(
         list[str] | None, typer.Option("--field", help="Only this target field; repeatable.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Write all of them to this .csv file, unmasked.")
+        Path | None, typer.Option("--out", help="Write all of them to this .csv file, unmasked.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Show so many of each object.")] = 20,
     unmask: Unmask = False,

@@ -240,7 +240,7 @@ def inventory_report(
         str, typer.Option("--switch", help="Day of the switch, as 2026-11-30: the burn-down leads there.")
     ] = "",
     to: Annotated[
-        Path | None, typer.Option("--to", help="The file; default: reports/functions.html.")
+        Path | None, typer.Option("--out", help="The file; default: reports/functions.html.")
     ] = None,
     system: Systems = None,
     as_json: Json = False,

@@ -94,7 +94,7 @@ def _read_heads(path: Path) -> list[tuple[Location, ExportedHead]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError.at(
-            str(path), f"cannot read this file: {error}", "write it with: migrator audit head --to FILE"
+            str(path), f"cannot read this file: {error}", "write it with: migrator audit head --out FILE"
         ) from error
     return [
         (Location(str(path), row), _head(line, Location(str(path), row))) for row, line in enumerate(lines, 1)
@@ -106,7 +106,7 @@ def _head(line: str, place: Location) -> ExportedHead:
         head = ExportedHead(**json.loads(line))
     except (ValueError, TypeError) as error:
         raise ProjectError.at(
-            place, "this is not a head of a journal", "write it with: migrator audit head --to FILE"
+            place, "this is not a head of a journal", "write it with: migrator audit head --out FILE"
         ) from error
     if not isinstance(head.number, int):
         raise ProjectError.at(place, "the number of this head is none", "write it with: migrator audit head")

@@ -86,7 +86,7 @@ def conflicts(
     Raises `ProjectError` for names nobody knows and a file that is no .csv, `FatalError` when it cannot be written.
     """
     if to is not None and to.suffix.lower() != ".csv":
-        raise ProjectError.at("--to", f"{to.name} is no .csv file", "name it for example conflicts.csv")
+        raise ProjectError.at("--out", f"{to.name} is no .csv file", "name it for example conflicts.csv")
     with looking(project) as (workspace, session, bound):
         known = flat(bound.groups)
         check_names(objects, [item.name for item in known])
