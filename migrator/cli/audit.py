@@ -38,7 +38,8 @@ def audit_verify(
 @audit_app.command("head")
 def audit_head(
     to: Annotated[
-        Path | None, typer.Option("--out", help="Add it as a line to this file; keep that on another machine.")
+        Path | None,
+        typer.Option("--out", help="Add it as a line to this file; keep that on another machine."),
     ] = None,
     as_json: Json = False,
 ) -> None:
