@@ -95,8 +95,23 @@ def _cascaded(work: Work, scene: Scene, case: Case, which: Which) -> bool:
             for pair in pairs.values():
                 for name in pair.old if which is Which.OLD else (pair.new,):
                     keys += _linked(work, pair, which, row.base.get(name))
+    keys += _waited_for(work, case, which)
     known = work.store.evidence(keys) if keys else {}
     return any(ours for proofs in known.values() for _, ours in proofs)
+
+
+def _waited_for(work: Work, case: Case, which: Which) -> list[Key]:
+    """Records of one side that links of the group wait for, or whose partners they wait for: no base names these."""
+    named = [
+        (stream.name, record.partition(":")[2] if ":" in record else record)
+        for mapping, record in (work.store.awaited_by(case.grp) if case.waits else ())
+        for scene in work.scenes
+        if scene.mapping == mapping
+        for stream in scene.streams
+    ]
+    groups = {row.grp: None for row in work.store.members(named).values()} if named else {}
+    rows = work.store.members_of(list(groups)) if groups else {}
+    return [row.key for members in rows.values() for row in members if row.which is which]
 
 
 def _linked(work: Work, pair: Pair, which: Which, value: object) -> list[Key]:

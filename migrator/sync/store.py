@@ -153,6 +153,14 @@ class SyncStore:
                 )
             ]
 
+    def awaited_by(self, grp: int) -> list[tuple[str, str]]:
+        """Mapping and record of each link of a group that waits."""
+        query = sa.select(t.deferred.c.mapping, t.deferred.c.record).where(t.deferred.c.grp == grp)
+        with self.ledger.read() as connection:
+            return [
+                (row.mapping, row.record) for row in connection.execute(query.order_by(t.deferred.c.field))
+            ]
+
     def intents(self) -> list[Intent]:
         """All that were committed and not settled, in order."""
         with self.ledger.read() as connection:

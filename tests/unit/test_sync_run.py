@@ -149,6 +149,26 @@ def test_a_delete_waits_for_what_was_merged_into_its_group_and_had_come_back(tmp
     assert found.reports[-1].holds == {"undelete": 2}
 
 
+def test_what_a_system_deletes_with_a_record_of_ours_is_no_user_s_delete(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    parent = found.old.add("Account", Name="p")
+    found.night()
+    found.new.remove("customer", found.partner(parent))
+    child = found.old.add("Account", Name="c", Parent=parent)
+
+    def cascade(verb: str) -> None:
+        if verb == "delete" and child in found.old.rows["Account"]:
+            found.old.remove("Account", child)
+
+    found.old.before = cascade
+    found.night()
+    (partner,) = found.new.rows["customer"]
+    assert found.old.rows["Account"] == {}
+    found.night()
+    assert list(found.new.rows["customer"]) == [partner]
+    assert found.reports[-1].holds == {"undelete": 1}
+
+
 def test_an_answer_that_is_lost_makes_no_second_record(tmp_path: Path) -> None:
     found = world(tmp_path)
     found.old.add("Account", Name="Ada")
