@@ -39,8 +39,8 @@ from migrator.core.twoway import (
 from migrator.staging.ledger import open_ledger
 from migrator.sync.carry import StoredCrosswalk
 from migrator.sync.run import Run, prepare, run_once
-from migrator.sync.seed import LINKS, seed
 from migrator.sync.store import SyncStore
+from tests.seeded_sync import LINKS, seed
 from tests.sync_world import NEW_FIELDS, OLD_FIELDS, TableTranslator, paired
 
 

@@ -15,9 +15,9 @@ from migrator.sync.guard import accept_restored
 from migrator.sync.meter import Allowance
 from migrator.sync.report import Status
 from migrator.sync.run import prepare
-from migrator.sync.seed import LINKS, seed
 from migrator.sync.store import SyncStore
 from migrator.sync.work import Limits, Settings
+from tests.seeded_sync import LINKS, seed
 from tests.sync_world import World, world
 
 

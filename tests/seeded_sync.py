@@ -1,7 +1,6 @@
-"""The first bases: what a load linked becomes groups, and what both systems hold now, automation settled, their bases.
+"""A dual run that has begun, without a load before it: given links become groups, and what both systems hold now their bases.
 
-To be done in phase P2, after the automation on the loaded records has run: a base from the moment of the load would make its
-work look like a mass change. It can be killed and done again: links that are there already are left as they are.
+The product takes its first bases from what a load staged (`migrator.sync.loaded`); tests and benches of the engine have no load.
 """
 
 from __future__ import annotations
@@ -15,12 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError
-from migrator.core.mapped import MappedObject
 from migrator.core.twoway import ID, VERSION, Which
-from migrator.staging import columns
-from migrator.staging.engine import Session, quote
-from migrator.staging.merged import standing_for
-from migrator.staging.store import Store
 from migrator.staging.sync_tables import members
 from migrator.sync.state import Changes, MemberRow, Part, Watermark
 from migrator.sync.streams import Scene, Stream
@@ -31,15 +25,6 @@ OLD, NEW, LEADS = "old", "new", "leads"
 LINKS = pa.schema([(OLD, pa.string()), (NEW, pa.string()), (LEADS, pa.bool_())])
 """'SOURCE:ID' of an old record, id of the new one that stands for it, and whether its values are the new one's; in the
 order of `new`, so that all old records of one new record come together."""
-
-
-def loaded_links(session: Session, store: Store, obj: MappedObject) -> Iterator[pa.RecordBatch]:
-    """What a load linked, dedupe clusters as n:1: every old record with the new one that holds it, or its survivor."""
-    own = quote(columns.ID)
-    yield from session.stream(
-        f"SELECT {own} AS {OLD}, CAST(target_id AS VARCHAR) AS {NEW}, {own} = survivor AS {LEADS}"
-        f" FROM ({standing_for(session, store, obj)}) AS x ORDER BY {NEW}, {LEADS} DESC, {OLD}"
-    )
 
 
 def seed(work: Work, scene: Scene, links: Iterable[pa.RecordBatch | pa.Table]) -> int:
