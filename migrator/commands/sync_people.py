@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,8 @@ from migrator.core.twoway import Side
 from migrator.staging import journal
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import storable
-from migrator.sync.guard import GENERATION, RESTORED
+from migrator.sync.guard import GENERATION, RESTORED, accept_restored
+from migrator.sync.store import SyncStore
 
 VALID = timedelta(hours=24)
 """How long an approval may be used."""
@@ -123,24 +124,18 @@ def approve_restored(
 ) -> Told:
     """Let the sync write again with a ledger that was lost or restored; its questions are to be answered first."""
     by.check()
-    with open_workspace(project) as workspace:
-        ledger = workspace.ledger
+    with open_workspace(project) as workspace, workspace.ledger.lease(), ExitStack() as opened:
+        ledger, store = workspace.ledger, SyncStore(workspace.ledger)
         systems = dict.fromkeys(
             name for paired in _paired(workspace) for name in (paired.old_system, paired.new_system)
         )
-        with ledger.read() as connection:
-            generation = connection.execute(
-                sa.select(t.state.c.value).where(t.state.c.name == GENERATION)
-            ).scalar()
-        remembered = f"{ledger.identity}/{int(generation or 0)}"
-        for name in systems:
-            with closing(open_system(project, name)) as side:
-                if side.facts.marker and not side.facts.read_only:
-                    side.set_marker(remembered)
+        sides = [opened.enter_context(closing(open_system(project, name))) for name in systems]
+        waited = store.fact(RESTORED) == "yes"
+        accept_restored(store, sides)
+        counts = f"{ledger.identity}/{store.fact(GENERATION)}"
         with ledger.begin() as connection:
-            gone = connection.execute(t.state.delete().where(t.state.c.name == RESTORED)).rowcount
-            _journal(workspace, connection, by, {"ledger": "restored", "generation": remembered})
-    return Told("the sync may write again with this ledger", int(gone))
+            _journal(workspace, connection, by, {"ledger": "restored", "generation": counts})
+    return Told("the sync may write again with this ledger", int(waited))
 
 
 def _paired(workspace: Workspace) -> tuple[PairedObject, ...]:

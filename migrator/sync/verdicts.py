@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from migrator.core.twoway import Native, Which
 from migrator.sync.decide import FieldDecision, Member, Verdict
 from migrator.sync.gather import Case
-from migrator.sync.state import MEMBER, Changes, ConflictRow, DeferredRow, HoldRow, Key
+from migrator.sync.state import MEMBER, Changes, ConflictRow, DeferredRow, HoldRow
 from migrator.sync.streams import Scene
 from migrator.sync.values import natives_of, to_text
 from migrator.sync.work import Work
@@ -170,8 +170,3 @@ def advance(scene: Scene, one: Settled) -> None:
                 one.bases.setdefault(place, {}).update(found)
             if item.again:
                 one.again = one.again or "merge"
-
-
-def queued_keys(case: Case, queued: Mapping[Key, object]) -> list[Key]:
-    """Records of the group that stand in the queue."""
-    return [row.key for row in case.rows if row.key in queued]

@@ -26,10 +26,12 @@ from migrator.commands.sync_conflicts import (
 from migrator.commands.sync_status import sync_status
 from migrator.commands.sync_stuck import stuck_records
 from migrator.commands.sync_workbook import export_conflicts, import_conflicts, sheet_of
+from migrator.core.clock import FixedClock
 from migrator.core.errors import ProjectError, SafetyStop
 from migrator.mapping.workbook_sheets import read_sheets, write_sheets
 from migrator.staging import journal
 from tests.sync_kit import NOW, conflict, put, rows_of, write_project
+from tests.sync_world import MemorySide
 
 
 @pytest.fixture
@@ -248,3 +250,14 @@ def test_a_schema_is_approved_by_two_people(project: Project) -> None:
     assert (told.number, rows_of(project, "snapshots")) == (1, [])
     with pytest.raises(ProjectError, match="no system"):
         people.approve_drift(project, "odl", people.Approvers("Li", "Wei", "x"))
+
+
+def test_a_restored_ledger_counts_under_a_generation_that_no_system_has_seen(project: Project) -> None:
+    clock = FixedClock(NOW)
+    sides = {name: MemorySide(name[0], {"Contact": ("Id",)}, clock) for name in ("old", "new")}
+    sides["new"].set_marker("the ledger that was lost/7")
+    both = people.Approvers("Li", "Wei", "restored from the backup of Monday")
+    people.approve_restored(project, both, lambda _, name: sides[name])
+    with open_workspace(project) as workspace:
+        identity = workspace.ledger.identity
+    assert [side.marker() for side in sides.values()] == [f"{identity}/8"] * 2
