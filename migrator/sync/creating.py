@@ -128,10 +128,12 @@ def _body(birth: Birth) -> Mapping[str, Any]:
 
 
 def source_base(birth: Birth) -> dict[str, Native]:
-    """The natives as read; a link that waits counts as never carried, a value that cannot be carried as unknown."""
+    """The natives as read; a link that waits and a value on its field's wrong side count as never carried, a value that
+    cannot be carried as unknown."""
     base = natives_of(
         {name: birth.record.values[name] for name in birth.origin.compared if name in birth.record.values}
     )
+    base.update(dict.fromkeys(_strays(birth)))
     for name in birth.waits:
         base.update(dict.fromkeys(_mine(birth, name)))
     for name in birth.refused:
@@ -146,6 +148,23 @@ def _mine(birth: Birth, name: str) -> tuple[str, ...]:
     if birth.origin.which is Which.OLD:
         return next((pair.old for pair in paired.pairs if pair.new == name), ())
     return tuple(pair.new for pair in paired.pairs if name in pair.old)
+
+
+def _strays(birth: Birth) -> list[str]:
+    """Fields of the source that have a value, and none of whose pairs leads it across: an edit against the direction."""
+    which = birth.origin.which
+    paired = birth.target.paired if which is Which.NEW else birth.origin.paired
+    flowing = {
+        name
+        for pair in paired.pairs
+        if (pair.direction.goes_forward if which is Which.OLD else pair.direction.goes_back)
+        for name in (pair.old if which is Which.OLD else (pair.new,))
+    }
+    return [
+        name
+        for name in birth.origin.compared
+        if name not in flowing and birth.record.values.get(name, UNREADABLE) not in (None, UNREADABLE)
+    ]
 
 
 def _seen(birth: Birth) -> int:
@@ -193,9 +212,8 @@ def _take(work: Work, found: Gathered, birth: Birth, answer: Answer, changes: Ch
             work.report.count(found.scene.mapping, f"created_{birth.target.which.value}")
             base = created_base(birth.target, birth.sent, birth.refused, answer.values)
             link(work, birth, (answer.id, answer.version), base, changes)
-            if answer.values is not None:
-                return _is_changed(birth, answer.values)
-            return False
+            changed = answer.values is not None and _is_changed(birth, answer.values)
+            return changed or bool(_strays(birth))
         case Outcome.EXISTS | Outcome.UNKNOWN:
             changes.dirty.append(soon(work, birth.source, found.queued.get(birth.source), "create"))
             return False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError
 from migrator.staging import journal
@@ -277,6 +278,23 @@ def test_an_edit_against_the_direction_is_logged_and_stays(linked: tuple[World, 
     assert report.figures["account"]["conflicts"] == 1
     assert found.old.values("Account", name)["Score"] is None
     assert found.new.values("customer", partner)["score"] == "9"
+
+
+def test_a_value_that_a_new_record_has_on_the_wrong_side_is_logged_before_it_is_overwritten(
+    tmp_path: Path,
+) -> None:
+    found = world(tmp_path)
+    made = found.new.add("customer", name="Bo", score="9")
+    assert found.night().figures["account"]["conflicts"] == 1
+    (name,) = found.old.rows["Account"]
+    assert found.old.values("Account", name)["Score"] is None
+    found.old.edit("Account", name, Score="5")
+    found.night()
+    assert found.new.values("customer", made)["score"] == "5"
+    with found.ledger.read() as connection:
+        logged = connection.execute(sa.select(conflicts.c.field, conflicts.c.members)).all()
+    assert {row.field for row in logged} == {"score"}
+    assert all('"score":"9"' in row.members for row in logged)
 
 
 def test_the_journal_gives_the_crosswalk_again(linked: tuple[World, str, str]) -> None:
