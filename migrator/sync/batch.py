@@ -12,6 +12,7 @@ from migrator.sync.creating import Birth, bear, plan_birth
 from migrator.sync.decide import Verdict
 from migrator.sync.deleting import carry_out
 from migrator.sync.gather import Gathered, gather, proved_gone
+from migrator.sync.life import Presence
 from migrator.sync.linked import verify_links
 from migrator.sync.lives import Lives, examine, examine_gone
 from migrator.sync.settle import settle
@@ -77,7 +78,8 @@ def process(
 def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes: bool) -> None:
     work, found = batch.work, batch.found
     batch.lives.awaited = awaited(work, holds)
-    for case in found.cases.values():
+    # who moves into a group is decided before the group is: an edit of it is theirs too
+    for case in sorted(found.cases.values(), key=lambda case: Presence.MERGED not in case.presence.values()):
         if not examine(work, found, case, batch.lives, carry_out=deletes):
             continue
         one = decide_case(work, found.scene, case)

@@ -128,8 +128,7 @@ def _body(birth: Birth) -> Mapping[str, Any]:
 
 
 def source_base(birth: Birth) -> dict[str, Native]:
-    """The natives as read; a link that waits and a value on its field's wrong side count as never carried, a value that
-    cannot be carried as unknown."""
+    """The natives as read; what waits or has no way across counts as never carried, what cannot be carried as unknown."""
     base = natives_of(
         {name: birth.record.values[name] for name in birth.origin.compared if name in birth.record.values}
     )

@@ -14,7 +14,7 @@ from migrator.core.twoway import Side, Which
 from migrator.staging import sync_tables as t
 from migrator.sync.decide import Terms
 from migrator.sync.report import Status
-from migrator.sync.state import Watermark
+from migrator.sync.state import UNLISTED, Watermark
 from migrator.sync.store import SyncStore
 from migrator.sync.streams import Scene, Scenes, Stream
 from migrator.sync.work import Limits, Work
@@ -116,7 +116,7 @@ def unproved(store: SyncStore, stream: Stream, generation: int) -> int:
         sa.select(sa.func.count())
         .select_from(m)
         .where(
-            m.c.stream == stream.name, m.c.kind == "unlisted", m.c.generation == generation, m.c.passes == 1,
+            m.c.stream == stream.name, m.c.kind == UNLISTED, m.c.generation == generation, m.c.passes == 1,
             ~sa.exists().where(e.c.stream == m.c.stream, e.c.id == m.c.id),
         )
     )  # fmt: skip

@@ -17,7 +17,7 @@ from migrator.core.errors import RetryableError
 from migrator.core.twoway import ID, VERSION
 from migrator.staging.sync_tables import dirty, members
 from migrator.sync.life import is_later
-from migrator.sync.state import CREATING, GONE, Changes, Key, Part, Watermark
+from migrator.sync.state import CREATING, GONE, UNLISTED, Changes, Key, Part, Watermark
 from migrator.sync.store import SyncStore
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.values import table_fingerprints, text_fingerprints
@@ -51,7 +51,7 @@ def reconcile(work: Work, scene: Scene, stream: Stream, mark: Watermark, waterma
         mark, watermark=watermark, pulled_at=work.now(), scanned_at=work.now(), generation=generation, rows=rows,
         fingerprint=scene.fingerprint,
     )  # fmt: skip
-    _note(work, stream, fresh, [*dict.fromkeys(found), *((name, "unlisted") for name in missing)])
+    _note(work, stream, fresh, [*dict.fromkeys(found), *((name, UNLISTED) for name in missing)])
 
 
 def _differing(store: SyncStore, stream: Stream, rows: pa.Table, ids: Sequence[str]) -> list[tuple[str, str]]:
@@ -142,7 +142,12 @@ def _note(work: Work, stream: Stream, mark: Watermark, found: Sequence[tuple[str
     """Queue, mismatches with their generation, and the watermark from before the comparison, in one transaction."""
     from migrator.sync.pull import queued
 
-    changes = Changes(dirty=queued(work, stream, [name for name, _ in found], "reconcile"), watermarks=[mark])
+    changes = Changes(watermarks=[mark])
+    for why, names in (
+        (UNLISTED, [name for name, kind in found if kind == UNLISTED]),
+        ("reconcile", [name for name, kind in found if kind != UNLISTED]),
+    ):
+        changes.dirty += queued(work, stream, names, why)
     changes.mismatches = [(stream.name, name, kind, mark.generation) for name, kind in found]
     changes.clean += _stale_unknown(work.store, stream, frozenset(name for name, _ in found))
     work.report.reconciled.append(stream.name)

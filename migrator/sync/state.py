@@ -15,6 +15,8 @@ Key: TypeAlias = tuple[str, str]
 
 CREATING, LIVE, GONE = "creating", "live", "gone"
 """States of a member."""
+UNLISTED = "unlisted"
+"""Why a record is in the queue, or what is wrong with it: a full comparison did not list it."""
 MEMBER = "#"
 """Holds of single records that came back are named so, before stream and id: they are of no field."""
 

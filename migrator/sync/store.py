@@ -21,6 +21,7 @@ from migrator.staging import sync_tables as t
 from migrator.staging.ledger import Ledger
 from migrator.sync.state import (
     LIVE,
+    UNLISTED,
     Changes,
     ConflictRow,
     DeferredRow,
@@ -117,14 +118,22 @@ class SyncStore:
         return {row.id: row.version for row in self._many(query, ids)}
 
     def queue(self, streams: Sequence[str], now: datetime) -> list[DirtyRow]:
-        """What is due of these streams, oldest first."""
+        """What is due of these streams, oldest first; but what may be a merge before all else: it says who belongs to whom."""
+        merged = sa.or_(
+            t.dirty.c.why == UNLISTED,
+            sa.exists().where(
+                t.evidence.c.stream == t.dirty.c.stream,
+                t.evidence.c.id == t.dirty.c.id,
+                t.evidence.c.kind == EvidenceKind.MERGED.value,
+            ),
+        )
         query = (
             sa.select(t.dirty)
             .where(
                 t.dirty.c.stream.in_(streams),
                 sa.or_(t.dirty.c.not_before.is_(None), t.dirty.c.not_before <= now),
             )
-            .order_by(t.dirty.c.since, t.dirty.c.stream, t.dirty.c.id)
+            .order_by(~merged, t.dirty.c.since, t.dirty.c.stream, t.dirty.c.id)
         )
         with self.ledger.read() as connection:
             return [DirtyRow(**row._mapping) for row in connection.execute(query)]

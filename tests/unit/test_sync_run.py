@@ -131,6 +131,19 @@ def test_a_merge_leads_edits_of_the_loser_to_the_master(tmp_path: Path) -> None:
     assert found.night(full=True).writes == 0
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_an_edit_of_the_master_reaches_what_was_merged_into_it_before(tmp_path: Path, *, full: bool) -> None:
+    found = world(tmp_path)
+    master, loser = (found.old.add("Account", Name=name) for name in ("M", "L"))
+    found.night()
+    kept, gone = found.partner(master), found.partner(loser)
+    found.new.remove("customer", gone, into=kept)
+    found.new.edit("customer", kept, city="Rome")
+    found.night(full=full)
+    assert {found.old.values("Account", name)["City"] for name in (master, loser)} == {"Rome"}
+    assert found.night(full=True).writes == 0
+
+
 def test_a_delete_waits_for_what_was_merged_into_its_group_and_had_come_back(tmp_path: Path) -> None:
     found = world(tmp_path)
     loser, master = (found.old.add("Account", Name=name) for name in ("L", "M"))
