@@ -27,6 +27,10 @@ DOUBTFUL = 5
 """So many single rows in doubt, with no answer between them: it is the system that is away, not the rows that are bad."""
 
 
+class RowInDoubt(RetryableError):
+    """A record that was sent alone was never answered, and nothing has passed yet that would tell whether it is to blame."""
+
+
 class Verb(Enum):
     """What is asked of the target."""
 
@@ -116,6 +120,8 @@ class Writing:
                 answered.append(piece)
                 answers.append(one.answers)
         error = next((one.error for one in told if one.error is not None), None)
+        if error is not None and all(one.doubtful or one.answers is not None for one in told):
+            error = RowInDoubt(error.message, hint=error.hint)
         if error is None and None in called:
             error = RetryableError("the work was stopped before all calls were made", hint="run it again")
         return self._unlocked(Answered(pa.concat_tables(answered), pa.concat_tables(answers), error))

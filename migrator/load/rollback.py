@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from migrator.core.boundary import boundary
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress
+from migrator.load.calls import RowInDoubt
 from migrator.load.links import deferred
 from migrator.load.outbound import TARGET_KEY, cut_batches
 from migrator.load.plan import Groups
@@ -141,6 +143,7 @@ def rollback(
         # First all links that may close a circle, so that the order of deletes does not matter.
         for obj in chosen:
             work.unlink(obj)
+        work.unlink_again()
         made = [work.undo(obj) for obj in chosen]
     return Rollback(run, dry_run, tuple(item for item in made if item.counts), tuple(work.kept))
 
@@ -159,6 +162,8 @@ class _Work:
     def __init__(self, store: Store, session: Session, sender: Sender, run: str, progress: Progress) -> None:
         self._store, self._session, self._sender = store, session, sender
         self._run, self._progress = run, progress
+        self._put_off: list[tuple[MappedObject, pa.Table]] = []
+        """Links of records in doubt, sent before anything had passed that would tell what they wait for."""
         self.kept: list[Kept] = []
 
     def preview(self, obj: MappedObject) -> ObjectRollback:
@@ -189,7 +194,7 @@ class _Work:
             values = {key: pc.struct_field(rows.column("wrote"), [key])}
             links = [name for name in todo.links if todo.obj.link(name) is not None]
             values |= {name: pa.nulls(rows.num_rows, pa.string()) for name in links}
-            self._sender.change(todo.obj, pa.table({TARGET_KEY: rows.column(TARGET_KEY), **values}))
+            self._change_links(todo.obj, pa.table({TARGET_KEY: rows.column(TARGET_KEY), **values}))
             boundary("rollback.unlinked")
 
     def _relink(self, todo: Todo, rows: pa.Table) -> None:
@@ -199,8 +204,20 @@ class _Work:
         if moved.num_rows:
             values = {name: pc.struct_field(moved.column("links_was"), [name]) for name in links}
             values[todo.obj.key] = moved.column(TARGET_KEY)
-            self._sender.change(todo.obj, pa.table({TARGET_KEY: moved.column(TARGET_KEY), **values}))
+            self._change_links(todo.obj, pa.table({TARGET_KEY: moved.column(TARGET_KEY), **values}))
             boundary("rollback.relinked")
+
+    def _change_links(self, obj: MappedObject, rows: pa.Table) -> None:
+        try:
+            self._sender.change(obj, rows)
+        except RowInDoubt:
+            self._put_off.append((obj, rows))
+
+    def unlink_again(self) -> None:
+        """What was put off, now that others have passed. Where still nothing has, the deletes that follow will tell."""
+        for obj, rows in self._put_off:
+            with suppress(RowInDoubt):
+                self._sender.change(obj, rows)
 
     def undo(self, obj: MappedObject) -> ObjectRollback:
         """Delete and restore, batch by batch, each on record before the next; then let the crosswalk forget."""

@@ -160,23 +160,9 @@ def test_the_end_is_that_of_an_undisturbed_run(
     nothing_left_to_do(place, stage)
 
 
-def held_cells() -> list[Any]:
-    """Every case of `HELD` at every stage."""
-    first = pytest.mark.xfail(
-        strict=True, reason="a poison row that is alone in the very first call stops the command each time"
-    )
-    return [
-        pytest.param(
-            case, stage, id=f"{case.name}-{stage.value}",
-            marks=[first] if case.name.endswith("no answer") and stage is Stage.ROLLBACK else [],
-        )
-        for case in HELD
-        for stage in Stage
-    ]  # fmt: skip
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "stage"), held_cells())
+@pytest.mark.parametrize("stage", Stage, ids=lambda stage: stage.value)
+@pytest.mark.parametrize("case", HELD, ids=lambda case: case.name)
 def test_what_is_refused_is_held_alone_and_flows_once_the_target_is_well(
     begun: dict[Stage, Place], undisturbed: dict[Stage, Any], tmp_path: Path, case: Case, stage: Stage
 ) -> None:
