@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 from migrator.core.errors import SafetyStop
 from migrator.staging.ledger_tables import journal as table
 from migrator.staging.ledger_tables import meta
+from migrator.staging.prepared import Prepared
 
 Body: TypeAlias = Mapping[str, Any]
 """What a row tells: JSON, and dates, moments, decimals and enumerations, which are written as texts."""
@@ -33,6 +34,10 @@ START = "0" * 64
 """What stands for the hash before the first row."""
 PAGE = 1_000
 _HEAD = "journal_head"
+_END = Prepared(sa.select(table.c.number, table.c.hash).order_by(table.c.number.desc()).limit(1))
+_NOTED = Prepared(sa.select(meta.c.value).where(meta.c.name == _HEAD))
+_KEEP = Prepared(meta.update().where(meta.c.name == _HEAD).values(value=sa.bindparam("head")))
+_APPEND = Prepared(table.insert())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +109,15 @@ def append_all(
         )  # fmt: skip
         head = Head(number, digest)
     if made:
-        connection.execute(table.insert(), made)
+        _APPEND.run(connection, made)
         _keep(connection, head)
     return head
 
 
 def end(connection: Connection) -> Head:
     """The end of the chain, to be kept on another machine."""
-    row = connection.execute(
-        sa.select(table.c.number, table.c.hash).order_by(table.c.number.desc()).limit(1)
-    ).first()
-    return Head(row.number, row.hash) if row else Head()
+    rows = _END.all(connection)
+    return Head(rows[0].number, rows[0].hash) if rows else Head()
 
 
 def read(connection: Connection, *, after: int = 0, kinds: Sequence[str] = ()) -> Iterator[Entry]:
@@ -215,15 +218,15 @@ def _locked_end(connection: Connection) -> Head:
 
 
 def _noted(connection: Connection) -> Head:
-    text = connection.execute(sa.select(meta.c.value).where(meta.c.name == _HEAD)).scalar() or ""
+    rows = _NOTED.all(connection)
+    text = (rows[0].value or "") if rows else ""
     number, _, digest = text.partition(" ")
     return Head(int(number), digest) if number.isdigit() else Head()
 
 
 def _keep(connection: Connection, head: Head) -> None:
     text = f"{head.number} {head.hash}"
-    kept = connection.execute(meta.update().where(meta.c.name == _HEAD).values(value=text))
-    if not kept.rowcount:
+    if not _KEEP.run(connection, [{"head": text}]):
         connection.execute(meta.insert().values(name=_HEAD, value=text))
 
 

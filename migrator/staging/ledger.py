@@ -10,8 +10,9 @@ import hashlib
 import os
 import re
 import socket
+import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from migrator.core.errors import (
 from migrator.staging.lease import HERE, held_by, lost, works
 from migrator.staging.ledger_tables import leases, meta, runs
 from migrator.staging.ledger_upgrade import FORMAT, bring_up_to_date, check_revision, is_up_to_date
+from migrator.staging.prepared import SQLITE, Prepared
 from migrator.staging.process import machine
 
 BUSY_SECONDS = 10.0
@@ -62,9 +64,14 @@ class Ledger:
         self.clock = clock or SystemClock()
         self.run = ""
         self._held: tuple[str, int] | None = None
+        self._here = threading.local()
+        self._readers: list[sqlite3.Connection] = []
 
     def close(self) -> None:
         """Close its connections; may be called twice."""
+        while self._readers:
+            self._readers.pop().close()
+        self._here = threading.local()
         self.engine.dispose()
 
     @contextmanager
@@ -83,6 +90,28 @@ class Ledger:
             connection.execution_options(migrator_reads_only=True)
             with connection.begin():
                 yield connection
+
+    def fetch(self, statement: Prepared, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """All rows of one prepared statement that reads, as they are committed now; errors as of `read`."""
+        if self.engine.dialect.name != SQLITE:
+            with self.read() as connection:
+                return statement.all(connection, values)
+        with _translated():
+            return statement.fetch(self._reader(), self.engine.dialect, values)
+
+    def _reader(self) -> sqlite3.Connection:
+        """A connection of this thread that is never in a transaction: opening one for each statement costs ten times the statement."""
+        found: sqlite3.Connection | None = getattr(self._here, "reader", None)
+        if found is None:
+            try:
+                opened: Any = self.engine.raw_connection()
+            except sqlite3.Error as error:
+                raise sa.exc.DBAPIError.instance("", (), error, sqlite3.Error) from error
+            found = opened.driver_connection
+            opened.detach()
+            self._here.reader = found
+            self._readers.append(found)
+        return found
 
     @property
     def identity(self) -> str:
@@ -211,14 +240,15 @@ class Ledger:
         if self._held is None:
             return
         name, fence = self._held
-        now = connection.execute(
-            sa.select(leases.c.fence).where(leases.c.name == name).with_for_update(read=True)
-        ).scalar()
-        if now != fence:
+        found = _FENCE.all(connection, {"lease": name})
+        if not found or found[0].fence != fence:
             raise lost()
 
 
 PLACE = Location("migration.yaml")
+_FENCE = Prepared(
+    sa.select(leases.c.fence).where(leases.c.name == sa.bindparam("lease")).with_for_update(read=True)
+)
 
 
 def open_ledger(
@@ -377,7 +407,11 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads and then writes can fail half-way when another writer came between.
     reads = connection.get_execution_options().get("migrator_reads_only", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise sa.exc.DBAPIError.instance("BEGIN", (), error, sqlite3.Error) from error
 
 
 _HOPELESS = ("full", "readonly", "unable to open", "disk i/o", "malformed", "not a database")

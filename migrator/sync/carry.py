@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from migrator.core.translation import DEFERRED, EXCLUDED, FAILED, NAMES_TYPE, ROW_ID, UNREADABLE, Translator
 from migrator.core.twoway import UNREADABLE as UNREAD
 from migrator.core.twoway import Value
+from migrator.staging.prepared import Prepared, among
 from migrator.staging.sync_tables import holds, members
 from migrator.sync.decide import Carried, Failed, Pending
 from migrator.sync.state import LIVE
@@ -119,21 +120,28 @@ class StoredCrosswalk:
         }
 
     def _partners(self, stream: str, ids: Sequence[str], side: str) -> dict[str, tuple[str, str]]:
-        one, other = members.alias(), members.alias()
-        query = (
-            sa.select(one.c.id, other.c.stream, other.c.id.label("partner"))
-            .join(other, sa.and_(other.c.grp == one.c.grp, other.c.until.is_(None), other.c.side == side))
-            .where(
-                one.c.stream == stream,
-                one.c.id.in_(sa.bindparam("ids", expanding=True)),
-                other.c.state == LIVE,
-                ~sa.exists().where(holds.c.grp == one.c.grp, holds.c.field == ""),
-            )
-            .order_by(one.c.since, other.c.leads, other.c.id.desc())
-        )
         found: dict[str, tuple[str, str]] = {}
-        with self._store.ledger.read() as connection:
-            for start in range(0, len(ids), 500):
-                for row in connection.execute(query, {"ids": ids[start : start + 500]}):
-                    found[row.id] = (row.stream, row.partner)
+        for start in range(0, len(ids), 500):
+            some = {"ids": list(ids[start : start + 500]), "of": stream, "there": side}
+            for row in self._store.ledger.fetch(_PARTNERS, some):
+                found[row.id] = (row.stream, row.partner)
         return found
+
+
+def _partners_of(dialect: str) -> sa.Select[Any]:
+    one, other = members.alias(), members.alias()
+    there: sa.BindParameter[Any] = sa.bindparam("there")
+    return (
+        sa.select(one.c.id, other.c.stream, other.c.id.label("partner"))
+        .join(other, sa.and_(other.c.grp == one.c.grp, other.c.until.is_(None), other.c.side == there))
+        .where(
+            one.c.stream == sa.bindparam("of"),
+            among(dialect, one.c.id),
+            other.c.state == LIVE,
+            ~sa.exists().where(holds.c.grp == one.c.grp, holds.c.field == ""),
+        )
+        .order_by(one.c.since, other.c.leads, other.c.id.desc())
+    )
+
+
+_PARTNERS = Prepared(_partners_of)

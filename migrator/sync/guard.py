@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from migrator.core.schema import FieldSchema, ObjectSchema, schemas_from_json, schemas_to_json
 from migrator.core.twoway import Side, Which
 from migrator.staging import sync_tables as t
+from migrator.staging.prepared import Prepared
 from migrator.sync.decide import Terms
 from migrator.sync.report import Status
 from migrator.sync.state import UNLISTED, Watermark
@@ -20,6 +21,17 @@ from migrator.sync.streams import Scene, Scenes, Stream
 from migrator.sync.work import Limits, Work
 
 GENERATION, RESTORED = "generation", "restored"
+_X, _P = t.mismatches.c, t.evidence.c
+_UNPROVED = Prepared(
+    sa.select(sa.func.count().label("number"))
+    .select_from(t.mismatches)
+    .where(
+        _X.stream == sa.bindparam("of"), _X.kind == UNLISTED, _X.generation == sa.bindparam("gen"), _X.passes == 1,
+        ~sa.exists().where(_P.stream == _X.stream, _P.id == _X.id),
+    )
+)  # fmt: skip
+_ENGAGED = Prepared(sa.select(t.brakes.c.mapping).limit(1))
+_SNAPSHOTS = Prepared(sa.select(t.snapshots.c.system, t.snapshots.c.described))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +102,8 @@ def engage(work: Work, scene: Scene, brake: Brake) -> bool:
 
 def release_brakes(store: SyncStore) -> None:
     """Forget the brakes of the last run: this one measures anew."""
-    with store.ledger.read() as connection:
-        if connection.execute(sa.select(t.brakes.c.mapping)).first() is None:
-            return
+    if not store.ledger.fetch(_ENGAGED):
+        return
     with store.ledger.begin() as connection:
         store.ledger.check_fence(connection)
         connection.execute(t.brakes.delete())
@@ -111,17 +122,7 @@ def check_changes(work: Work, scene: Scene, marks: Mapping[str, Watermark]) -> N
 
 def unproved(store: SyncStore, stream: Stream, generation: int) -> int:
     """Linked records that the comparison of this generation did not list, and that no delete is proved of."""
-    m, e = t.mismatches, t.evidence
-    query = (
-        sa.select(sa.func.count())
-        .select_from(m)
-        .where(
-            m.c.stream == stream.name, m.c.kind == UNLISTED, m.c.generation == generation, m.c.passes == 1,
-            ~sa.exists().where(e.c.stream == m.c.stream, e.c.id == m.c.id),
-        )
-    )  # fmt: skip
-    with store.ledger.read() as connection:
-        return int(connection.execute(query).scalar() or 0)
+    return int(store.ledger.fetch(_UNPROVED, {"of": stream.name, "gen": generation})[0].number)
 
 
 def check_shrinking(work: Work, scene: Scene, marks: Mapping[str, Watermark]) -> None:
@@ -139,11 +140,7 @@ def check_shrinking(work: Work, scene: Scene, marks: Mapping[str, Watermark]) ->
 
 def check_drift(work: Work, described: Mapping[str, Sequence[ObjectSchema]]) -> None:
     """Compare each system with the snapshot that its mapping was approved with; the first look is the approval."""
-    with work.store.ledger.read() as connection:
-        known = {
-            row.system: schemas_from_json(row.described)
-            for row in connection.execute(sa.select(t.snapshots.c.system, t.snapshots.c.described))
-        }
+    known = {row.system: schemas_from_json(row.described) for row in work.store.ledger.fetch(_SNAPSHOTS)}
     for system, schemas in described.items():
         mapped = _mapped(work.scenes, system, schemas)
         if system not in known:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError
 from migrator.core.twoway import ID, VERSION
+from migrator.staging.prepared import Prepared
 from migrator.staging.sync_tables import dirty, members
 from migrator.sync.life import is_later
 from migrator.sync.state import CREATING, GONE, UNLISTED, Changes, Key, Part, Watermark
@@ -24,6 +25,26 @@ from migrator.sync.values import table_fingerprints, text_fingerprints
 from migrator.sync.work import Work
 
 _PAGE = 50_000
+_LIVE_IDS = Prepared(
+    sa.select(members.c.id)
+    .where(
+        members.c.stream == sa.bindparam("of"),
+        members.c.until.is_(None),
+        members.c.state != GONE,
+        members.c.state != CREATING,
+        members.c.id > sa.bindparam("last"),
+    )
+    .order_by(members.c.id)
+    .limit(_PAGE)
+)
+_UNKNOWN = Prepared(
+    sa.select(dirty.c.id).where(
+        dirty.c.stream == sa.bindparam("of"),
+        ~sa.exists().where(
+            members.c.stream == dirty.c.stream, members.c.id == dirty.c.id, members.c.until.is_(None)
+        ),
+    )
+)
 
 
 def reconcile(work: Work, scene: Scene, stream: Stream, mark: Watermark, watermark: str) -> None:
@@ -118,20 +139,8 @@ def _unlisted(store: SyncStore, stream: Stream, there: Any, generation: int) -> 
 
 def _live_ids(store: SyncStore, stream: Stream) -> Iterator[list[str]]:
     last = ""
-    query = (
-        sa.select(members.c.id)
-        .where(
-            members.c.stream == stream.name,
-            members.c.until.is_(None),
-            members.c.state.not_in((GONE, CREATING)),
-            members.c.id > sa.bindparam("last"),
-        )
-        .order_by(members.c.id)
-        .limit(_PAGE)
-    )
     while True:
-        with store.ledger.read() as connection:
-            ids = list(connection.execute(query, {"last": last}).scalars())
+        ids = [row.id for row in store.ledger.fetch(_LIVE_IDS, {"of": stream.name, "last": last})]
         if not ids:
             return
         yield ids
@@ -157,11 +166,8 @@ def _note(work: Work, stream: Stream, mark: Watermark, found: Sequence[tuple[str
 
 def _stale_unknown(store: SyncStore, stream: Stream, found: frozenset[str]) -> list[Key]:
     """Queued records that belong to no group and are not in a complete list: when they come back, a list has them again."""
-    query = sa.select(dirty.c.id).where(
-        dirty.c.stream == stream.name,
-        ~sa.exists().where(
-            members.c.stream == dirty.c.stream, members.c.id == dirty.c.id, members.c.until.is_(None)
-        ),
-    )
-    with store.ledger.read() as connection:
-        return [(stream.name, name) for name in connection.execute(query).scalars() if name not in found]
+    return [
+        (stream.name, row.id)
+        for row in store.ledger.fetch(_UNKNOWN, {"of": stream.name})
+        if row.id not in found
+    ]

@@ -6,6 +6,7 @@ from collections import Counter
 
 import sqlalchemy as sa
 
+from migrator.staging.prepared import Prepared
 from migrator.staging.sync_tables import conflicts, deferred, dirty, holds, intents, mismatches
 from migrator.sync.report import Status
 from migrator.sync.work import Work
@@ -26,13 +27,8 @@ def assess(work: Work) -> None:
 
 
 def _queue(work: Work) -> None:
-    d = dirty.c
-    quarantined = d.attempts >= work.settings.attempts
-    with work.store.ledger.read() as connection:
-        total = connection.execute(sa.select(sa.func.count()).select_from(dirty)).scalar() or 0
-        worst = (
-            connection.execute(sa.select(sa.func.count()).select_from(dirty).where(quarantined)).scalar() or 0
-        )
+    found = work.store.ledger.fetch(_BACKLOG, {"most": work.settings.attempts})[0]
+    total, worst = found.total, found.worst or 0
     work.report.backlog = int(total)
     if worst:
         work.report.blame(
@@ -47,18 +43,12 @@ def _queue(work: Work) -> None:
 
 
 def _holds(work: Work) -> None:
-    h = holds.c
     found: Counter[tuple[str, str]] = Counter()
     alarmed = 0
-    with work.store.ledger.read() as connection:
-        for row in connection.execute(
-            sa.select(h.mapping, h.kind, sa.func.count(), sa.func.max(h.checks))
-            .group_by(h.mapping, h.kind)
-            .order_by(h.mapping, h.kind)
-        ):
-            found[row[0], row[1]] = int(row[2])
-            if row[1].startswith("missing") and row[3] >= work.settings.missing_alarm:
-                alarmed += 1
+    for row in work.store.ledger.fetch(_HELD):
+        found[row.mapping, row.kind] = int(row.number)
+        if row.kind.startswith("missing") and row.checks >= work.settings.missing_alarm:
+            alarmed += 1
     for (mapping, kind), number in found.items():
         work.report.holds[kind] = work.report.holds.get(kind, 0) + number
         status = Status.RED if kind in _RED and (not kind.startswith("missing") or alarmed) else Status.YELLOW
@@ -69,28 +59,45 @@ def _holds(work: Work) -> None:
 
 
 def _rest(work: Work) -> None:
+    found = work.store.ledger.fetch(_OPEN)[0]
     counts = (
-        ("unknown", intents, Status.YELLOW, "write(s) whose answer was lost", "the next run looks them up"),
-        (
-            "deferred",
-            deferred,
-            Status.YELLOW,
-            "link(s) wait for the record they point to",
-            "they are filled once it is linked",
-        ),
+        ("unknown", found.unknown, "write(s) whose answer was lost", "the next run looks them up"),
+        ("deferred", found.deferred, "link(s) wait for the record they point to", "they are filled once it is linked"),
+    )  # fmt: skip
+    for code, number, what, step in counts:
+        if number:
+            work.report.blame(Status.YELLOW, code, f"{number} {what}", step, count=int(number))
+    if found.old:
+        work.report.count("", "mismatches_twice", int(found.old))
+    if found.opened:
+        work.report.count("", "open_conflicts", int(found.opened))
+
+
+def _number(table: sa.Table, *where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    return sa.select(sa.func.count()).select_from(table).where(*where).scalar_subquery()
+
+
+_BACKLOG = Prepared(
+    sa.select(
+        sa.func.count().label("total"),
+        sa.func.sum(sa.case((dirty.c.attempts >= sa.bindparam("most"), 1), else_=0)).label("worst"),
     )
-    with work.store.ledger.read() as connection:
-        for code, table, status, what, step in counts:
-            number = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() or 0
-            if number:
-                work.report.blame(status, code, f"{number} {what}", step, count=int(number))
-        old = connection.execute(
-            sa.select(sa.func.count()).select_from(mismatches).where(mismatches.c.passes >= 2)
-        ).scalar()
-        opened = connection.execute(
-            sa.select(sa.func.count()).select_from(conflicts).where(conflicts.c.state == "open")
-        ).scalar()
-    if old:
-        work.report.count("", "mismatches_twice", int(old))
-    if opened:
-        work.report.count("", "open_conflicts", int(opened))
+)
+_HELD = Prepared(
+    sa.select(
+        holds.c.mapping,
+        holds.c.kind,
+        sa.func.count().label("number"),
+        sa.func.max(holds.c.checks).label("checks"),
+    )
+    .group_by(holds.c.mapping, holds.c.kind)
+    .order_by(holds.c.mapping, holds.c.kind)
+)
+_OPEN = Prepared(
+    sa.select(
+        _number(intents).label("unknown"),
+        _number(deferred).label("deferred"),
+        _number(mismatches, mismatches.c.passes >= 2).label("old"),
+        _number(conflicts, conflicts.c.state == "open").label("opened"),
+    )
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from migrator.core.twoway import Evidence, EvidenceKind, Which
 from migrator.staging import journal
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import Ledger
+from migrator.staging.prepared import Prepared, among
 from migrator.sync.state import (
     LIVE,
     UNLISTED,
@@ -39,8 +41,94 @@ from migrator.sync.values import from_text, to_text
 _CHUNK = 500
 _CHANGES = "crosswalk"
 """The fact that says how many changes the crosswalk has seen."""
-_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _CURRENT = t.members.c.until.is_(None)
+
+_OF: sa.BindParameter[Any] = sa.bindparam("of")
+_M, _D, _E, _C = t.members.c, t.dirty.c, t.evidence.c, t.conflicts.c
+
+_MEMBERS = Prepared(lambda d: sa.select(t.members).where(_M.stream == _OF, among(d, _M.id), _CURRENT))
+_MEMBERS_OF = Prepared(
+    lambda d: (
+        sa.select(t.members)
+        .where(among(d, _M.grp), _CURRENT)
+        .order_by(_M.grp, _M.leads.desc(), _M.stream, _M.id)
+    )
+)
+_VERSIONS = Prepared(
+    lambda d: sa.select(_M.id, _M.version).where(
+        _M.stream == _OF, among(d, _M.id), _CURRENT, _M.state == LIVE
+    )
+)
+_MERGED = sa.or_(
+    _D.why == UNLISTED,
+    sa.exists().where(_E.stream == _D.stream, _E.id == _D.id, _E.kind == EvidenceKind.MERGED.value),
+)
+_QUEUE = Prepared(
+    lambda d: (
+        sa.select(t.dirty)
+        .where(
+            among(d, _D.stream),
+            sa.or_(
+                _D.not_before.is_(None), _D.not_before <= sa.bindparam("moment", type_=_D.not_before.type)
+            ),
+        )
+        .order_by(~_MERGED, _D.since, _D.stream, _D.id)
+    )
+)
+_DIRTY = Prepared(lambda d: sa.select(t.dirty).where(among(d, _D.stream, _D.id)))
+_HELD = Prepared(sa.select(t.holds).where(t.holds.c.mapping == _OF).order_by(t.holds.c.grp, t.holds.c.field))
+_DEFERRED = Prepared(
+    sa.select(t.deferred.c.grp, t.deferred.c.field, t.deferred.c.mapping, t.deferred.c.record).order_by(
+        t.deferred.c.grp, t.deferred.c.field
+    )
+)
+_AWAITED = Prepared(
+    sa.select(t.deferred.c.mapping, t.deferred.c.record)
+    .where(t.deferred.c.grp == _OF)
+    .order_by(t.deferred.c.field)
+)
+_INTENTS = Prepared(sa.select(t.intents).order_by(t.intents.c.number))
+_WATERMARKS = Prepared(sa.select(t.watermarks))
+_EVIDENCE = Prepared(
+    lambda d: (
+        sa.select(t.evidence)
+        .where(among(d, _E.stream, _E.id))
+        .order_by(_E.stream, _E.id, _E.seen_at, _E.version)
+    )
+)
+_STONES = t.tombstones.c
+_TOMBSTONES = Prepared(
+    lambda d: sa.select(_STONES.stream, _STONES.id, _STONES.grp, _STONES.version, _STONES.key_hash).where(
+        among(d, _STONES.stream, _STONES.id)
+    )
+)
+_RESOLVED = Prepared(
+    sa.select(_C.grp, _C.field, _C.digest, _C.winner).where(_C.state == "resolved").order_by(_C.number)
+)
+_FACT = Prepared(sa.select(t.state.c.value).where(t.state.c.name == _OF))
+_LAST_SINCE, _LAST_UNTIL, _LAST_GROUP, _LAST_INTENT, _LAST_CONFLICT, _LAST_EVENT = (
+    Prepared(sa.select(sa.func.max(column).label("last")))
+    for column in (_M.since, _M.until, _M.grp, t.intents.c.number, _C.number, t.events.c.number)
+)
+_ITS_ROW = (_M.stream == sa.bindparam("s"), _M.id == sa.bindparam("i"), _CURRENT)
+_CLOSE = Prepared(t.members.update().where(*_ITS_ROW).values(until=sa.bindparam("change")))
+_CHANGE = Prepared(
+    t.members.update()
+    .where(*_ITS_ROW)
+    .values(
+        state=sa.bindparam("st"), leads=sa.bindparam("le"), version=sa.bindparam("v"), base=sa.bindparam("b"),
+        seen=sa.bindparam("se"),
+    )
+)  # fmt: skip
+_ITS_FIELD = (_C.grp == sa.bindparam("g"), _C.field == sa.bindparam("f"))
+_SETTLE = Prepared(
+    t.conflicts.update()
+    .where(*_ITS_FIELD, sa.or_(_C.state == "open", _C.state == "resolved"))
+    .values(state="closed")
+)
+_KNOWN = Prepared(sa.select(_C.number, _C.state).where(*_ITS_FIELD, _C.digest == sa.bindparam("d")))
+_REOPEN = Prepared(t.conflicts.update().where(_C.number == sa.bindparam("n")).values(state="open"))
+_MISMATCHES = Prepared(sa.select(t.mismatches).where(t.mismatches.c.stream == _OF))
 
 
 class SyncStore:
@@ -55,20 +143,17 @@ class SyncStore:
 
     def open(self) -> None:
         """Continue the numbers where the ledger has them; once the lease is held."""
-        with self.ledger.read() as connection:
 
-            def last(*columns: sa.Column[Any]) -> int:
-                return max(
-                    (connection.execute(sa.select(sa.func.max(c))).scalar() or 0 for c in columns), default=0
-                )
+        def last(*queries: Prepared) -> int:
+            return max(int(self.ledger.fetch(query)[0].last or 0) for query in queries)
 
-            noted = connection.execute(sa.select(t.state.c.value).where(t.state.c.name == _CHANGES)).scalar()
-            # a look at every row, which only a ledger that was never written to by the sync needs
-            self._change = int(noted) if noted else last(t.members.c.since, t.members.c.until)
-            self._group = last(t.members.c.grp)
-            self._intent = last(t.intents.c.number)
-            self._conflict = last(t.conflicts.c.number)
-            self._event = last(t.events.c.number)
+        noted = self.fact(_CHANGES)
+        # a look at every row, which only a ledger that was never written to by the sync needs
+        self._change = int(noted) if noted else last(_LAST_SINCE, _LAST_UNTIL)
+        self._group = last(_LAST_GROUP)
+        self._intent = last(_LAST_INTENT)
+        self._conflict = last(_LAST_CONFLICT)
+        self._event = last(_LAST_EVENT)
 
     def next_group(self) -> int:
         """A fresh number of a group."""
@@ -88,113 +173,64 @@ class SyncStore:
         for stream, name in keys:
             wanted.setdefault(stream, {})[name] = None
         found: dict[Key, MemberRow] = {}
-        query = sa.select(t.members).where(
-            t.members.c.stream == sa.bindparam("of"), t.members.c.id.in_(_IDS), _CURRENT
-        )
-        with self.ledger.read() as connection:
-            for stream, ids in wanted.items():
-                for some in _chunks(list(ids)):
-                    for row in connection.execute(query, {"of": stream, "ids": some}):
-                        found[row.stream, row.id] = _member(row)
+        for stream, ids in wanted.items():
+            for some in _chunks(list(ids)):
+                for row in self.ledger.fetch(_MEMBERS, {"of": stream, "ids": some}):
+                    found[row.stream, row.id] = _member(row)
         return found
 
     def members_of(self, groups: Sequence[int]) -> dict[int, list[MemberRow]]:
         """Current members of groups, those that lead first, then by stream and id."""
-        query = (
-            sa.select(t.members)
-            .where(t.members.c.grp.in_(_IDS), _CURRENT)
-            .order_by(t.members.c.grp, t.members.c.leads.desc(), t.members.c.stream, t.members.c.id)
-        )
         found: dict[int, list[MemberRow]] = {}
-        for row in self._many(query, groups):
+        for row in self._many(_MEMBERS_OF, groups):
             found.setdefault(row.grp, []).append(_member(row))
         return found
 
     def versions(self, stream: str, ids: Sequence[str]) -> dict[str, str]:
         """Versions that were last decided on, of linked records."""
-        query = sa.select(t.members.c.id, t.members.c.version).where(
-            t.members.c.stream == stream, t.members.c.id.in_(_IDS), _CURRENT, t.members.c.state == LIVE
-        )
-        return {row.id: row.version for row in self._many(query, ids)}
+        return {row.id: row.version for row in self._many(_VERSIONS, ids, of=stream)}
 
     def queue(self, streams: Sequence[str], now: datetime) -> list[DirtyRow]:
         """What is due of these streams, oldest first; but what may be a merge before all else: it says who belongs to whom."""
-        merged = sa.or_(
-            t.dirty.c.why == UNLISTED,
-            sa.exists().where(
-                t.evidence.c.stream == t.dirty.c.stream,
-                t.evidence.c.id == t.dirty.c.id,
-                t.evidence.c.kind == EvidenceKind.MERGED.value,
-            ),
-        )
-        query = (
-            sa.select(t.dirty)
-            .where(
-                t.dirty.c.stream.in_(streams),
-                sa.or_(t.dirty.c.not_before.is_(None), t.dirty.c.not_before <= now),
-            )
-            .order_by(~merged, t.dirty.c.since, t.dirty.c.stream, t.dirty.c.id)
-        )
-        with self.ledger.read() as connection:
-            return [DirtyRow(**row._mapping) for row in connection.execute(query)]
+        return [
+            DirtyRow(**row._asdict())
+            for row in self.ledger.fetch(_QUEUE, {"ids": list(streams), "moment": now})
+        ]
 
     def dirty_rows(self, keys: Sequence[Key]) -> dict[Key, DirtyRow]:
         """The queue's rows of these records."""
-        query = sa.select(t.dirty).where(sa.tuple_(t.dirty.c.stream, t.dirty.c.id).in_(_IDS))
-        return {(row.stream, row.id): DirtyRow(**row._mapping) for row in self._many(query, keys)}
+        return {(row.stream, row.id): DirtyRow(**row._asdict()) for row in self._many(_DIRTY, keys)}
 
     def held(self, mapping: str) -> list[HoldRow]:
         """All holds of a mapping."""
-        query = (
-            sa.select(t.holds).where(t.holds.c.mapping == mapping).order_by(t.holds.c.grp, t.holds.c.field)
-        )
-        with self.ledger.read() as connection:
-            return [HoldRow(**row._mapping) for row in connection.execute(query)]
+        return [HoldRow(**row._asdict()) for row in self.ledger.fetch(_HELD, {"of": mapping})]
 
     def deferred(self) -> list[DeferredRow]:
         """All links that wait."""
-        columns = (t.deferred.c.grp, t.deferred.c.field, t.deferred.c.mapping, t.deferred.c.record)
-        with self.ledger.read() as connection:
-            return [
-                DeferredRow(**row._mapping)
-                for row in connection.execute(
-                    sa.select(*columns).order_by(t.deferred.c.grp, t.deferred.c.field)
-                )
-            ]
+        return [DeferredRow(**row._asdict()) for row in self.ledger.fetch(_DEFERRED)]
 
     def awaited_by(self, grp: int) -> list[tuple[str, str]]:
         """Mapping and record of each link of a group that waits."""
-        query = sa.select(t.deferred.c.mapping, t.deferred.c.record).where(t.deferred.c.grp == grp)
-        with self.ledger.read() as connection:
-            return [
-                (row.mapping, row.record) for row in connection.execute(query.order_by(t.deferred.c.field))
-            ]
+        return [(row.mapping, row.record) for row in self.ledger.fetch(_AWAITED, {"of": grp})]
 
     def intents(self) -> list[Intent]:
         """All that were committed and not settled, in order."""
-        with self.ledger.read() as connection:
-            return [
-                Intent(row.number, row.grp, row.kind, row.stream, row.id, row.key, from_text(row.body))
-                for row in connection.execute(sa.select(t.intents).order_by(t.intents.c.number))
-            ]
+        return [
+            Intent(row.number, row.grp, row.kind, row.stream, row.id, row.key, from_text(row.body))
+            for row in self.ledger.fetch(_INTENTS)
+        ]
 
     def watermarks(self) -> dict[str, Watermark]:
         """By stream."""
-        with self.ledger.read() as connection:
-            return {
-                row.stream: Watermark(**{**row._mapping, "changed": tuple(json.loads(row.changed))})
-                for row in connection.execute(sa.select(t.watermarks))
-            }
+        return {
+            row.stream: Watermark(**{**row._asdict(), "changed": tuple(json.loads(row.changed))})
+            for row in self.ledger.fetch(_WATERMARKS)
+        }
 
     def evidence(self, keys: Sequence[Key]) -> dict[Key, list[tuple[Evidence, bool]]]:
         """What was proved about records, and whether the sync itself did it."""
-        query = (
-            sa.select(t.evidence)
-            .where(sa.tuple_(t.evidence.c.stream, t.evidence.c.id).in_(_IDS))
-            .order_by(t.evidence.c.stream, t.evidence.c.id, t.evidence.c.seen_at, t.evidence.c.version)
-        )
         found: dict[Key, list[tuple[Evidence, bool]]] = {}
-        for row in self._many(query, keys):
+        for row in self._many(_EVIDENCE, keys):
             proof = Evidence(
                 EvidenceKind(row.kind), row.id, row.version, row.stamp, row.into,
                 tuple((one, other) for one, other in json.loads(row.became)), row.how,
@@ -204,29 +240,18 @@ class SyncStore:
 
     def tombstones(self, keys: Sequence[Key]) -> dict[Key, Tombstone]:
         """Those of these records."""
-        query = sa.select(
-            t.tombstones.c.stream,
-            t.tombstones.c.id,
-            t.tombstones.c.grp,
-            t.tombstones.c.version,
-            t.tombstones.c.key_hash,
-        ).where(sa.tuple_(t.tombstones.c.stream, t.tombstones.c.id).in_(_IDS))
-        return {(row.stream, row.id): Tombstone(**row._mapping) for row in self._many(query, keys)}
+        return {(row.stream, row.id): Tombstone(**row._asdict()) for row in self._many(_TOMBSTONES, keys)}
 
     def resolutions(self) -> dict[int, dict[str, tuple[str, Which]]]:
         """What people decided and is not carried out yet: group → field → digest of the conflict, the side that stands."""
-        c = t.conflicts.c
-        query = sa.select(c.grp, c.field, c.digest, c.winner).where(c.state == "resolved").order_by(c.number)
         found: dict[int, dict[str, tuple[str, Which]]] = {}
-        with self.ledger.read() as connection:
-            for row in connection.execute(query):
-                found.setdefault(row.grp, {})[row.field] = (row.digest, Which(row.winner))
+        for row in self.ledger.fetch(_RESOLVED):
+            found.setdefault(row.grp, {})[row.field] = (row.digest, Which(row.winner))
         return found
 
     def fact(self, name: str) -> str:
         """A single fact; '' when it was never noted."""
-        with self.ledger.read() as connection:
-            return connection.execute(sa.select(t.state.c.value).where(t.state.c.name == name)).scalar() or ""
+        return next((str(row.value) for row in self.ledger.fetch(_FACT, {"of": name})), "")
 
     def note(self, name: str, value: str) -> None:
         """Keep a single fact, under the lease."""
@@ -234,10 +259,9 @@ class SyncStore:
             self.ledger.check_fence(connection)
             _put(connection, t.state, ("name",), [{"name": name, "value": value}])
 
-    def _many(self, query: sa.Select[Any], values: Sequence[Any]) -> Iterator[Any]:
-        with self.ledger.read() as connection:
-            for some in _chunks(values):
-                yield from connection.execute(query, {"ids": some}).all()
+    def _many(self, query: Prepared, values: Sequence[Any], **others: Any) -> Iterator[Any]:
+        for some in _chunks(values):
+            yield from self.ledger.fetch(query, {**others, "ids": some})
 
     # ---- the four transactions
 
@@ -289,27 +313,19 @@ class SyncStore:
     def _members(
         self, connection: Connection, changes: Changes, told: list[tuple[str, Mapping[str, Any]]]
     ) -> None:
-        c = t.members.c
         before = self._change
         if changes.closed:
             self._change += 1
-            connection.execute(
-                t.members.update()
-                .where(c.stream == sa.bindparam("s"), c.id == sa.bindparam("i"), c.until.is_(None))
-                .values(until=self._change),
-                [{"s": row.stream, "i": row.id} for row in changes.closed],
+            _CLOSE.run(
+                connection,
+                [{"s": row.stream, "i": row.id, "change": self._change} for row in changes.closed],
             )
             told.append(_crosswalk("close", self._change, changes.closed))
         fresh = [row for row in changes.members if row.since < 0]
         known = [row for row in changes.members if row.since >= 0]
         if known:
-            connection.execute(
-                t.members.update()
-                .where(c.stream == sa.bindparam("s"), c.id == sa.bindparam("i"), c.until.is_(None))
-                .values(
-                    state=sa.bindparam("st"), leads=sa.bindparam("le"), version=sa.bindparam("v"),
-                    base=sa.bindparam("b"), seen=sa.bindparam("se"),
-                ),
+            _CHANGE.run(
+                connection,
                 [
                     {"s": row.stream, "i": row.id, "st": row.state, "le": row.leads, "v": row.version,
                      "b": to_text(row.base), "se": row.seen}
@@ -318,7 +334,7 @@ class SyncStore:
             )  # fmt: skip
         if fresh:
             self._change += 1
-            connection.execute(t.members.insert(), [_stored(row, self._change) for row in fresh])
+            _insert(connection, t.members, [_stored(row, self._change) for row in fresh])
             told.append(_crosswalk("open", self._change, fresh))
         if self._change != before:
             _put(connection, t.state, ("name",), [{"name": _CHANGES, "value": str(self._change)}])
@@ -331,32 +347,15 @@ class SyncStore:
         now: datetime,
         run: str,
     ) -> None:
-        c = t.conflicts.c
-        if changes.resolved:
-            connection.execute(
-                t.conflicts.update()
-                .where(
-                    c.grp == sa.bindparam("g"),
-                    c.field == sa.bindparam("f"),
-                    sa.or_(c.state == "open", c.state == "resolved"),
-                )
-                .values(state="closed"),
-                [{"g": grp, "f": name} for grp, name in changes.resolved],
-            )
+        _SETTLE.run(connection, [{"g": grp, "f": name} for grp, name in changes.resolved])
         for row in changes.conflicts:
-            there = connection.execute(
-                sa.select(c.number, c.state).where(
-                    c.grp == row.grp, c.field == row.field, c.digest == row.digest
-                )
-            ).first()
-            if there is not None:
-                if row.state == "open" and there.state == "closed":
-                    connection.execute(
-                        t.conflicts.update().where(c.number == there.number).values(state="open")
-                    )
+            known = _KNOWN.all(connection, {"g": row.grp, "f": row.field, "d": row.digest})
+            if known:
+                if row.state == "open" and known[0].state == "closed":
+                    _REOPEN.run(connection, [{"n": known[0].number}])
                 continue
             self._conflict += 1
-            connection.execute(t.conflicts.insert(), [self._conflict_row(row, now, run)])
+            _insert(connection, t.conflicts, [self._conflict_row(row, now, run)])
             told.append(
                 ("conflict", {"number": self._conflict, "mapping": row.mapping, "group": row.grp, "field": row.field,
                               "verdict": row.verdict, "policy": row.policy, "digest": row.digest})
@@ -370,16 +369,12 @@ class SyncStore:
 
     def _mismatches(self, connection: Connection, changes: Changes, now: datetime) -> None:
         """Passes in a row: those found again grow older, those not found by the newest comparison are gone."""
-        c = t.mismatches.c
         for mark in changes.watermarks:
             if mark.scanned_at != mark.pulled_at:
                 continue
             found = {item[1]: item for item in changes.mismatches if item[0] == mark.stream}
-            known = {
-                row.id: row
-                for row in connection.execute(sa.select(t.mismatches).where(c.stream == mark.stream)).all()
-            }
-            connection.execute(t.mismatches.delete().where(c.stream == mark.stream))
+            known = {row.id: row for row in _MISMATCHES.all(connection, {"of": mark.stream})}
+            _delete(connection, t.mismatches, ("stream",), [(mark.stream,)])
             rows = [
                 {"stream": stream, "id": name, "kind": kind, "generation": generation,
                  "since": known[name].since if name in known else now,
@@ -458,18 +453,26 @@ def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _insert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        connection.execute(table.insert(), list(rows))
+        _inserting(table, tuple(rows[0])).run(connection, rows)
 
 
 def _delete(
     connection: Connection, table: sa.Table, names: Sequence[str], keys: Sequence[tuple[Any, ...]]
 ) -> None:
-    if keys:
-        where = [table.c[name] == sa.bindparam(f"k_{name}") for name in names]
-        connection.execute(
-            table.delete().where(*where),
-            [{f"k_{name}": part for name, part in zip(names, key, strict=True)} for key in keys],
-        )
+    _deleting(table, tuple(names)).run(
+        connection, [{f"k_{name}": part for name, part in zip(names, key, strict=True)} for key in keys]
+    )
+
+
+@cache
+def _inserting(table: sa.Table, names: tuple[str, ...]) -> Prepared:
+    del names  # every row of one statement has the same
+    return Prepared(table.insert())
+
+
+@cache
+def _deleting(table: sa.Table, names: tuple[str, ...]) -> Prepared:
+    return Prepared(table.delete().where(*(table.c[name] == sa.bindparam(f"k_{name}") for name in names)))
 
 
 def _put(
@@ -485,9 +488,17 @@ def _new(
     connection: Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Rows whose keys are not there yet."""
-    if rows:
-        from sqlalchemy.dialects import postgresql, sqlite
+    unique = list({tuple(row[name] for name in names): row for row in rows}.values())
+    _inserting_new(table, tuple(names)).run(connection, unique)
 
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        unique = list({tuple(row[name] for name in names): row for row in rows}.values())
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(index_elements=list(names)), unique)
+
+@cache
+def _inserting_new(table: sa.Table, names: tuple[str, ...]) -> Prepared:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    def make(dialect: str) -> sa.Executable:
+        kind = postgresql if dialect == "postgresql" else sqlite
+        statement: sa.Executable = kind.insert(table).on_conflict_do_nothing(index_elements=list(names))
+        return statement
+
+    return Prepared(make)

@@ -9,11 +9,33 @@ import sqlalchemy as sa
 
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import Ledger
+from migrator.staging.prepared import Prepared
 from migrator.sync.values import from_text
 from migrator.testing.simulation.groups import Node
 from migrator.testing.simulation.shape import NEW, OLD, Value, shape_of
 
 _NOW = t.members.c.until.is_(None)
+
+
+_OF: sa.BindParameter[Any] = sa.bindparam("of")
+_I = t.intents.c
+_LOGGED = Prepared(
+    sa.select(t.conflicts.c.members).where(t.conflicts.c.field == _OF).order_by(t.conflicts.c.number.desc())
+)
+_CREATES = Prepared(sa.select(_I.number).where(_I.key == _OF, _I.kind == "create"))
+_INTENDED = Prepared(sa.select(_I.number).where(_I.id == _OF))
+_CREATING = Prepared(
+    sa.select(t.members.c.id).where(t.members.c.id == _OF, t.members.c.state == "creating", _NOW)
+)
+_DIRTY = Prepared(sa.select(t.dirty.c.stream, t.dirty.c.id))
+_WAITING = tuple(
+    Prepared(
+        sa.select(t.members.c.stream, t.members.c.id, table.c.field)
+        .join(t.members, sa.and_(t.members.c.grp == table.c.grp, _NOW))
+        .where(table.c.state == "open" if table is t.conflicts else sa.true())
+    )
+    for table in (t.holds, t.deferred, t.conflicts)
+)
 
 
 class Books:
@@ -24,27 +46,19 @@ class Books:
 
     def logged(self, side: str, field: str, value: Value) -> bool:
         """Whether a row of the conflict log has this value."""
-        query = sa.select(t.conflicts.c.members).where(t.conflicts.c.field == field)
-        with self.ledger.read() as connection:
-            rows = connection.execute(query.order_by(t.conflicts.c.number.desc())).scalars()
-            return any(value in _values(text, side) for text in rows)
+        rows = self.ledger.fetch(_LOGGED, {"of": field})
+        return any(value in _values(row.members, side) for row in rows)
 
     def intended(self, side: str, id_: str, key: str) -> bool:
         """Whether an intent for this record, or for a create with this key, is committed."""
-        c = t.intents.c
-        query = sa.select(sa.func.count()).where(c.key == key if key else c.id == id_)
-        with self.ledger.read() as connection:
-            found = connection.execute(query.where(c.kind == "create") if key else query).scalar()
-        return bool(found) or (bool(key) and self._creating(side, key))
+        if key:
+            return bool(self.ledger.fetch(_CREATES, {"of": key})) or self._creating(side, key)
+        return bool(self.ledger.fetch(_INTENDED, {"of": id_}))
 
     def _creating(self, side: str, key: str) -> bool:
         """A crosswalk row in state 'creating' is the intent of a create."""
         source = key.partition(":")[2] if side == NEW else key
-        query = sa.select(sa.func.count()).where(
-            t.members.c.id == source, t.members.c.state == "creating", _NOW
-        )
-        with self.ledger.read() as connection:
-            return bool(connection.execute(query).scalar())
+        return bool(self.ledger.fetch(_CREATING, {"of": source}))
 
     def listed(self) -> Mapping[Node, tuple[str, ...]]:
         """Records in the queue, on hold, with an open conflict or a link that waits; the field where it is one field's."""
@@ -54,21 +68,14 @@ class Books:
             node = (side_of(stream), id_)
             found[node] = (*found.get(node, ()), field)
 
-        with self.ledger.read() as connection:
-            for row in connection.execute(sa.select(t.dirty.c.stream, t.dirty.c.id)):
-                add(row.stream, row.id, "")
-            waiting = (t.holds, t.deferred, t.conflicts)
-            for table in waiting:
-                joined = sa.select(t.members.c.stream, t.members.c.id, table.c.field).join(
-                    t.members, sa.and_(t.members.c.grp == table.c.grp, _NOW)
-                )
-                if table is t.conflicts:
-                    joined = joined.where(table.c.state == "open")
-                for stream, id_, field in connection.execute(joined):
-                    if not field.startswith("#"):
-                        add(stream, id_, field)
-                    elif field == f"#{stream}:{id_}":
-                        add(stream, id_, "#")
+        for row in self.ledger.fetch(_DIRTY):
+            add(row.stream, row.id, "")
+        for query in _WAITING:
+            for stream, id_, field in self.ledger.fetch(query):
+                if not field.startswith("#"):
+                    add(stream, id_, field)
+                elif field == f"#{stream}:{id_}":
+                    add(stream, id_, "#")
         return found
 
     def approved(self, object_name: str) -> bool:
