@@ -94,7 +94,7 @@ def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes:
 def _newcomers(batch: _Batch) -> None:
     work, found = batch.work, batch.found
     wanted: list[tuple[Key, int | None]] = [
-        (key, grp) for key, grp in batch.lives.creating if key in found.carried or _carry_existing(batch, key)
+        (key, grp) for key, grp in batch.lives.creating if key in found.carried
     ]
     fresh = [key for key in found.newcomers if key in found.records]
     lost = [key for key in found.newcomers if key not in found.records]
@@ -135,21 +135,6 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
                 batch.lives.result.dirty.append(
                     replace(row, code="side-frozen", message="no partner is made on that side in this phase")
                 )
-
-
-def _carry_existing(batch: _Batch, key: Key) -> bool:
-    """Translate a record of a group that has no partner; it was not translated as a newcomer."""
-    from migrator.sync.carry import carry
-
-    found = batch.found
-    stream = found.scene.stream(key[0])
-    target = found.scene.new if stream.which is Which.OLD else found.scene.backwards
-    if target is None:
-        return False
-    found.carried[key] = carry(batch.work.translator, stream, [(key[1], found.records[key].values)], target)[
-        0
-    ]
-    return True
 
 
 def _needs_partner(batch: _Batch, key: Key) -> bool:

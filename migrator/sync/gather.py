@@ -54,7 +54,7 @@ class Gathered:
     fresh: list[tuple[str, Evidence, bool]] = field(default_factory=list)
     """Proofs that are not in the store yet."""
     carried: dict[Key, Carry] = field(default_factory=dict)
-    """Newcomers as the other side would hold them."""
+    """Newcomers, and records whose partner is still to be made, as the other side would hold them."""
 
 
 def gather(work: Work, scene: Scene, keys: Sequence[Key], holds: dict[int, dict[str, HoldRow]]) -> Gathered:
@@ -150,12 +150,18 @@ def _translate(work: Work, found: Gathered) -> None:
             if row.which is Which.NEW and row.key in found.records and _has(case, stream)
         ]  # fmt: skip
         if stream is scene.backwards:
-            news += [key for key in found.newcomers if key[0] == scene.new.name and key in found.records]
+            news += [key for key in _partnerless(found) if key[0] == scene.new.name and key not in news]
         done = carry(
             work.translator, scene.new, [(key[1], found.records[key].values) for key in news], stream
         )
         back |= {(key, stream.name): one for key, one in zip(news, done, strict=True)}
     _fill(found, mine, before, back)
+
+
+def _partnerless(found: Gathered) -> list[Key]:
+    """Live records that a partner may have to be made for."""
+    begun = [row.key for case in found.cases.values() for row in case.rows if row.state == CREATING]
+    return [key for key in (*found.newcomers, *begun) if key in found.records]
 
 
 def _has(case: Case, stream: Stream) -> bool:
@@ -176,7 +182,7 @@ def _fill(
             for row in case.rows
             if row.key in found.records and row.state != CREATING
         ]
-    for key in found.newcomers:
+    for key in _partnerless(found):
         if key[0] != found.scene.new.name and key in mine:
             found.carried[key] = mine[key]
         elif found.scene.backwards is not None and (key, found.scene.backwards.name) in back:

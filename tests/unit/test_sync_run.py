@@ -200,6 +200,26 @@ def test_an_answer_that_is_lost_makes_no_second_record(tmp_path: Path) -> None:
     assert len(found.new.rows["customer"]) == 1
 
 
+def test_a_create_that_is_tried_again_names_no_record_that_was_deleted_meanwhile(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    parent = found.old.add("Account", Name="p")
+    found.night()
+    child = found.old.add("Account", Name="c", Parent=parent)
+
+    def broken(verb: str) -> None:
+        if verb == "create":
+            raise RetryableError("gone")
+
+    found.new.before = broken
+    found.night()
+    found.new.before = lambda _verb: None
+    found.new.remove("customer", found.partner(parent))
+    found.night()
+    (made,) = found.new.rows["customer"].values()
+    assert (made.values["name"], made.values["parent"]) == ("c", None)
+    assert found.partner(child) == made.id
+
+
 def test_a_link_waits_for_its_record(tmp_path: Path) -> None:
     found = world(tmp_path)
     child = found.old.add("Account", Name="c", Parent="O002")
