@@ -24,7 +24,7 @@ from migrator.core.twoway import Side
 from migrator.staging import journal
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import storable
-from migrator.sync.guard import GENERATION, RESTORED, accept_restored
+from migrator.sync.guard import GENERATION, accept_restored
 from migrator.sync.store import SyncStore
 
 VALID = timedelta(hours=24)
@@ -130,12 +130,11 @@ def approve_restored(
             name for paired in _paired(workspace) for name in (paired.old_system, paired.new_system)
         )
         sides = [opened.enter_context(closing(open_system(project, name))) for name in systems]
-        waited = store.fact(RESTORED) == "yes"
         accept_restored(store, sides)
         counts = f"{ledger.identity}/{store.fact(GENERATION)}"
         with ledger.begin() as connection:
             _journal(workspace, connection, by, {"ledger": "restored", "generation": counts})
-    return Told("the sync may write again with this ledger", int(waited))
+    return Told("the sync may write again with this ledger", 1)
 
 
 def _paired(workspace: Workspace) -> tuple[PairedObject, ...]:

@@ -9,6 +9,7 @@ from statistics import median
 
 import sqlalchemy as sa
 
+from migrator.core.errors import SafetyStop
 from migrator.core.schema import FieldSchema, ObjectSchema, schemas_from_json, schemas_to_json
 from migrator.core.twoway import Side, Which
 from migrator.staging import sync_tables as t
@@ -21,6 +22,8 @@ from migrator.sync.streams import Scene, Scenes, Stream
 from migrator.sync.work import Limits, Work
 
 GENERATION, RESTORED = "generation", "restored"
+_FORGOTTEN, _REBUILT = "yes", "rebuilt"
+"""What is noted of a ledger that was lost or restored: its bases are forgotten; then, its crosswalk is whole again."""
 _X, _P = t.mismatches.c, t.evidence.c
 _UNPROVED = Prepared(
     sa.select(sa.func.count().label("number"))
@@ -226,7 +229,7 @@ def check_marker(work: Work) -> None:
     store = work.store
     identity, generation = store.ledger.identity, int(store.fact(GENERATION) or 0)
     sides = {stream.system: stream.side for scene in work.scenes for stream in scene.streams}
-    strange = store.fact(RESTORED) == "yes"
+    strange = store.fact(RESTORED) != ""
     for system, side in sides.items():
         if not side.facts.marker:
             continue
@@ -248,7 +251,15 @@ def check_marker(work: Work) -> None:
 
 
 def accept_restored(store: SyncStore, sides: Iterable[Side]) -> None:
-    """A person has looked: the store counts again, under a generation later than any that a system remembers."""
+    """A person has looked: the store counts again, under a generation later than any that a system remembers.
+
+    Raises `SafetyStop` before a run compared both systems whole: until then it does not know which records have partners.
+    """
+    if store.fact(RESTORED) != _REBUILT:
+        raise SafetyStop(
+            "no run has rebuilt this ledger from both systems since it was lost or restored",
+            hint="let one go through to its end, it writes nothing: migrator sync once",
+        )
     with_marker = [side for side in sides if side.facts.marker]
     known = [int(side.marker().partition("/")[2] or 0) for side in with_marker]
     generation = max([int(store.fact(GENERATION) or 0), *known]) + 1
@@ -259,9 +270,15 @@ def accept_restored(store: SyncStore, sides: Iterable[Side]) -> None:
             side.set_marker(f"{store.ledger.identity}/{generation}")
 
 
+def note_rebuilt(store: SyncStore) -> None:
+    """A read-only run compared every stream and looked for the partner of every record: the crosswalk is whole again."""
+    if store.fact(RESTORED) == _FORGOTTEN:
+        store.note(RESTORED, _REBUILT)
+
+
 def forget_bases(store: SyncStore) -> None:
     """After a restore: every base is lost, so that whatever differs becomes a question and nothing is overwritten."""
-    if store.fact(RESTORED) == "yes":
+    if store.fact(RESTORED):
         return
     with store.ledger.begin() as connection:
         store.ledger.check_fence(connection)
@@ -269,4 +286,4 @@ def forget_bases(store: SyncStore) -> None:
         connection.execute(m.update().where(m.c.until.is_(None)).values(base="{}", seen=None, version=""))
         connection.execute(t.watermarks.update().values(watermark=None, scanned_at=None))
         connection.execute(t.intents.delete())
-    store.note(RESTORED, "yes")
+    store.note(RESTORED, _FORGOTTEN)

@@ -106,10 +106,13 @@ def _work(work: Work, *, full: bool) -> None:
     _settle(work)
     guard.check_drift(work, _describe(work))
     _pull(work, full=full)
-    _brakes(work)
+    if not work.read_only:
+        _brakes(work)
     work.resolved = work.store.resolutions()
     for scene in work.scenes:
         _one(work, scene, lambda scene=scene: _mapping(work, scene))  # type: ignore[misc]  # called at once
+    if work.read_only and not work.stopped:
+        guard.note_rebuilt(work.store)
     _links(work)
     if work.settings.deletes and not work.read_only:
         for scene in reversed(work.scenes.scenes):

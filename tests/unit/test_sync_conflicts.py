@@ -257,6 +257,9 @@ def test_a_restored_ledger_counts_under_a_generation_that_no_system_has_seen(pro
     sides = {name: MemorySide(name[0], {"Contact": ("Id",)}, clock) for name in ("old", "new")}
     sides["new"].set_marker("the ledger that was lost/7")
     both = people.Approvers("Li", "Wei", "restored from the backup of Monday")
+    with pytest.raises(SafetyStop, match="no run has rebuilt"):
+        people.approve_restored(project, both, lambda _, name: sides[name])
+    put(project, state=[{"name": "restored", "value": "rebuilt"}])
     people.approve_restored(project, both, lambda _, name: sides[name])
     with open_workspace(project) as workspace:
         identity = workspace.ledger.identity

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from migrator.core.errors import RetryableError
+from migrator.core.errors import RetryableError, SafetyStop
 from migrator.staging import journal
 from migrator.staging.ledger import open_ledger
 from migrator.staging.sync_tables import conflicts
@@ -356,6 +356,29 @@ def test_a_restored_store_counts_again_once_a_person_says_so(
     found.old.edit("Account", name, City="Rome")
     assert lost.night().writes == 1
     assert lost.night().status is Status.GREEN
+
+
+def test_a_lost_store_counts_again_only_once_a_run_found_every_partner(
+    linked: tuple[World, str, str], tmp_path: Path
+) -> None:
+    found, name, partner = linked
+    lost = World(
+        found.old, found.new, open_ledger(f"sqlite:///{tmp_path / 'other.db'}", found.clock), found.clock
+    )
+
+    def away(verb: str) -> None:
+        if verb == "find":
+            raise RetryableError("gone")
+
+    found.new.before = away
+    lost.night()
+    with lost.ledger.lease(), pytest.raises(SafetyStop, match="no run has rebuilt"):
+        accept_restored(SyncStore(lost.ledger), (found.old, found.new))
+    found.new.before = lambda _verb: None
+    lost.night()
+    with lost.ledger.lease():
+        accept_restored(SyncStore(lost.ledger), (found.old, found.new))
+    assert lost.partner(name) == partner
 
 
 def decided(found: World, winner: str) -> None:

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from migrator.core.twoway import Side, Which
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import Ledger, open_ledger
 from migrator.sync.carry import StoredCrosswalk
-from migrator.sync.guard import GENERATION, RESTORED
+from migrator.sync.guard import RESTORED, accept_restored
 from migrator.sync.run import Run, run_once
 from migrator.sync.state import Changes, MemberRow, Part
 from migrator.sync.store import SyncStore
@@ -129,13 +129,9 @@ class Engine:
                         }
                     ],
                 )  # fmt: skip
-            restored = connection.execute(t.state.delete().where(t.state.c.name == RESTORED)).rowcount
-            generation = connection.execute(
-                sa.select(t.state.c.value).where(t.state.c.name == GENERATION)
-            ).scalar()
-        if restored:
-            for side in self._world.markers:
-                self._world.markers[side] = f"{self._ledger.identity}/{generation or 0}"
+        if self._store.fact(RESTORED):
+            with self._ledger.lease(), suppress(MigratorError):  # another morning, then
+                accept_restored(self._store, self._sides.values())
 
     @property
     def _file(self) -> Path:
