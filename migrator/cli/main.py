@@ -33,6 +33,7 @@ from migrator.cli.context import (
     stdout,
 )
 from migrator.cli.dedupe import dedupe_app
+from migrator.cli.erase import erase_app
 from migrator.cli.inventory import inventory_app
 from migrator.cli.progress import LogFormat, json_log, watched
 from migrator.cli.runbook import runbook_app
@@ -78,6 +79,7 @@ app.add_typer(inventory_app, name="inventory")
 app.add_typer(audit_app, name="audit")
 app.add_typer(sync_app, name="sync")
 app.add_typer(runbook_app, name="runbook")
+app.add_typer(erase_app, name="erase")
 
 
 Language = Annotated[

@@ -20,6 +20,7 @@ from migrator.commands.binding import (
     source_objects,
     staged_types,
 )
+from migrator.commands.erase_keep_out import is_anybody_forgotten, keep_out
 from migrator.commands.members import give_files
 from migrator.commands.plan_file import read as read_plan
 from migrator.commands.plan_file import take_up
@@ -202,6 +203,8 @@ def _extract(
         chosen = [name for name in names if not objects or f"{system}/{name}" in objects]
         if chosen:
             lines += extract_system(workspace, sources[system], system, chosen, progress)
+    if is_anybody_forgotten(workspace):
+        keep_out(workspace, flat(bind_project(workspace).groups))
     return lines
 
 
@@ -234,6 +237,7 @@ def notes(source: Source, object_name: str) -> list[str]:
 
 def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> list[StepLine]:
     bound = bind_project(workspace)
+    keep_out(workspace, flat(bound.groups))
     chosen = flat(selected(bound, objects))
     wanted = {item.name for item in chosen}
     with closing(workspace.session()) as session:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from migrator.commands.binding import bind_project
+from migrator.commands.erase_keep_out import refuse_restored
 from migrator.commands.production import permit
 from migrator.commands.project import QUIET, Project, Workspace, open_workspace, work_on
 from migrator.commands.sync_conflicts import forget
@@ -86,6 +87,7 @@ def once(
     with work_on(project, "sync reconcile" if full else "sync once", progress) as workspace:
         _refuse_paused(workspace)
         try:
+            refuse_restored(workspace)
             _permit(project, plans, production)
             report = _run(workspace, plans, full=full, open_system=open_system)
         except MigratorError as error:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import Ledger
-from migrator.staging.ledger_tables import leases
+from migrator.staging.ledger_tables import erasures, leases
 
 PAUSED = "sync.paused"
 """Name of the note that says who paused the sync, when and why (JSON); '' when it is not paused."""
@@ -131,6 +131,8 @@ class SyncState:
     """Code of what failed → records, most frequent first."""
     linked: Mapping[str, int] = field(default_factory=dict)
     """Stream → live records."""
+    erasures: int = 0
+    """Requests to be forgotten that are not done."""
     left: Mapping[str, int] = field(default_factory=dict)
     """System → requests that may still be made today, where there is a limit."""
 
@@ -150,6 +152,7 @@ def read_state(ledger: Ledger, now: datetime, *, attempts: int, left: Mapping[st
             held=_held(connection), brakes=_brakes(connection), unsettled=_count(connection, t.intents),
             deferred=_count(connection, t.deferred),
             mismatched=_count(connection, t.mismatches, t.mismatches.c.passes > 1),
+            erasures=_count(connection, erasures, erasures.c.done_at.is_(None)),
             errors=_errors(connection), linked=_linked(connection), left=dict(left),
         )  # fmt: skip
 

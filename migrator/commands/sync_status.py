@@ -71,6 +71,7 @@ class SyncStatus:
             "deferred_links": state.deferred,
             "unsettled_writes": state.unsettled,
             "mismatches": state.mismatched,
+            "erasures_open": state.erasures,
             "calls_left": dict(state.left),
         }  # fmt: skip
 

@@ -169,12 +169,13 @@ def _people(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
 
 ASKED = frozenset({"conflict", "members-differ", "too-close-to-call", "base-lost", "other-source"})
 """Kinds of holds of fields that each have an open conflict, under which a person finds them."""
-NEEDS_A_PERSON = frozenset({"delete-vs-edit", "delete-policy", "undelete"})
+NEEDS_A_PERSON = frozenset({"delete-vs-edit", "delete-policy", "undelete", "erased"})
 """Kinds of holds of whole records that never end by themselves."""
 _HOLD_STEPS = {
     "delete-vs-edit": "migrator sync conflicts list --reason delete-vs-edit, then resolve: the side that stands",
     "delete-policy": "migrator sync conflicts list --reason delete-policy, then resolve: the side that stands",
     "undelete": "a deleted record is there again: delete it once more, or make its partner by hand with its key",
+    "erased": "a person who was erased is there again: migrator sync stuck names the record, migrator erase forgets it again",
     "missing": "migrator sync stuck: is the record hidden from the sync's user? it heals by itself once it can be read",
     "missing-both": "neither side shows the record: can the sync's user see it? it heals by itself once it can be read",
     "unreadable": "give the sync's user the right to read the field on both sides",
@@ -213,6 +214,10 @@ def _reads(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
         what = f"{state.deferred:,} links wait for the record they point to"
         step = "is that record mapped, and does it move? the link is set once it has a partner"
         yield Cause(Status.YELLOW, "deferred", what, step, count=state.deferred)
+    if state.erasures:
+        what = f"{state.erasures:,} request(s) to be forgotten are not done"
+        step = "migrator erase list says what is left, migrator erase again does it"
+        yield Cause(Status.RED, "erasure", what, step, count=state.erasures, exit_code=_PERSON)
     if state.mismatched:
         what = f"{state.mismatched:,} records differ from the store in two full comparisons in a row"
         yield Cause(

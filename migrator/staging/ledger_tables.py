@@ -192,3 +192,26 @@ phases = sa.Table(
     sa.Column("journal", sa.BigInteger, nullable=False),
 )
 """In which phase each group of objects is; `journal` is the number of the row that tells how it came there."""
+
+erasures = sa.Table(
+    "migrator_erasure",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("second", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("places", sa.Text, nullable=False),
+    sa.Column("done_at", Instant),
+    sa.Column("run", sa.String(32), nullable=False),
+)
+"""Requests to forget a person. `places` is JSON, what is to be deleted where; once all of it is done, nothing is left of it."""
+
+erased = sa.Table(
+    "migrator_erased",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("quick", sa.BigInteger, nullable=False),
+    sa.Column("request", sa.Integer, nullable=False),
+)
+"""Keyed hashes of records that may never be made or staged again; nothing ever removes a row."""

@@ -144,7 +144,10 @@ def _needs_partner(batch: _Batch, key: Key) -> bool:
     target = scene.new if stream.which is Which.OLD else scene.backwards
     carried = found.carried.get(key)
     ours = _names_partner(batch, key, stream)
-    if ours is not None:
+    if key in work.forgotten:
+        batch.lives.result.clean.append(key)
+        work.report.count(scene.mapping, "erased")
+    elif ours is not None:
         _await_partner(batch, key, ours)
     elif target is None or (stream.which is Which.OLD and not scene.flows_forward) or carried is None:
         batch.lives.result.clean.append(key)

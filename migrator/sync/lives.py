@@ -11,7 +11,8 @@ from migrator.core.twoway import UNREADABLE, Which
 from migrator.sync.awaited import unless_awaited
 from migrator.sync.decide import Member, same_native
 from migrator.sync.gather import Case, Gathered
-from migrator.sync.life import LifeAct, LifeDecision, Presence, is_later, side_presence
+from migrator.sync.life import LifeAct, LifeDecision, Presence, side_presence
+from migrator.sync.returning import ERASED, UNDELETE, hold_kind, is_back, learns_version
 from migrator.sync.state import (
     CREATING,
     GONE,
@@ -335,17 +336,21 @@ def examine_gone(
         record, stone = found.records.get(row.key), stones.get(row.key)
         if record is None:
             continue
-        if stone is not None and not stone.version:
+        if stone is not None and learns_version(stone):
             lives.result.tombstones.append(replace(stone, version=record.version))
-        elif stone is None or is_later(record.version, stone.version):
+        elif is_back(stone, record.version):
             back.setdefault((row.grp, _hold_name(found, row)), row)
     for (grp, name), row in back.items():
-        _undeleted(work, row, (found.scene.mapping, name), holds.get(grp, {}).get(name), lives.result)
+        kind = hold_kind(stones.get(row.key))
+        known = holds.get(grp, {}).get(name)
+        _undeleted(
+            row, HoldRow(row.grp, name, found.scene.mapping, kind, kind, work.now()), known, lives.result
+        )
     for grp in dict.fromkeys(row.grp for row in found.gone):
         over = [
             name
             for name, hold in holds.get(grp, {}).items()
-            if hold.kind == "undelete" and (grp, name) not in back and grp not in found.cases
+            if hold.kind in (UNDELETE, ERASED) and (grp, name) not in back and grp not in found.cases
         ]
         lives.result.released += [(grp, name) for name in over]
 
@@ -355,11 +360,10 @@ def _hold_name(found: Gathered, row: MemberRow) -> str:
     return f"{MEMBER}{row.stream}:{row.id}" if row.grp in found.cases else ""
 
 
-def _undeleted(
-    work: Work, row: MemberRow, hold: tuple[str, str], known: HoldRow | None, result: Changes
-) -> None:
-    mapping, name = hold
-    checks, since = (known.checks + 1, known.since) if known is not None else (0, work.now())
-    result.holds.append(HoldRow(row.grp, name, mapping, "undelete", "undelete", since, checks))
+def _undeleted(row: MemberRow, hold: HoldRow, known: HoldRow | None, result: Changes) -> None:
+    if known is not None:
+        hold = replace(hold, since=known.since, checks=known.checks + 1)
+    result.holds.append(hold)
     if known is None:
-        result.events.append(EventRow(mapping, row.grp, row.stream, row.id, "undeleted", {}))
+        kind = "undeleted" if hold.kind == UNDELETE else hold.kind
+        result.events.append(EventRow(hold.mapping, row.grp, row.stream, row.id, kind, {}))

@@ -17,7 +17,7 @@ from migrator.core.errors import RetryableError
 from migrator.core.twoway import ID, VERSION
 from migrator.staging.prepared import Prepared
 from migrator.staging.sync_tables import dirty, members
-from migrator.sync.life import is_later
+from migrator.sync.returning import is_back
 from migrator.sync.state import CREATING, GONE, UNLISTED, Changes, Key, Part, Watermark
 from migrator.sync.store import SyncStore
 from migrator.sync.streams import Scene, Stream
@@ -110,11 +110,7 @@ def _come_back(store: SyncStore, stream: Stream, rows: pa.Table, ids: Sequence[s
         return frozenset()
     stones = store.tombstones([(stream.name, name) for name in ids])
     versions = dict(zip(rows.column(ID).to_pylist(), rows.column(VERSION).to_pylist(), strict=True))
-    return frozenset(
-        name
-        for name in ids
-        if (stream.name, name) not in stones or is_later(versions[name], stones[stream.name, name].version)
-    )
+    return frozenset(name for name in ids if is_back(stones.get((stream.name, name)), versions[name]))
 
 
 def _table(connection: sa.Connection) -> str:

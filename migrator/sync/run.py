@@ -13,6 +13,7 @@ from migrator.core.errors import ConnectorError, FatalError, MigratorError, Retr
 from migrator.core.schema import ObjectSchema
 from migrator.core.translation import Rule, Translator
 from migrator.core.twoway import Side, Which
+from migrator.staging.erasures import forgotten
 from migrator.staging.sync_tables import reports
 from migrator.sync import guard
 from migrator.sync.batch import process
@@ -72,7 +73,9 @@ def prepare(run: Run) -> Work:
     }
     report = RunReport(store.ledger.run)
     scenes = build_scenes(run.translator, meters)
-    return Work(store, run.translator, scenes, clock, run.settings, report, run.strategy)
+    return Work(
+        store, run.translator, scenes, clock, run.settings, report, forgotten(store.ledger), run.strategy
+    )
 
 
 def _begin(run: Run) -> Work:

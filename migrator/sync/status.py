@@ -11,7 +11,7 @@ from migrator.staging.sync_tables import conflicts, deferred, dirty, holds, inte
 from migrator.sync.report import Status
 from migrator.sync.work import Work
 
-_RED = frozenset({"undelete", "delete-vs-edit", "missing", "missing-both", "drift", "unreadable"})
+_RED = frozenset({"undelete", "delete-vs-edit", "missing", "missing-both", "drift", "unreadable", "erased"})
 
 
 def assess(work: Work) -> None:

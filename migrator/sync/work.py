@@ -10,6 +10,7 @@ from migrator.core.clock import Clock
 from migrator.core.retry import RetryPolicy
 from migrator.core.translation import Translator
 from migrator.core.twoway import Value, Which
+from migrator.staging.erasures import Forgotten
 from migrator.sync.decide import FieldDecision, Terms, decide
 from migrator.sync.life import LifeDecision, decide_life
 from migrator.sync.report import RunReport
@@ -72,6 +73,8 @@ class Work:
     clock: Clock
     settings: Settings
     report: RunReport
+    forgotten: Forgotten
+    """Persons who were erased: no partner is ever made for them."""
     strategy: Strategy = field(default_factory=Strategy)
     resolved: Mapping[int, Mapping[str, tuple[str, Which]]] = field(default_factory=dict)
     """Group → field → digest of the conflict that a person decided, and the side that stands."""
