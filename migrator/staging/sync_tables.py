@@ -24,13 +24,14 @@ members = sa.Table(
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("base", sa.Text, nullable=False),
     sa.Column("seen", sa.BigInteger),
+    sa.Column("owed", sa.Text, nullable=False, server_default="{}"),
     sa.Index("ix_migrator_sync_member_grp", "grp"),
 )
 """The crosswalk and the bases: who belongs to which group from `since` on until `until` (numbers of changes to it; null: now).
 
 Rows are closed, never deleted. `state` is 'creating' (its partner is being made), 'live' or 'gone' (tombstone). `leads`:
 the primary of its side. `base` is JSON of last synced natives; `version` and `seen` (a fingerprint of all mapped
-natives) are of the record as it was when last decided on.
+natives) are of the record as it was when last decided on. `owed` is JSON: field → members that did not get its value yet.
 """
 
 dirty = sa.Table(

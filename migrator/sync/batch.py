@@ -19,7 +19,16 @@ from migrator.sync.settle import settle
 from migrator.sync.state import GONE, Changes, HoldRow, Intent, Key, Part
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.values import natives_of, row_fingerprints
-from migrator.sync.verdicts import Settled, advance, decide_case, holds_of, log, natives
+from migrator.sync.verdicts import (
+    Settled,
+    advance,
+    decide_case,
+    holds_of,
+    log,
+    natives,
+    owing,
+    targets_of,
+)
 from migrator.sync.work import Work, again_later, soon
 from migrator.sync.writing import unchanged_since, write_updates
 
@@ -207,14 +216,16 @@ def _adopt(batch: _Batch) -> None:
         if not pure:
             continue
         moved: dict[int, dict[str, object]] = {}
+        agreed: dict[int, dict[str, None]] = {}
         for item in pure:
             for place in item.advance:
                 member = one.case.members[place]
                 moved.setdefault(place, {}).update(natives(batch.found.scene, member, item.field))
+                agreed.setdefault(place, {})[item.field] = None
         for place, base in moved.items():
             member = one.case.members[place]
             row = next(row for row in one.case.rows if row.key == (member.stream, member.id))
-            fresh = replace(row, base={**row.base, **base})  # type: ignore[dict-item]
+            fresh = replace(row, base={**row.base, **base}, owed=owing(row, agreed[place]))  # type: ignore[dict-item]
             one.case.rows[one.case.rows.index(row)] = fresh
             batch.lives.first.members.append(fresh)
 
@@ -360,16 +371,27 @@ def _is_of_record(batch: _Batch, one: Settled, place: int) -> bool:
     return False
 
 
-def _sources(batch: _Batch, one: Settled, place: int) -> list[list[object]]:
-    """Bases that advance with this one write, should only its intent survive: those of decisions that write nothing else."""
-    found: dict[tuple[str, str], dict[str, object]] = {}
+def _sources(batch: _Batch, one: Settled, place: int) -> list[dict[str, object]]:
+    """Bases that advance with this one write, should only its intent survive, and who else is to get their values."""
+    found: list[dict[str, object]] = []
     for item in one.decisions:
-        if item.writes and all(write.member == place for write in item.writes) and not item.again:
-            for at in item.advance:
-                member = one.case.members[at]
-                known = found.setdefault((member.stream, member.id), {})
-                known.update(natives(batch.found.scene, member, item.field))
-    return [[stream, name, values] for (stream, name), values in found.items()]
+        wrote = [write.field for write in item.writes if write.member == place]
+        if not wrote or item.again:
+            continue
+        others = targets_of(one.case, [write.member for write in item.writes if write.member != place])
+        for at in item.advance:
+            member = one.case.members[at]
+            found.append(
+                {
+                    "of": member.stream,
+                    "id": member.id,
+                    "field": item.field,
+                    "values": natives(batch.found.scene, member, item.field),
+                    "wrote": wrote,
+                    "others": [list(key) for key in others] if at == item.source else [],
+                }
+            )
+    return found
 
 
 # ---- what came of it
@@ -401,6 +423,7 @@ def _rows(batch: _Batch, one: Settled, result: Changes) -> None:
             base={**row.base, **one.bases.get(place, {})},
             version=one.versions.get(place, member.version),
             seen=row_fingerprints([values], stream.compared)[0] if known else None,  # type: ignore[list-item]
+            owed=owing(row, one.owed.get(place, {})),
         )
         if one.again or one.unknown:
             fresh = replace(fresh, version="", seen=None)

@@ -128,13 +128,11 @@ def _body(birth: Birth) -> Mapping[str, Any]:
 
 
 def source_base(birth: Birth) -> dict[str, Native]:
-    """The natives as read; what waits or has no way across counts as never carried, what cannot be carried as unknown."""
+    """The natives as read; what has no way across counts as never carried, what cannot be carried as unknown."""
     base = natives_of(
         {name: birth.record.values[name] for name in birth.origin.compared if name in birth.record.values}
     )
     base.update(dict.fromkeys(_strays(birth)))
-    for name in birth.waits:
-        base.update(dict.fromkeys(_mine(birth, name)))
     for name in birth.refused:
         for one in _mine(birth, name):
             base.pop(one, None)
@@ -262,7 +260,7 @@ def link(
     changes.members.append(
         MemberRow(
             *birth.source, birth.origin.which, birth.grp, LIVE, True, birth.record.version, source_base(birth),
-            _seen(birth), 0,
+            _seen(birth), 0, {pair_name(birth, one): () for one in birth.waits},
         )
     )  # fmt: skip
     changes.settled.append(birth.intent)

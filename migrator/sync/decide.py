@@ -8,7 +8,7 @@ through in the order given, so that equal inputs give equal decisions, byte for 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
@@ -56,6 +56,8 @@ class Member:
     """Old member: new field → `to_new(base)`."""
     stamp: datetime | None = None
     primary: bool = True
+    owed: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    """New field → members (stream, id) that did not get its value yet, though its base is that value; empty: nobody did."""
 
 
 class Verdict(Enum):
@@ -96,7 +98,9 @@ class FieldDecision:
     verdict: Verdict
     writes: tuple[Write, ...] = ()
     advance: tuple[int, ...] = ()
-    """Members whose base becomes their native of now, once every write of this decision is done; at once without writes."""
+    """Members whose base becomes their native of now, once a write of this decision is done; at once without writes."""
+    source: int | None = None
+    """The member whose value is written, and owed to those whose write is not done."""
     reason: str = ""
     policy: str = ""
     again: bool = False
@@ -137,6 +141,9 @@ class _Standing:
     fields: tuple[str, ...]
     natives: tuple[Value, ...]
     changed: bool
+    """Its value is not its base, or not everybody got it yet."""
+    owed: Sequence[tuple[str, str]] | None
+    """Who alone did not get its value, which is its base; None: it is to go to all."""
     lost: bool
     value: Carried
     """In new's form."""
@@ -205,6 +212,8 @@ def _stirs(member: Member, name: str, pairs: Mapping[str, Mapping[str, Pair]]) -
         if pair is None:
             return False
         fields = pair.old
+    if name in member.owed:
+        return True
     for one in fields:
         value, before = member.values.get(one, UNREADABLE), member.base.get(one, UNREADABLE)
         if value is UNREADABLE or value != before or type(value) is not type(before):
@@ -227,7 +236,9 @@ def _stand(
         for item, value in zip(fields, natives, strict=True)
     )
     value = member.carried.get(name, UNREADABLE) if member.which is Which.OLD else natives[0]
-    return _Standing(place, member, fields, natives, changed, lost, value, _canon(pair, value))
+    owed = None if changed or lost else (member.owed.get(name) or None)
+    changed = changed or (name in member.owed and not lost)
+    return _Standing(place, member, fields, natives, changed, owed, lost, value, _canon(pair, value))
 
 
 def _pair_of(member: Member, name: str, pairs: Mapping[str, Mapping[str, Pair]]) -> Pair | None:
@@ -409,14 +420,14 @@ class _Case:
                 if item.changed and everyone:
                     advance.append(item.place)
                 continue
-            if not self._is_written(item):
+            if not self._is_written(item) or _has_it(item, sources):
                 continue
             got = self._for(item, source)
             if isinstance(got, FieldDecision):
                 return got
             writes += got
         kind = verdict if writes or verdict in _LOGGED else Verdict.ADOPT
-        return FieldDecision(self.name, kind, tuple(writes), tuple(sorted(advance)))
+        return FieldDecision(self.name, kind, tuple(writes), tuple(sorted(advance)), source=source.place)
 
     def _reaches_new(self, sources: Sequence[_Standing]) -> bool:
         return any(item.member.which is Which.NEW for item in self.here if item not in sources)
@@ -478,6 +489,18 @@ class _Case:
                 return _blocked(self.name, "unreadable")
 
 
+def _has_it(item: _Standing, sources: Sequence[_Standing]) -> bool:
+    """Whether a member got the value of `sources` before, and its system keeps it in another form: it is not written twice."""
+    owed = [source.owed for source in sources if source.changed]
+    key = (item.member.stream, item.member.id)
+    return (
+        not item.changed
+        and not item.lost
+        and bool(owed)
+        and all(keys is not None and key not in keys for keys in owed)
+    )
+
+
 def _distinct(items: Sequence[_Standing]) -> int:
     return len({repr(item.canon) if not _is_native(item.value) else item.canon for item in items})
 
@@ -495,15 +518,7 @@ def _native(value: Carried) -> Native:
 def _with_policy(decision: FieldDecision, policy: str) -> FieldDecision:
     if decision.verdict in (Verdict.BLOCKED, Verdict.DEFERRED, Verdict.HELD):
         return decision
-    return FieldDecision(
-        decision.field,
-        decision.verdict,
-        decision.writes,
-        decision.advance,
-        decision.reason,
-        policy,
-        decision.again,
-    )
+    return replace(decision, policy=policy)
 
 
 def _merged(rule: Rule, one: Native, other: Native, base: Native) -> Native:

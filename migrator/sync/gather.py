@@ -193,7 +193,7 @@ def _old(row: MemberRow, record: Record, now: Carry, past: Carry) -> Member:
     values = dict.fromkeys(now.values, now.whole) if now.whole else now.values
     return Member(
         row.which, row.stream, row.id, record.version, record.values, row.base, values, past.values, record.stamp,
-        row.leads,
+        row.leads, row.owed,
     )  # fmt: skip
 
 
@@ -215,4 +215,5 @@ def _new(row: MemberRow, record: Record, back: dict[tuple[Key, str], Carry], sce
         {},
         record.stamp,
         row.leads,
+        row.owed,
     )

@@ -283,7 +283,9 @@ def forget_bases(store: SyncStore) -> None:
     with store.ledger.begin() as connection:
         store.ledger.check_fence(connection)
         m = t.members
-        connection.execute(m.update().where(m.c.until.is_(None)).values(base="{}", seen=None, version=""))
+        connection.execute(
+            m.update().where(m.c.until.is_(None)).values(base="{}", owed="{}", seen=None, version="")
+        )
         connection.execute(t.watermarks.update().values(watermark=None, scanned_at=None))
         connection.execute(t.intents.delete())
     store.note(RESTORED, _FORGOTTEN)

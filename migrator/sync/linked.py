@@ -58,7 +58,9 @@ def _links(found: Gathered) -> Iterator[_Link]:
         for member in case.members:
             for pair in pairs.values():
                 names = pair.old if member.which is Which.OLD else (pair.new,)
-                if any(member.values.get(name) != member.base.get(name, UNREADABLE) for name in names):
+                if pair.new in member.owed or any(
+                    member.values.get(name) != member.base.get(name, UNREADABLE) for name in names
+                ):
                     yield from _carried(found, dict_of(member.carried), pair, member.which.other)
     for key, carry in found.carried.items():
         which = found.scene.stream(key[0]).which.other

@@ -128,7 +128,9 @@ def _linked(work: Work, pair: Pair, which: Which, value: object) -> list[Key]:
 
 
 def is_edited(scene: Scene, member: Member) -> bool:
-    """Whether any mapped field of a live record is not as it was last synced; a lost base counts as an edit."""
+    """Whether any mapped field of a live record is not as it was last synced, or did not get across; a lost base is an edit."""
+    if member.owed:
+        return True
     for stream, pairs in scene.pairs.items():
         if member.which is Which.OLD and stream != member.stream:
             continue
@@ -231,7 +233,19 @@ def _adopt_master(scene: Scene, case: Case, row: MemberRow, into: str, result: C
     """A master that belongs to no group yet takes the place of its loser, bases and all: what differs is an edit."""
     bury(scene, case, row, result, "merged")
     result.members.append(
-        MemberRow(row.stream, into, row.which, case.grp, LIVE, row.leads, "", row.base, None, -1)
+        MemberRow(
+            row.stream,
+            into,
+            row.which,
+            case.grp,
+            LIVE,
+            row.leads,
+            "",
+            row.base,
+            None,
+            -1,
+            dict.fromkeys(row.owed, ()),
+        )
     )
 
 
@@ -241,7 +255,8 @@ def _move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: C
         gone = one.key == row.key
         result.closed.append(one)
         state = GONE if gone else LIVE
-        result.members.append(replace(one, grp=master.grp, state=state, leads=False, since=-1))
+        owed: dict[str, tuple[Key, ...]] = dict.fromkeys(one.owed, ())
+        result.members.append(replace(one, grp=master.grp, state=state, leads=False, since=-1, owed=owed))
     proof = case.proofs[row.key]
     result.tombstones.append(Tombstone(row.stream, row.id, master.grp, proof.version or row.version))
     result.events.append(

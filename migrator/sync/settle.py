@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from migrator.core.twoway import Evidence, EvidenceKind, Record, Which
+from migrator.core.twoway import UNREADABLE, Evidence, EvidenceKind, Record, Which
 from migrator.sync.creating import created_base
 from migrator.sync.decide import same_native
 from migrator.sync.state import (
@@ -48,7 +49,7 @@ def _updates(work: Work, scene: Scene, stream: Stream, intents: Sequence[Intent]
     changes = Changes()
     rows = work.store.members(
         [(stream.name, intent.id) for intent in intents]
-        + [(one[0], one[1]) for intent in intents for one in intent.body.get("sources", ())]
+        + [(one["of"], one["id"]) for intent in intents for one in intent.body.get("sources", ())]
     )
     for intent in intents:
         record = now.get(intent.id)
@@ -79,12 +80,21 @@ def _apply(scene: Scene, stream: Stream, intent: Intent, record: Record, rows: d
     merges = frozenset(intent.body.get("merges", ()))
     base = natives_of({name: record.values[name] for name in took if name not in merges})
     rows[key] = replace(rows[key], base={**rows[key].base, **base}, version="", seen=None)
-    if took != set(wanted):
-        return
-    for of, name, values in intent.body["sources"]:
-        if (of, name) in rows:
-            row = rows[of, name]
-            rows[of, name] = replace(row, base={**row.base, **values}, version="", seen=None)
+    for source in intent.body["sources"]:
+        place = (source["of"], source["id"])
+        if place in rows and took.issuperset(source["wrote"]):
+            rows[place] = _delivered(rows[place], source, key)
+
+
+def _delivered(row: MemberRow, source: Mapping[str, Any], to: Key) -> MemberRow:
+    """A member whose value one of those it is for has; it is still owed to the others, unless they got it before."""
+    name, values = source["field"], source["values"]
+    known = row.owed.get(name, ())
+    if to not in known or any(row.base.get(one, UNREADABLE) != value for one, value in values.items()):
+        known = tuple((of, other) for of, other in source["others"])
+    left = tuple(one for one in known if one != to)
+    owed = {**row.owed, name: left} if left else {one: keys for one, keys in row.owed.items() if one != name}
+    return replace(row, base={**row.base, **values}, owed=owed, version="", seen=None)
 
 
 def _deletes(work: Work, scene: Scene, stream: Stream, intents: Sequence[Intent]) -> None:
@@ -138,14 +148,16 @@ def _link(stream: Stream, intent: Intent, source: MemberRow, record: Record, cha
     changes.members.append(
         MemberRow(stream.name, record.id, stream.which, intent.grp, LIVE, True, "", base, None, -1)
     )
-    changes.members.append(replace(source, state=LIVE, version="", seen=None))
+    owed = {_pair_name(stream, name): () for name in intent.body["waits"]}
+    changes.members.append(replace(source, state=LIVE, version="", seen=None, owed=owed))
     changes.events.append(
         EventRow(stream.mapping, intent.grp, stream.name, record.id, "linked", {"key": intent.key})
     )
     for name, (mapping, other) in intent.body["waits"].items():
-        pair = name if stream.which is Which.NEW else _pair_name(stream, name)
-        changes.deferred.append(DeferredRow(intent.grp, pair, mapping, other))
+        changes.deferred.append(DeferredRow(intent.grp, _pair_name(stream, name), mapping, other))
 
 
 def _pair_name(stream: Stream, name: str) -> str:
+    if stream.which is Which.NEW:
+        return name
     return next((pair.new for pair in stream.paired.pairs if name in pair.old), name)

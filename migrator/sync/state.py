@@ -35,6 +35,8 @@ class MemberRow:
     base: Mapping[str, Native] = field(default_factory=dict)
     seen: int | None = None
     since: int = 0
+    owed: Mapping[str, tuple[Key, ...]] = field(default_factory=dict)
+    """Field of a pair → members that did not get this member's value yet, though its base is that value; empty: nobody did."""
 
     @property
     def key(self) -> Key:
@@ -65,8 +67,8 @@ class DirtyRow:
 class Intent:
     """A remote write that is about to be made.
 
-    `body` of an update: 'wanted' (field → value to be written), 'sources' (list of [stream, id, {field: native}]: bases
-    that advance with it). Of a create: 'sent', 'source' (natives as read), 'waits' (fields left null for a link).
+    `body` of an update: 'wanted' (field → value to be written), 'sources' (bases that advance with it: of which record,
+    the natives, the pair's field, what of it is written here, and who else is to get it). Of a create: 'sent', 'source' (natives as read), 'waits' (fields left null for a link).
     """
 
     number: int

@@ -117,7 +117,7 @@ _CHANGE = Prepared(
     .where(*_ITS_ROW)
     .values(
         state=sa.bindparam("st"), leads=sa.bindparam("le"), version=sa.bindparam("v"), base=sa.bindparam("b"),
-        seen=sa.bindparam("se"),
+        seen=sa.bindparam("se"), owed=sa.bindparam("ow"),
     )
 )  # fmt: skip
 _ITS_FIELD = (_C.grp == sa.bindparam("g"), _C.field == sa.bindparam("f"))
@@ -328,7 +328,7 @@ class SyncStore:
                 connection,
                 [
                     {"s": row.stream, "i": row.id, "st": row.state, "le": row.leads, "v": row.version,
-                     "b": to_text(row.base), "se": row.seen}
+                     "b": to_text(row.base), "se": row.seen, "ow": json.dumps(row.owed)}
                     for row in known
                 ],
             )  # fmt: skip
@@ -426,7 +426,7 @@ def _crosswalk(do: str, change: int, rows: Sequence[MemberRow]) -> tuple[str, Ma
 def _member(row: Any) -> MemberRow:
     return MemberRow(
         row.stream, row.id, Which(row.side), row.grp, row.state, row.leads, row.version, from_text(row.base), row.seen,
-        row.since,
+        row.since, {name: tuple((of, one) for of, one in keys) for name, keys in json.loads(row.owed).items()},
     )  # fmt: skip
 
 
@@ -434,6 +434,7 @@ def _stored(row: MemberRow, change: int) -> dict[str, Any]:
     return {
         "stream": row.stream, "id": row.id, "since": change, "until": None, "side": row.which.value, "grp": row.grp,
         "state": row.state, "leads": row.leads, "version": row.version, "base": to_text(row.base), "seen": row.seen,
+        "owed": json.dumps(row.owed),
     }  # fmt: skip
 
 

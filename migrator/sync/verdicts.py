@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from migrator.core.twoway import Native, Which
 from migrator.sync.decide import FieldDecision, Member, Verdict
 from migrator.sync.gather import Case
-from migrator.sync.state import MEMBER, Changes, ConflictRow, DeferredRow, HoldRow
+from migrator.sync.state import MEMBER, Changes, ConflictRow, DeferredRow, HoldRow, Key, MemberRow
 from migrator.sync.streams import Scene
 from migrator.sync.values import natives_of, to_text
 from migrator.sync.work import Work
@@ -29,6 +29,8 @@ class Settled:
     """Members whose update is through."""
     bases: dict[int, dict[str, Native]] = field(default_factory=dict)
     """Member → fields whose base is new."""
+    owed: dict[int, dict[str, tuple[Key, ...] | None]] = field(default_factory=dict)
+    """Member → field → who is still to get its value; None: nobody."""
     versions: dict[int, str] = field(default_factory=dict)
     """Member → version after our write; '' when nobody knows it."""
     after: dict[int, Mapping[str, object]] = field(default_factory=dict)
@@ -162,11 +164,25 @@ def release(one: Case, changes: Changes) -> None:
 
 
 def advance(scene: Scene, one: Settled) -> None:
-    """Bases that move because all that their decision asked for is done."""
+    """Bases that move because what their decision asked for is done; where only part of it is, the rest stays owed."""
     for item in one.decisions:
-        if all(write.member in one.done for write in item.writes):
-            for place in item.advance:
-                found = natives(scene, one.case.members[place], item.field)
-                one.bases.setdefault(place, {}).update(found)
-            if item.again:
-                one.again = one.again or "merge"
+        left = targets_of(one.case, [write.member for write in item.writes if write.member not in one.done])
+        if left and (item.again or not any(write.member in one.done for write in item.writes)):
+            continue
+        for place in item.advance:
+            found = natives(scene, one.case.members[place], item.field)
+            one.bases.setdefault(place, {}).update(found)
+            one.owed.setdefault(place, {})[item.field] = left if left and place == item.source else None
+        if item.again:
+            one.again = one.again or "merge"
+
+
+def targets_of(case: Case, places: Iterable[int]) -> tuple[Key, ...]:
+    """Members by their places, each once."""
+    return tuple(dict.fromkeys((case.members[place].stream, case.members[place].id) for place in places))
+
+
+def owing(row: MemberRow, owed: Mapping[str, tuple[Key, ...] | None]) -> dict[str, tuple[Key, ...]]:
+    """What a member owes once some of it is known anew."""
+    known = {**row.owed, **owed}
+    return {name: keys for name, keys in known.items() if keys is not None}

@@ -550,13 +550,15 @@ class BaseFirst(OtherStore):
 
     def turn(self, part: Part, changes: Changes) -> Iterator[tuple[Part, Changes]]:
         if part is Part.INTENT:
-            keys = [(one[0], one[1]) for intent in changes.intents for one in intent.body.get("sources", ())]
+            keys = [
+                (one["of"], one["id"]) for intent in changes.intents for one in intent.body.get("sources", ())
+            ]
             rows = self.members(keys)
             for intent in changes.intents:
-                for stream, name, values in intent.body.get("sources", ()):
-                    if (stream, name) in rows:
-                        row = rows[stream, name]
-                        rows[stream, name] = replace(row, base={**row.base, **values})
+                for one in intent.body.get("sources", ()):
+                    if (one["of"], one["id"]) in rows:
+                        row = rows[one["of"], one["id"]]
+                        rows[row.key] = replace(row, base={**row.base, **one["values"]})
             changes.members += [row for row in rows.values() if row.state == "live"]
         yield part, changes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError, SafetyStop
+from migrator.core.twoway import Answer, Outcome
 from migrator.staging import journal
 from migrator.staging.ledger import open_ledger
 from migrator.staging.sync_tables import conflicts
@@ -427,7 +429,9 @@ def test_a_person_s_word_on_a_delete_against_an_edit(
     assert found.night(full=True).status is Status.GREEN
 
 
-def test_members_of_one_record_follow_whoever_changed(tmp_path: Path) -> None:
+@pytest.fixture
+def merged(tmp_path: Path) -> tuple[World, str, str, str]:
+    """Two old records that the load merged, and their partner, whose name its system writes in capitals."""
     found = world(tmp_path)
     lead, other = (found.old.add("Account", Name=name) for name in ("A", "B"))
     new = found.new.add("customer", "a:O001", name="A")
@@ -439,11 +443,103 @@ def test_members_of_one_record_follow_whoever_changed(tmp_path: Path) -> None:
         assert seed(work, next(iter(work.scenes)), [links]) == 2
         assert seed(work, next(iter(work.scenes)), [links]) == 0
     assert found.night(full=True).writes == 0
+    found.new.automation = lambda values: values.update(name=values["name"].upper())
+    return found, lead, other, new
+
+
+def test_members_of_one_record_follow_whoever_changed(merged: tuple[World, str, str, str]) -> None:
+    found, lead, other, new = merged
     found.old.edit("Account", other, City="Bern")
     assert found.night().writes == 2
     cities = [found.old.values("Account", lead)["City"], found.new.values("customer", new)["city"]]
     assert cities == ["Bern", "Bern"]
     assert found.old.values("Account", other)["Name"] == "B"
+    assert found.night().status is Status.GREEN
+
+
+def busy(found: World) -> Callable[[], None]:
+    """The old side updates nothing until what is returned is called."""
+    update = found.old.update
+    found.old.update = lambda _of, rows: [Answer(Outcome.STALE, row.id) for row in rows]  # type: ignore[method-assign]
+
+    def free() -> None:
+        found.old.update = update  # type: ignore[method-assign]
+
+    return free
+
+
+def test_a_value_that_some_of_a_group_got_is_not_written_to_them_again(
+    merged: tuple[World, str, str, str],
+) -> None:
+    found, lead, other, new = merged
+    free = busy(found)
+    found.old.edit("Account", lead, Name="ab")
+    found.night()
+    written = found.new.written
+    free()
+    found.night()
+    assert (found.old.values("Account", other)["Name"], found.new.values("customer", new)["name"]) == (
+        "ab",
+        "AB",
+    )
+    assert found.new.written == written
+    assert found.night().status is Status.GREEN
+
+
+def test_a_value_that_some_of_a_group_got_is_taken_back_from_them(
+    merged: tuple[World, str, str, str],
+) -> None:
+    found, lead, other, new = merged
+    free = busy(found)
+    found.old.edit("Account", lead, Name="ab")
+    found.night()
+    found.old.edit("Account", lead, Name="A")
+    free()
+    found.night()
+    assert (found.old.values("Account", other)["Name"], found.new.values("customer", new)["name"]) == (
+        "A",
+        "A",
+    )
+    assert found.night().status is Status.GREEN
+
+
+def test_an_answer_lost_in_a_group_counts_for_all_that_got_the_value(
+    merged: tuple[World, str, str, str],
+) -> None:
+    found, lead, other, new = merged
+    update = found.old.update
+
+    def lost(*call: object) -> object:
+        update(*call)  # type: ignore[arg-type]
+        raise RetryableError("gone")
+
+    found.old.update = lost  # type: ignore[method-assign,assignment]
+    found.old.edit("Account", lead, Name="ab")
+    found.night()
+    found.old.update = update  # type: ignore[method-assign]
+    written = found.written()
+    found.night()
+    assert found.written() == written
+    assert (found.old.values("Account", other)["Name"], found.new.values("customer", new)["name"]) == (
+        "ab",
+        "AB",
+    )
+    assert found.night().status is Status.GREEN
+
+
+def test_a_link_that_waited_is_a_value_like_any_other_when_it_is_cleared(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    child, parent = found.old.add("Account", Name="c", Parent="away"), found.old.add("Account", Name="p")
+    found.night()
+    partner = found.partner(child)
+    found.new.edit("customer", partner, parent=found.partner(parent))
+    found.night()
+    assert found.old.values("Account", child)["Parent"] == "away"
+    found.old.edit("Account", child, Parent=None)
+    found.night()
+    assert found.new.values("customer", partner)["parent"] is None
+    with found.ledger.read() as connection:
+        assert connection.execute(sa.select(conflicts.c.field)).scalars().all() == ["parent"]
     assert found.night().status is Status.GREEN
 
 
