@@ -24,6 +24,10 @@ from migrator.core.errors import FatalError, MigratorError, ProjectError
 from migrator.staging.process import is_alive, machine
 from migrator.staging.queries import Queries
 
+ROW_GROUP_BYTES = 16 << 20
+"""A row group is closed at so many bytes of values: each thread holds one while it writes and one for each file it reads,
+outside of what the engine can spill, and rows may be as wide as they like."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -74,7 +78,10 @@ class Session(Protocol):
         ...
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
-        """Write a query's rows to one Parquet file, whole or not at all; returns the number of rows."""
+        """Write a query's rows to one Parquet file, whole or not at all; returns the number of rows.
+
+        Its row groups have at most about `row_group` rows, and fewer where rows are wide.
+        """
         ...
 
     def explain(self, sql: str) -> None:
@@ -182,7 +189,8 @@ class DuckSession:
             with _translated(self._raised):
                 copy = (
                     f"COPY ({sql}) TO {literal(str(temporary))}"
-                    f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group:d})"
+                    f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group:d},"
+                    f" ROW_GROUP_SIZE_BYTES {ROW_GROUP_BYTES:d})"
                 )
                 written = self._queries.run(lambda: self._connection.execute(copy).fetchall())
                 flush_and_rename(temporary, path)

@@ -103,6 +103,14 @@ def test_damaged_and_missing_files_are_told_with_a_hint(session: DuckSession, wo
         session.view("v", [path])
 
 
+def test_row_groups_of_wide_rows_are_small(session: DuckSession, workspace: Path) -> None:
+    path = workspace / "wide.parquet"
+    session.write("SELECT i, repeat(CAST(hash(i) AS VARCHAR), 60) AS text FROM range(50000) t(i)", path)
+    groups = pq.ParquetFile(path).metadata
+    assert groups.num_rows == 50_000
+    assert max(groups.row_group(n).num_rows for n in range(groups.num_row_groups)) < 25_000
+
+
 def test_a_write_that_fails_leaves_nothing(session: DuckSession, workspace: Path) -> None:
     with pytest.raises(FatalError, match="cannot read or write"), files_up_to(20_000):
         session.write("SELECT i, hash(i) AS h FROM range(100000) t(i)", workspace / "part.parquet")
