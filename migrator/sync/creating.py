@@ -42,7 +42,7 @@ class Birth:
     waits: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Field of the target → mapping and record of a link that is not there yet."""
     refused: tuple[str, ...] = ()
-    """Fields of the pairs whose value cannot be carried; they have no base."""
+    """Fields of the target whose value cannot be carried as yet."""
     known: bool = False
     """The source already has its row in the crosswalk."""
     intent: int = 0
@@ -128,23 +128,12 @@ def _body(birth: Birth) -> Mapping[str, Any]:
 
 
 def source_base(birth: Birth) -> dict[str, Native]:
-    """The natives as read; what has no way across counts as never carried, what cannot be carried as unknown."""
+    """The natives as read; what has no way across counts as never carried."""
     base = natives_of(
         {name: birth.record.values[name] for name in birth.origin.compared if name in birth.record.values}
     )
     base.update(dict.fromkeys(_strays(birth)))
-    for name in birth.refused:
-        for one in _mine(birth, name):
-            base.pop(one, None)
     return base
-
-
-def _mine(birth: Birth, name: str) -> tuple[str, ...]:
-    """Fields of the source that a field of the target is made of."""
-    paired = birth.target.paired if birth.origin.which is Which.NEW else birth.origin.paired
-    if birth.origin.which is Which.OLD:
-        return next((pair.old for pair in paired.pairs if pair.new == name), ())
-    return tuple(pair.new for pair in paired.pairs if name in pair.old)
 
 
 def _strays(birth: Birth) -> list[str]:
@@ -207,10 +196,10 @@ def _take(work: Work, found: Gathered, birth: Birth, answer: Answer, changes: Ch
     match answer.outcome:
         case Outcome.CREATED:
             work.report.count(found.scene.mapping, f"created_{birth.target.which.value}")
-            base = created_base(birth.target, birth.sent, birth.refused, answer.values)
+            base = created_base(birth.target, birth.sent, answer.values)
             link(work, birth, (answer.id, answer.version), base, changes)
             changed = answer.values is not None and _is_changed(birth, answer.values)
-            return changed or bool(_strays(birth))
+            return changed or bool(birth.refused) or bool(_strays(birth))
         case Outcome.EXISTS | Outcome.UNKNOWN:
             changes.dirty.append(soon(work, birth.source, found.queued.get(birth.source), "create"))
             return False
@@ -232,16 +221,12 @@ def _is_changed(birth: Birth, values: Mapping[str, Value]) -> bool:
 
 
 def created_base(
-    target: Stream, sent: Mapping[str, Native], refused: Sequence[str], after: Mapping[str, Value] | None
+    target: Stream, sent: Mapping[str, Native], after: Mapping[str, Value] | None
 ) -> dict[str, Native]:
     """Bases of a record just made: its post-image; where the system gives none, what was sent, and nothing for the rest."""
     if after is None:
-        base: dict[str, Native] = {name: sent.get(name) for name in target.compared}
-    else:
-        base = natives_of({name: after[name] for name in target.compared if name in after})
-    for name in refused:
-        base.pop(name, None)
-    return base
+        return {name: sent.get(name) for name in target.compared}
+    return natives_of({name: after[name] for name in target.compared if name in after})
 
 
 def link(
@@ -260,22 +245,22 @@ def link(
     changes.members.append(
         MemberRow(
             *birth.source, birth.origin.which, birth.grp, LIVE, True, birth.record.version, source_base(birth),
-            _seen(birth), 0, {pair_name(birth, one): () for one in birth.waits},
+            _seen(birth), 0, {pair_name(birth.target, one): () for one in (*birth.waits, *birth.refused)},
         )
     )  # fmt: skip
     changes.settled.append(birth.intent)
     changes.clean += [birth.source]
     changes.events.append(EventRow(mapping, birth.grp, birth.target.name, name, "linked", {"key": birth.key}))
     for one, (to, record) in birth.waits.items():
-        changes.deferred.append(DeferredRow(birth.grp, pair_name(birth, one), to, record))
+        changes.deferred.append(DeferredRow(birth.grp, pair_name(birth.target, one), to, record))
     work.report.count(mapping, "linked")
 
 
-def pair_name(birth: Birth, name: str) -> str:
-    """What the pair of a target's field is called: by its new field."""
-    if birth.target.which is Which.NEW:
+def pair_name(stream: Stream, name: str) -> str:
+    """What the pair of a field is called: by its new field."""
+    if stream.which is Which.NEW:
         return name
-    return next((pair.new for pair in birth.target.paired.pairs if name in pair.old), name)
+    return next((pair.new for pair in stream.paired.pairs if name in pair.old), name)
 
 
 def link_found(
@@ -287,7 +272,7 @@ def link_found(
     sent: Mapping[str, Native] | None,
 ) -> None:
     """A partner that was there before: with what an earlier attempt sent as its base, or without one when there was none."""
-    base = created_base(birth.target, sent, birth.refused, None) if sent is not None else {}
+    base = created_base(birth.target, sent, None) if sent is not None else {}
     link(work, birth, (record.id, ""), base, changes)
     changes.clean = [key for key in changes.clean if key != birth.source]
     changes.dirty.append(soon(work, birth.source, None, "found"))

@@ -230,9 +230,10 @@ def _stand(
         return None
     fields = pair.old if member.which is Which.OLD else (name,)
     natives = tuple(member.values.get(item, UNREADABLE) for item in fields)
-    lost = any(item not in member.base for item in fields)
+    lost = name not in member.owed and any(item not in member.base for item in fields)
     changed = not lost and any(
-        value is not UNREADABLE and not same_native(pair, member.which, item, value, member.base[item])
+        value is not UNREADABLE
+        and not same_native(pair, member.which, item, value, member.base.get(item, UNREADABLE))
         for item, value in zip(fields, natives, strict=True)
     )
     value = member.carried.get(name, UNREADABLE) if member.which is Which.OLD else natives[0]

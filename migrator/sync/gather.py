@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from migrator.core.twoway import Evidence, EvidenceKind, Record, Which
 from migrator.sync.carry import Carry, carry
 from migrator.sync.decide import Member
-from migrator.sync.life import Presence, presence
+from migrator.sync.life import Presence, is_later, presence
 from migrator.sync.state import CREATING, GONE, DirtyRow, HoldRow, Key, MemberRow
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.work import Work
@@ -92,7 +92,7 @@ def _read(found: Gathered) -> None:
 
 
 def _prove(work: Work, found: Gathered) -> None:
-    """What the sides say about records that are not there; a record that is there needs no proof."""
+    """What the sides say about records that are not there; one that is there is proof of its own, against any that it is gone."""
     absent = [
         row.key for case in found.cases.values() for row in case.rows if row.key not in found.records
     ] + [key for key in found.newcomers if key not in found.records]
@@ -107,6 +107,7 @@ def _prove(work: Work, found: Gathered) -> None:
                     found.fresh.append((stream.name, proof, False))
     else:
         known = {}
+    _refute(work, found)
     for case in found.cases.values():
         for row in case.rows:
             if row.key in found.records:
@@ -116,6 +117,17 @@ def _prove(work: Work, found: Gathered) -> None:
             case.presence[row.key] = state
             if why is not None:
                 case.proofs[row.key] = why
+
+
+def _refute(work: Work, found: Gathered) -> None:
+    """A delete that was proved, of a record that is there now, is over: should the record be hidden later, it proves nothing."""
+    there = [row.key for case in found.cases.values() for row in case.rows if row.key in found.records]
+    for key, proofs in work.store.evidence(there).items():
+        state, last = presence(proofs)
+        version = found.records[key].version
+        if state is not Presence.ABSENT and last is not None and is_later(version, last.version):
+            back = Evidence(EvidenceKind.UNDELETED, key[1], version, last.stamp, how="it is there")
+            found.fresh.append((key[0], back, False))
 
 
 def _same_proof(one: Evidence, other: Evidence) -> bool:

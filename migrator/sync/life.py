@@ -54,7 +54,12 @@ class LifeDecision:
 
 def presence(proofs: Sequence[tuple[Evidence, bool]]) -> tuple[Presence, Evidence | None]:
     """What is known of a record that is not there, by all that was proved about it; `bool`: by the sync."""
-    ours = [item for item, by_sync in proofs if by_sync]
+    back = [item for item, by_sync in proofs if not by_sync and item.kind is EvidenceKind.UNDELETED]
+    ours = [
+        item
+        for item, by_sync in proofs
+        if by_sync and not any(is_later(other.version, item.version) for other in back)
+    ]
     users = [item for item, by_sync in proofs if not by_sync and not _is_echo(item, ours)]
     last = max(users, key=_order, default=None)
     if last is None or last.kind is EvidenceKind.UNDELETED:
@@ -68,11 +73,12 @@ def presence(proofs: Sequence[tuple[Evidence, bool]]) -> tuple[Presence, Evidenc
             return Presence.DELETED, last
 
 
-def _order(item: Evidence) -> tuple[float, int]:
-    """By the clock of the one system that tells it, then by version."""
+def _order(item: Evidence) -> tuple[float, int, bool]:
+    """By the clock of the one system that tells it, then by version; where both are equal it is there again."""
     return (
         item.stamp.timestamp() if item.stamp is not None else 0.0,
         int(item.version) if item.version.isdigit() else 0,
+        item.kind is EvidenceKind.UNDELETED,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from migrator.core.twoway import UNREADABLE, Evidence, EvidenceKind, Record, Which
-from migrator.sync.creating import created_base
+from migrator.sync.creating import created_base, pair_name
 from migrator.sync.decide import same_native
 from migrator.sync.state import (
     CREATING,
@@ -144,20 +144,14 @@ def _creates(work: Work, stream: Stream, intents: Sequence[Intent]) -> None:
 def _link(stream: Stream, intent: Intent, source: MemberRow, record: Record, changes: Changes) -> None:
     if source.state != CREATING:
         return
-    base = created_base(stream, intent.body["sent"], intent.body["refused"], None)
+    base = created_base(stream, intent.body["sent"], None)
     changes.members.append(
         MemberRow(stream.name, record.id, stream.which, intent.grp, LIVE, True, "", base, None, -1)
     )
-    owed = {_pair_name(stream, name): () for name in intent.body["waits"]}
+    owed = {pair_name(stream, name): () for name in (*intent.body["waits"], *intent.body["refused"])}
     changes.members.append(replace(source, state=LIVE, version="", seen=None, owed=owed))
     changes.events.append(
         EventRow(stream.mapping, intent.grp, stream.name, record.id, "linked", {"key": intent.key})
     )
     for name, (mapping, other) in intent.body["waits"].items():
-        changes.deferred.append(DeferredRow(intent.grp, _pair_name(stream, name), mapping, other))
-
-
-def _pair_name(stream: Stream, name: str) -> str:
-    if stream.which is Which.NEW:
-        return name
-    return next((pair.new for pair in stream.paired.pairs if name in pair.old), name)
+        changes.deferred.append(DeferredRow(intent.grp, pair_name(stream, name), mapping, other))

@@ -178,7 +178,9 @@ class Checker:
 
     def _check_resurrection(self, known: list[Node], source: Node, what: str) -> None:
         ended = [event for node in known for event in self.world.history.deletions(*node)]
-        returned = any(event.deed is Deed.UNDELETE for event in self._life(source))
+        # also of a record that was merged into the source: its return is the undelete event that I7 asks for
+        kin = [each for each in self.groups.members(source) if each[0] == source[0]]
+        returned = any(event.deed is Deed.UNDELETE for each in kin for event in self._life(each))
         if ended and ended[-1].deed is not Deed.UNDELETE and not returned:
             self.broken("I7", f"create of {what}, whose partner {ended[-1].id} was deleted")
         if source[1] not in self.world.crms[source[0]].rows:
