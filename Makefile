@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean simulate test-mutants
+.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean simulate simulate-crashes simulate-some test-mutants
 
 setup: .venv/.ready
 
@@ -72,13 +72,21 @@ test-crash: setup
 test-faults: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadscope -m slow -o faulthandler_timeout=3600 tests/faults
 
-# The two-way sync against two simulated systems: 200 half-years, then every crash point of a small world, plain and nested: hours.
+# The two-way sync against two simulated systems: 200 half-years under all faults and every kind of compare-and-set.
 SEEDS ?= 1-200
-CRASH_SEEDS ?= 1-55
 simulate: setup
-	$(BIN)/python -m migrator.testing.simulation --seeds $(SEEDS) --jobs $(JOBS)
+	$(BIN)/python -m migrator.testing.simulation --mixed --seeds $(SEEDS) --jobs $(JOBS)
+
+# Every crash point of small worlds, more than 20,000; then deaths of what restarted after one, as many again.
+CRASH_SEEDS ?= 1-60
+simulate-crashes: setup
 	$(BIN)/python -m migrator.testing.simulation --crash-points --seeds $(CRASH_SEEDS) --jobs $(JOBS)
-	$(BIN)/python -m migrator.testing.simulation --crash-points --nested 7 --every 3 --seeds $(CRASH_SEEDS) --jobs $(JOBS)
+	$(BIN)/python -m migrator.testing.simulation --crash-points --nested 6 --every 5 --seeds $(CRASH_SEEDS) --jobs $(JOBS)
+
+# A part of both that fits a CI run.
+simulate-some: setup
+	$(BIN)/python -m migrator.testing.simulation --mixed --seeds 1-20 --jobs $(JOBS)
+	$(BIN)/python -m migrator.testing.simulation --crash-points --every 7 --seeds 1-20 --jobs $(JOBS)
 
 # Every broken variant of the sync must be caught, each by the invariant named beside it.
 test-mutants: setup

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from dataclasses import replace
 import pytest
 
 from migrator.testing.simulation.__main__ import main
-from migrator.testing.simulation.crashes import every_crash, small
 from migrator.testing.simulation.engine import make_engine
 from migrator.testing.simulation.halfyear import HalfYear
 from migrator.testing.simulation.history import Actor
@@ -20,15 +18,6 @@ from migrator.testing.simulation.shape import NEW
 from migrator.testing.simulation.world import everything
 
 SMALL = Settings(nights=3, records=20, edits=16, rates=NONE)
-
-
-def told(run: HalfYear) -> str:
-    """A digest of all that happened in a world."""
-    lines = [
-        f"{e.at} {e.side} {e.id} {e.actor} {e.deed} {sorted(e.after.items())}"
-        for e in run.world.history.events
-    ]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def test_a_few_nights_of_users_violate_nothing() -> None:
@@ -98,7 +87,7 @@ def test_i12_a_clock_that_is_a_day_off_changes_no_decision(hours: int) -> None:
 def test_i23_equal_seeds_give_equal_histories_whatever_the_hash_seed() -> None:
     script = (
         "from tests.simulation.test_simulated_dual_run import told, SMALL, HalfYear, make_engine, replace, HEAVY\n"
-        "run = HalfYear(replace(SMALL, nights=8, rates=HEAVY), make_engine)\nrun.run()\nprint(told(run))"
+        "run = HalfYear(replace(SMALL, nights=8, rates=HEAVY), make_engine)\nrun.run()\nprint(told(run.world))"
     )
     digests = {
         subprocess.run(
@@ -108,13 +97,6 @@ def test_i23_equal_seeds_give_equal_histories_whatever_the_hash_seed() -> None:
         for seed in ("0", "1", "4711")
     }  # fmt: skip
     assert len(digests) == 1
-
-
-@pytest.mark.slow
-def test_i10_killed_at_some_points_the_end_is_the_same() -> None:
-    crashes = list(every_crash(small(1), make_engine, step=37))
-    assert len(crashes) > 5
-    assert [violation for crash in crashes for violation in crash.violations] == []
 
 
 @pytest.mark.slow

@@ -12,14 +12,17 @@ from importlib import import_module
 from multiprocessing import get_context
 from typing import Any
 
-from migrator.testing.simulation.crashes import UNQUIET, every_crash, small
+from migrator.testing.simulation.crashes import UNQUIET, every_crash, one_crash, small
 from migrator.testing.simulation.engine import engine_with, make_engine
 from migrator.testing.simulation.halfyear import HalfYear, Report
 from migrator.testing.simulation.settings import NONE, PRESETS, Settings
+from migrator.testing.simulation.twins import Death
 
 MUTANTS = "tests.simulation.mutants"
 """Where a checkout of the project keeps its broken variants."""
 
+MIXED_FAULTS = ("usual", "usual", "heavy", "usual", "none")
+MIXED_CAS = ("exact", "second", "exact", "none", "mixed")
 IDLE = 75
 """So many people for one action a day on the few records of a simulated world: 3,000 users make the 40 edits of the prototype."""
 
@@ -31,14 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = _crashes(wanted, seeds) if wanted.crash_points else _half_years(wanted, seeds)
     bad = 0
     totals: Counter[str] = Counter()
+    names: Counter[str] = Counter()
     for line in results:
         bad += bool(line["violations"])
+        names.update(line.pop("names", {}))
         totals.update(
             {name: value for name, value in line.items() if isinstance(value, int) and name != "seed"}
         )
         _tell(line, as_json=wanted.json)
     totals["simulations"], totals["with violations"] = len(seeds), bad
+    if names:
+        totals["kinds of points"] = len(names)
     _say(json.dumps({"total": totals}) if wanted.json else "total: " + _figures(totals))
+    if names:
+        _say(json.dumps({"points": names}) if wanted.json else "died at: " + _figures(names))
     return 1 if bad else 0
 
 
@@ -59,10 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--faults", choices=sorted(PRESETS), default="usual")
     add("--cas", choices=("exact", "second", "none", "mixed"), default="exact")
     add("--reconcile", type=int, default=7, metavar="NIGHTS", help="0: only at the end; -1: never")
+    add("--mixed", action="store_true", help="faults and compare-and-set by the seed, all of them in turn")
     add("--crash-points", action="store_true", help="a small world, killed at every point of it")
-    add("--nested", type=int, default=0, metavar="N", help="with --crash-points: killed again N points later")
+    add(
+        "--nested",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with --crash-points: again at each of N points later",
+    )
     add("--every", type=int, default=1, metavar="N", help="with --crash-points: each Nth point only")
-    add("--kill-at", type=int, nargs="*", default=(), help="with --crash-points: this one only, to repeat it")
+    add("--kill-at", type=int, nargs="*", default=(), help="with --crash-points: this one only, by replaying")
     add("--mutant", default="", metavar="NAME", help="a broken variant in its own world; it must be caught")
     add("--jobs", type=int, default=1)
     add("--json", action="store_true")
@@ -81,10 +97,18 @@ def _edits(wanted: argparse.Namespace) -> int:
 
 
 def _settings(wanted: argparse.Namespace, seed: int) -> Settings:
+    faults, cas = _kinds(wanted, seed)
     return Settings(
         seed=seed, nights=wanted.nights, records=wanted.records, edits=_edits(wanted),
-        rates=PRESETS[wanted.faults], cas=wanted.cas, reconcile_every=wanted.reconcile,
+        rates=PRESETS[faults], cas=cas, reconcile_every=wanted.reconcile,
     )  # fmt: skip
+
+
+def _kinds(wanted: argparse.Namespace, seed: int) -> tuple[str, str]:
+    """Faults and compare-and-set of a seed: most half-years are usual ones with exact versions."""
+    if not wanted.mixed:
+        return wanted.faults, wanted.cas
+    return MIXED_FAULTS[seed % len(MIXED_FAULTS)], MIXED_CAS[seed // len(MIXED_FAULTS) % len(MIXED_CAS)]
 
 
 def _half_years(wanted: argparse.Namespace, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -118,14 +142,15 @@ def _line(report: Report, again: str) -> dict[str, Any]:
 
 
 def _again(wanted: argparse.Namespace, seed: int, kills: Sequence[int] = ()) -> str:
-    words = [f"python -m migrator.testing.simulation --seed {seed} --faults {wanted.faults}"]
+    faults, cas = _kinds(wanted, seed)
+    words = [f"python -m migrator.testing.simulation --seed {seed} --faults {faults}"]
     if wanted.mutant:
         return f"{words[0]} --mutant {wanted.mutant}"
     if wanted.crash_points:
         words += ["--crash-points", *(["--kill-at", *map(str, kills)] if kills else [])]
     else:
         words += [f"--nights {wanted.nights} --records {wanted.records} --edits {_edits(wanted)}"]
-        words += [f"--cas {wanted.cas} --reconcile {wanted.reconcile}"]
+        words += [f"--cas {cas} --reconcile {wanted.reconcile}"]
     return " ".join(words)
 
 
@@ -139,22 +164,23 @@ def _crash(work: tuple[argparse.Namespace, int]) -> list[dict[str, Any]]:
     wanted, seed = work
     settings = small(seed, NONE if wanted.faults == "none" else UNQUIET)
     if wanted.kill_at:
-        report = HalfYear(settings, make_engine, kill_at=tuple(wanted.kill_at)).run()
-        return [_line(report, _again(wanted, seed, wanted.kill_at))]
-    lines, hit = [], 0
-    for crash in every_crash(settings, make_engine, nested=wanted.nested, step=wanted.every):
-        hit += bool(crash.at)
-        if crash.violations:
-            told = [str(each) for each in crash.violations]
-            lines.append(
-                {
-                    "seed": seed,
-                    "killed": list(crash.at),
-                    "violations": told,
-                    "again": _again(wanted, seed, crash.at),
-                }
-            )
-    return [*lines, {"seed": seed, "crash points": hit, "violations": []}]
+        return [_death(wanted, seed, one_crash(settings, make_engine, tuple(wanted.kill_at)))]
+    done = every_crash(settings, make_engine, nested=wanted.nested, step=wanted.every)
+    lines = [_death(wanted, seed, death) for death in done.deaths if death.violations]
+    points = [death.at for death in done.deaths if death.at]
+    nested = sum(len(at) > 1 for at in points)
+    figures = {"seed": seed, "crash points": len(points) - nested, "nested": nested}
+    return [*lines, {**figures, "violations": [], "names": dict(done.names)}]
+
+
+def _death(wanted: argparse.Namespace, seed: int, death: Death) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "killed": list(death.at),
+        "before": death.name,
+        "violations": [str(each) for each in death.violations],
+        "again": _again(wanted, seed, death.at),
+    }
 
 
 def _mapped(jobs: int, function: Any, work: Sequence[Any]) -> Iterator[Any]:

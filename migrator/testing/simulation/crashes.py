@@ -1,68 +1,97 @@
-"""Every crash point of a small world: one run for each moment at which the process could die, and again for the moments after it."""
+"""Every crash point of a small world: the process dies at each moment at which it could, and again at the moments after that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from migrator.testing.simulation.checker import Violation
 from migrator.testing.simulation.halfyear import HalfYear, MakeSync
 from migrator.testing.simulation.settings import NONE, Rates, Settings
 from migrator.testing.simulation.shape import NEW, OLD, SHAPES, Kind, Value
+from migrator.testing.simulation.twins import Death, Twins
 from migrator.testing.simulation.world import World
 
 UNQUIET = replace(
     NONE, throttled=0.01, lost=0.02, partial=0.01, unknown=0.01, late=0.10, meanwhile=0.05, shuffled=0.05
 )
 """Faults beside the kill: some."""
+CRAFTS: tuple[Mapping[str, float], ...] = (
+    {},
+    {"merge": 8, "convert": 3, "relink": 8},
+    {"delete": 12, "hard_delete": 5, "undelete": 6, "purge": 3, "fleeting": 4},
+    {"both": 30, "agree": 12, "clear": 10},
+    {"create": 40, "relink": 12},
+)
+"""What users of a small world do more often than elsewhere, one world after the other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Crash:
-    """What came of killing one run, perhaps several times."""
+class Crashes:
+    """What came of killing one run at each of its points."""
 
     seed: int
-    at: tuple[int, ...]
-    violations: tuple[Violation, ...]
-    points: int
-    """Points passed in the whole of the run."""
+    deaths: list[Death] = field(default_factory=list)
+    names: Counter[str] = field(default_factory=Counter)
+    """How often the process died at points of that name."""
 
 
 def small(seed: int, rates: Rates = NONE) -> Settings:
-    """Three nights of a small world; without faults what the users do never depends on the sync (I10)."""
+    """Two days of a small world; without faults what the users do never depends on the sync (I10)."""
     return Settings(
         seed=seed, nights=3, records=20, edits=14, rates=rates, script_only=rates is NONE, reconcile_every=2, grouped=0.3,
+        actions=CRAFTS[seed % len(CRAFTS)],
     )  # fmt: skip
 
 
 def every_crash(
     settings: Settings, make: MakeSync, *, nested: int = 0, step: int = 1, first: int = 1
-) -> Iterator[Crash]:
-    """One result for each crash point, in order; with `nested` the restarted run dies again so many points later.
+) -> Crashes:
+    """One death for each crash point, in order; with `nested` each copy dies again at each of so many points after its restart.
 
-    Under a fixed script (no faults) the end must be that of the run that nothing killed: I10.
+    Under a fixed script (no faults) the end must be that of the run that nothing killed: I10. The first of the deaths is
+    that undisturbed run, which died nowhere.
     """
-    calm = _run(settings, make, ())
-    yield Crash(settings.seed, (), calm[1], calm[2])
-    for at in range(first, calm[2] + 1, step):
-        kills = (at,) if not nested else (at, at + nested)
-        world, violations, points = _run(settings, make, kills)
-        if settings.script_only and contents(world) != contents(calm[0]):
-            violations = (
-                *violations,
-                Violation(
-                    "I10", world.now, f"killed at {kills} the end is another: {_first(world, calm[0])}"
-                ),
-            )
-        yield Crash(settings.seed, kills, violations, points)
+    calm = HalfYear(settings, make)
+    undisturbed = _lived(calm, calm)
+    twins = Twins(nested, step, first)
+    run = HalfYear(settings, make, twins=twins)
+    death: Death | None = None
+    try:
+        death = _lived(run, calm, twins)
+    finally:
+        if twins.is_copy:
+            twins.end(death)
+    if death != undisturbed:
+        raise AssertionError("a run that forks is not the run that does not")
+    return Crashes(settings.seed, [undisturbed, *twins.found], Counter(twins.names))
 
 
-def _run(
-    settings: Settings, make: MakeSync, kills: tuple[int, ...]
-) -> tuple[World, tuple[Violation, ...], int]:
-    run = HalfYear(settings, make, kill_at=kills)
-    report = run.run()
-    return run.world, tuple(report.violations), report.points
+def one_crash(settings: Settings, make: MakeSync, kills: tuple[int, ...]) -> Death:
+    """The same for one death, or several of one run, by replaying the run from its beginning."""
+    calm = HalfYear(settings, make)
+    calm.run()
+    return replace(_lived(HalfYear(settings, make, kill_at=kills), calm), at=kills)
+
+
+def _lived(run: HalfYear, calm: HalfYear, twins: Twins | None = None) -> Death:
+    """A run to its end, compared with the one that nothing killed."""
+    found = tuple(run.run().violations)
+    at, name = (twins.at, twins.name) if twins else ((), "")
+    if run.settings.script_only and contents(calm.world) != contents(run.world):
+        what = f"killed at {at} the end is another: {_first(run.world, calm.world)}"
+        found = (*found, Violation("I10", run.world.now, what))
+    return Death(at, name, found, told(run.world))
+
+
+def told(world: World) -> str:
+    """A digest of all that happened in a world."""
+    lines = [
+        f"{e.at} {e.side} {e.id} {e.actor} {e.deed} {sorted(e.after.items())}" for e in world.history.events
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def contents(world: World) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +37,17 @@ from migrator.testing.simulation.world import World
 MEMORY = Path("/dev/shm")  # noqa: S108 (a store on a disk costs ten times as long, and proves nothing more)
 
 
+_LEFT_ALONE: list[object] = []
+"""What a copy of a process must not close."""
+
+
+def _refuse() -> Any:
+    raise sqlite3.OperationalError("the process is dead")
+
+
+_OUT_OF_REACH = sa.create_engine("sqlite://", creator=_refuse)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What of the sync a mutant may give another way."""
@@ -55,7 +66,7 @@ class Engine:
         self, world: World, sides: Mapping[str, SimSide], point: Callable[[str], None], parts: Parts
     ) -> None:
         self._world, self._sides, self._point, self._parts = world, sides, point, parts
-        self._folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None))
+        self._folder = self._new_folder()
         self._runs = 0
         self._open()
         self.witness = Books(self._ledger)
@@ -99,12 +110,29 @@ class Engine:
     # ---- death and its kin
 
     def die(self) -> None:
-        """Keep what is committed at this very moment."""
-        self._copy(self._file, self._folder / "dead.db")
+        """Whatever the dying process still does on its way out, the store does not hear of it."""
+        self._ledger.engine.dispose()
+        self._ledger.engine = _OUT_OF_REACH
 
     def crash(self) -> None:
-        """Begin with that."""
-        self._put(self._folder / "dead.db")
+        """Begin with what is committed."""
+        self._open()
+        self.witness.ledger = self._ledger
+
+    def image(self) -> bytes:
+        """See `migrator.testing.simulation.twins.Store`."""
+        with closing(sqlite3.connect(self._file)) as connection:
+            return connection.serialize()
+
+    def move(self, image: bytes) -> None:
+        """The old store's connections belong to the process this one was copied from: they are neither used nor closed."""
+        _LEFT_ALONE.append((self._ledger, self._ledger.engine, self._ledger.engine.pool))
+        self._ledger.engine = _OUT_OF_REACH
+        self._folder, before = self._new_folder(), self._folder
+        self._file.write_bytes(image)
+        backup = before / "backup.db"
+        if backup.exists():
+            shutil.copy(backup, self._folder / "backup.db")
 
     def back_up(self) -> None:
         """See `Sync`."""
@@ -132,6 +160,10 @@ class Engine:
         if self._store.fact(RESTORED):
             with self._ledger.lease(), suppress(MigratorError):  # another morning, then
                 accept_restored(self._store, self._sides.values())
+
+    @staticmethod
+    def _new_folder() -> Path:
+        return Path(tempfile.mkdtemp(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None))
 
     @property
     def _file(self) -> Path:

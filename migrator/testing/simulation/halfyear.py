@@ -15,6 +15,7 @@ from migrator.testing.simulation.settled import check_settled
 from migrator.testing.simulation.shape import DEAL, FIRM, NEW, OLD, PERSON, SHAPES
 from migrator.testing.simulation.side import SimSide
 from migrator.testing.simulation.traffic import Watcher
+from migrator.testing.simulation.twins import Twins
 from migrator.testing.simulation.users import Users
 from migrator.testing.simulation.world import World
 
@@ -61,6 +62,14 @@ class Sync(Protocol):
 
     def restore(self) -> None:
         """Put the copy in the place of the store; without a copy begin with none."""
+        ...
+
+    def image(self) -> bytes:
+        """See `migrator.testing.simulation.twins.Store`."""
+        ...
+
+    def move(self, image: bytes) -> None:
+        """See `migrator.testing.simulation.twins.Store`."""
         ...
 
     def close(self) -> None:
@@ -111,14 +120,19 @@ class HalfYear:
     """Drives world, users, faults, sync and checker; `kill_at` names crash points to die at, counted from 1."""
 
     def __init__(
-        self, settings: Settings, make: MakeSync, *, kill_at: tuple[int, ...] = (), world: World | None = None
+        self,
+        settings: Settings,
+        make: MakeSync,
+        *,
+        kill_at: tuple[int, ...] = (),
+        twins: Twins | None = None,
     ) -> None:
         self.settings = settings
-        self.world = world or World(settings)
+        self.world = World(settings)
         self.users = Users(self.world, random.Random(f"{settings.seed}/hands"))
         self.checker = Checker(self.world)
         self.report = Report(settings)
-        self._kill_at = kill_at
+        self._kill_at, self._twins = kill_at, twins
         self._armed = False
         self._recent = False
         self._rival_in = 0
@@ -152,11 +166,16 @@ class HalfYear:
             self._rival_in -= 1
             if not self._rival_in:
                 self._overtake()
-        if self.report.points in self._kill_at or self.world.faults.happens("kill"):
+        if self._dies(name) or self.world.faults.happens("kill"):
             self.report.kills += 1
             self.report.nested += self._recent
             self.sync.die()
             raise Killed
+
+    def _dies(self, name: str) -> bool:
+        if self.report.points in self._kill_at:
+            return True
+        return self._twins is not None and self._twins.dies(self.report.points, name, self.sync)
 
     def _overtake(self) -> None:
         """Suspend this process for an hour: another one takes over its lease, runs to its end, and this one wakes up."""
