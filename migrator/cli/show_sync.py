@@ -102,7 +102,7 @@ def _people(state: SyncState, console: Console) -> None:
     if state.open:
         table = _table("conflicts", "field", *(f">{name}" for name in AGE_NAMES))
         for item in state.open:
-            table.add_row(escape(item.mapping), escape(item.field or "(record)"), *map(_number, item.ages))
+            table.add_row(escape(item.mapping), escape(_whole(item.field)), *map(_number, item.ages))
         console.print(table)
     if state.decided:
         console.print(f"{state.decided:,} decided: the next run carries them out")
@@ -113,6 +113,11 @@ def _people(state: SyncState, console: Console) -> None:
                 escape(held.mapping), escape(held.kind), _number(held.number), span(state.now - held.oldest)
             )
         console.print(table)
+
+
+def _whole(field: str) -> str:
+    """A field as people read it; what is asked of a record as a whole has none."""
+    return "(record)" if not field or field.startswith("#") else field
 
 
 def run(done: SyncRun, console: Console) -> None:
@@ -242,10 +247,13 @@ def stuck(found: Stuck, console: Console, *, unmask: bool) -> None:
     )
     for item in (one.to_json(found.now, unmask=unmask) for one in found.records):
         cells = (
-            item["what"], item["mapping"], item["field"] or "(record)", item["reason"], item["age"], str(item["tries"]),
+            item["what"], item["mapping"], _whole(item["field"]), item["reason"], item["age"], str(item["tries"]),
             _some(item["records"]), *([item["message"]] if unmask else []),
         )  # fmt: skip
         table.add_row(*map(escape, cells))
     console.print(table)
+    steps = dict.fromkeys((item.reason, item.next_step) for item in found.records)
+    for reason, step in steps:
+        console.print(f"[bold]{escape(reason)}[/]: {escape(step)}", highlight=False, soft_wrap=True)
     if found.total > len(found.records):
         console.print(f"{found.total - len(found.records):,} more: --limit")

@@ -159,6 +159,24 @@ def sync_stuck(
     )
 
 
+@sync_app.command("gone")
+def sync_gone(
+    *,
+    record: Annotated[str, typer.Argument(metavar="RECORD", help="As `sync stuck` names it: STREAM:ID.")],
+    who: Who = "",
+    second: Annotated[str, typer.Option("--second", help="The other person.")] = "",
+    why: Annotated[str, typer.Option("--why", help="For the journal.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Two people know that a missing record was deleted: from then on it counts as proved, with all that guards a delete."""
+    from migrator.commands.review import someone
+    from migrator.commands.sync_gone import gone
+    from migrator.commands.sync_people import Approvers
+
+    told = gone(opened_project(), record, Approvers(someone(who), second, why))
+    answer(as_json, told.to_json, lambda: stdout.print(escape(told.what), soft_wrap=True))
+
+
 @sync_app.command("check")
 def sync_check(as_json: Json = False) -> None:
     """Which fields come back, which do not and why; and whether staged values survive the way there and back."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from migrator.commands.project import Project, open_workspace
+from migrator.commands.sync_steps import code_step, hold_step
 from migrator.commands.sync_verdict import span
 from migrator.staging import sync_tables as t
 
@@ -34,12 +35,17 @@ class StuckRecord:
     message: str = ""
     """The system's own words, which may hold values of the record."""
 
+    @property
+    def next_step(self) -> str:
+        """What a person does about it."""
+        return hold_step(self.reason) if self.what == "held" else code_step(self.reason)
+
     def to_json(self, now: datetime, *, unmask: bool) -> dict[str, Any]:
         """For `--json`; the system's words only when asked for."""
         told = {"message": self.message} if unmask else {}
         return {
             "what": self.what, "mapping": self.mapping, "field": self.field, "records": list(self.records),
-            "reason": self.reason, "since": self.since.isoformat(), "age": span(now - self.since), "tries": self.tries, **told,
+            "reason": self.reason, "next_step": self.next_step, "since": self.since.isoformat(), "age": span(now - self.since), "tries": self.tries, **told,
         }  # fmt: skip
 
 

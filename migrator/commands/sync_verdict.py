@@ -9,7 +9,9 @@ from typing import Any
 
 from migrator.commands.sync_settings import SyncSettings
 from migrator.commands.sync_state import SyncState
+from migrator.commands.sync_steps import ASKED, NEEDS_A_PERSON, hold_step
 from migrator.sync.report import Cause, Status
+from migrator.sync.state import MEMBER
 
 _ORDER = (Status.RED, Status.YELLOW, Status.GREEN)
 _LATER, _PERSON, _DATA = 4, 5, 1
@@ -148,7 +150,8 @@ def _people(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
         what = f"{brake.mapping}: the brake on {brake.kind} is on ({brake.measured:,} where {brake.allowed:,} are allowed)"
         step = f"look at what happened; if it is right: migrator sync resume --brake {brake.mapping}/{brake.kind} --second NAME --why …"
         yield Cause(Status.RED, "brake", what, step, mapping=brake.mapping, exit_code=_PERSON)
-    fields = [item for item in state.open if item.field]
+    # what came back beside records that live on is told with the holds
+    fields = [item for item in state.open if item.field and not item.field.startswith(MEMBER)]
     if fields:
         number, oldest = sum(item.number for item in fields), state.now - min(item.oldest for item in fields)
         what = f"{number:,} conflicts wait for a person, the oldest for {span(oldest)}"
@@ -161,29 +164,10 @@ def _people(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
         waits = item.kind not in NEEDS_A_PERSON and age <= settings.wait
         status, code = (Status.YELLOW, _DATA) if waits else (Status.RED, _PERSON)
         what = f"{item.mapping}: {item.number:,} held as {item.kind}, the oldest for {span(age)}"
-        step = _HOLD_STEPS.get(item.kind, "migrator sync stuck")
+        step = hold_step(item.kind)
         yield Cause(
             status, f"hold.{item.kind}", what, step, mapping=item.mapping, count=item.number, exit_code=code
         )
-
-
-ASKED = frozenset({"conflict", "members-differ", "too-close-to-call", "base-lost", "other-source"})
-"""Kinds of holds of fields that each have an open conflict, under which a person finds them."""
-NEEDS_A_PERSON = frozenset({"delete-vs-edit", "delete-policy", "undelete", "erased"})
-"""Kinds of holds of whole records that never end by themselves."""
-_HOLD_STEPS = {
-    "delete-vs-edit": "migrator sync conflicts list --reason delete-vs-edit, then resolve: the side that stands",
-    "delete-policy": "migrator sync conflicts list --reason delete-policy, then resolve: the side that stands",
-    "undelete": "a deleted record is there again: delete it once more, or make its partner by hand with its key",
-    "erased": "a person who was erased is there again: migrator sync stuck names the record, migrator erase forgets it again",
-    "missing": "migrator sync stuck: is the record hidden from the sync's user? it heals by itself once it can be read",
-    "missing-both": "neither side shows the record: can the sync's user see it? it heals by itself once it can be read",
-    "unreadable": "give the sync's user the right to read the field on both sides",
-    "untranslatable": "the other side cannot hold the value: change it there, or the mapping",
-    "drift": "a schema changed: adjust the mapping, then migrator sync resume --drift SYSTEM --second NAME --why …",
-    "side-frozen": "the phase forbids the write; it flows once the side is no longer frozen",
-    "no-way-back": "the field has no way back: declare one (docs/mapping.md, Both ways)",
-}
 
 
 def _reads(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:

@@ -94,7 +94,7 @@ def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes:
         one = decide_case(work, found.scene, case)
         batch.settled.append(one)
         work.report.count(found.scene.mapping, "examined")
-    examine_gone(work, found, holds, batch.lives)
+    examine_gone(work, found, holds, batch.lives, carry_out=deletes)
 
 
 # ---- records without a group

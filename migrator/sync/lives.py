@@ -12,7 +12,19 @@ from migrator.sync.awaited import unless_awaited
 from migrator.sync.decide import Member, same_native
 from migrator.sync.gather import Case, Gathered
 from migrator.sync.life import LifeAct, LifeDecision, Presence, side_presence
-from migrator.sync.returning import ERASED, UNDELETE, hold_kind, is_back, learns_version
+from migrator.sync.returning import (
+    ERASED,
+    UNDELETE,
+    answered,
+    ask,
+    decided,
+    doomed,
+    hold_kind,
+    is_back,
+    is_decided,
+    learns_version,
+    let_live,
+)
 from migrator.sync.state import (
     CREATING,
     GONE,
@@ -267,8 +279,7 @@ def _move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: C
 
 
 def _resolved(work: Work, case: Case, old: Presence, new: Presence) -> Which | None:
-    said = work.resolved.get(case.grp, {}).get("")
-    return said[1] if said is not None and said[0] == life_digest(case, old, new) else None
+    return decided(work, case.grp, "", life_digest(case, old, new))
 
 
 def life_digest(case: Case, old: Presence, new: Presence) -> str:
@@ -320,9 +331,13 @@ def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> No
     over = [name for name in case.holds if name and not name.startswith(MEMBER)]
     lives.result.released += [(case.grp, name) for name in over]
     lives.result.clean += [row.key for row in case.rows]
-    if reason.startswith("missing") or same:
+    if reason.startswith("missing"):
         return
     old, new = _side(case, Which.OLD), _side(case, Which.NEW)
+    digest = life_digest(case, old, new)
+    if same and not is_decided(work, case.grp, "", digest):
+        # what was asked, or decided, of the record as it was before: this is another question
+        lives.first.resolved.append((case.grp, ""))
     members = [
         {
             "side": row.which.value,
@@ -334,14 +349,14 @@ def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> No
     ]
     lives.first.conflicts.append(
         ConflictRow(
-            scene.mapping, case.grp, "", life_digest(case, old, new), "held", "hold", reason,
+            scene.mapping, case.grp, "", digest, "held", "hold", reason,
             to_text({"members": members}), "open",
         )
     )  # fmt: skip
 
 
 def examine_gone(
-    work: Work, found: Gathered, holds: Mapping[int, Mapping[str, HoldRow]], lives: Lives
+    work: Work, found: Gathered, holds: Mapping[int, Mapping[str, HoldRow]], lives: Lives, *, carry_out: bool
 ) -> None:
     """Records with a tombstone that came up again: as they were when they died, they are an echo; newer, an undelete."""
     stones = work.store.tombstones([row.key for row in found.gone]) if found.gone else {}
@@ -357,10 +372,21 @@ def examine_gone(
             back.setdefault((row.grp, _hold_name(found, row)), row)
     for (grp, name), row in back.items():
         kind = hold_kind(stones.get(row.key))
+        hold = HoldRow(row.grp, name, found.scene.mapping, kind, kind, work.now())
         known = holds.get(grp, {}).get(name)
-        _undeleted(
-            row, HoldRow(row.grp, name, found.scene.mapping, kind, kind, work.now()), known, lives.result
-        )
+        said = answered(work, row, found.records[row.key], name) if kind == UNDELETE else None
+        if said is None:
+            _undeleted(row, hold, known, lives.result)
+            if kind == UNDELETE:
+                ask(work, row, found.records[row.key], hold, lives.first)
+        elif said is row.which:
+            let_live(work, row, found.gone, hold, lives.result)
+            lives.again.append(row.key)
+        elif carry_out:
+            lives.deletes.append(doomed(row, hold, known))
+        else:
+            _undeleted(row, hold, known, lives.result)
+            work.deletions.setdefault(found.scene.mapping, {})[grp] = None
     for grp in dict.fromkeys(row.grp for row in found.gone):
         over = [
             name
