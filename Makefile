@@ -17,7 +17,8 @@ setup: .venv/.ready
 demo: setup
 	$(BIN)/migrator demo demo --scale $(SCALE)
 
-# The shipped cutover on two small systems: a failure before the switch, one after it, the way back, then to the end.
+# The shipped cutover on a Salesforce and a Fxiaoke sandbox over HTTP, with users in both: a failure before the switch, one
+# after it, the way back, then to the end.
 drill: setup
 	$(BIN)/migrator runbook drill
 

@@ -241,18 +241,22 @@ def runbook_drill(
             metavar="[DIR]", help="Where its two systems are made; default: thrown away afterwards."
         ),
     ] = None,
+    files: Annotated[
+        bool,
+        typer.Option("--files", help="On two SQLite files, in seconds, in place of sandboxes over HTTP."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Drill the cutover on two small systems with users: a failure before the switch, one after, the way back, to the end."""
+    """Drill the cutover on two sandboxes with users: a failure before the switch, one after, the way back, to the end."""
     from tempfile import TemporaryDirectory
 
-    from migrator.runbook.drill import drill, told
+    from migrator.cli import show_runbook
+    from migrator.runbook.drill import drill_files, drill_sandboxes
 
     with TemporaryDirectory(prefix="migrator-drill-") as scratch:
-        found = drill(folder or Path(scratch) / "drill", _given("", None).tell)
-    answer(
-        as_json, found.to_json, lambda: stdout.print("\n".join(told(found)), markup=False, highlight=False)
-    )
+        place = folder or Path(scratch) / "drill"
+        found = (drill_files if files else drill_sandboxes)(place, _given("", None).tell)
+    answer(as_json, found.to_json, lambda: show_runbook.drilled(found, stdout))
     found.raise_unless_nothing_is_lost()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from migrator.core.errors import Severity
 from migrator.runbook.conduct import BookStatus, Checked
+from migrator.runbook.drill import Drill
 from migrator.runbook.durations import spoken
 from migrator.runbook.shelf import Listed
 from migrator.runbook.view import BookView
@@ -96,3 +98,29 @@ def ran(found: RunReport, console: Console) -> None:
     )
     for to, text in found.messages:
         console.print(f"  tell [bold]{escape(to)}[/]: {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def drilled(found: Drill, console: Console) -> None:
+    """What a drill found: what users entered and where it is, how each part ended, every step against its plan."""
+    parts = Table("part", "ended", "phase", "entered", "missing", "took", title=f"Drill on {found.systems}")
+    for part in found.parts:
+        parts.add_row(
+            escape(part.name), escape(part.ended), part.phase.value, str(part.trace.entered),
+            str(len(part.trace.missing)), spoken(part.seconds),
+        )  # fmt: skip
+    console.print(parts)
+    steps = Table("step", "title", "planned", "median", "worst", "times")
+    for step, times in found.steps.items():
+        steps.add_row(
+            escape(step), escape(found.titles[step]), spoken(found.planned[step]), f"{median(times):.1f}s",
+            f"{max(times):.1f}s", str(len(times)),
+        )  # fmt: skip
+    console.print(steps)
+    trace = found.trace
+    console.print(
+        f"users entered {trace.entered} values: {trace.standing} stand on both sides, {trace.typed_over} were typed over by"
+        f" users who saw them, {trace.overruled} are in the conflict log, {trace.deleted} went with records that users"
+        f" deleted; missing: {len(trace.missing)}. Locked out, users were refused {found.refused} times."
+        f" The journal's {found.journal} rows hold.",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from migrator.commands.sync import Rehearsal, SyncRun
     from migrator.commands.sync_check import FieldWay, SyncCheck
     from migrator.commands.sync_conflicts import Found
+    from migrator.commands.sync_phase import GroupPhase
     from migrator.commands.sync_state import SyncState
     from migrator.commands.sync_status import SyncStatus
     from migrator.commands.sync_stuck import Stuck
@@ -51,9 +52,18 @@ def status(found: SyncStatus, console: Console) -> None:
         took = span(state.last.finished_at - state.last.started_at)
         when = ago(state.now - state.last.finished_at)
         console.print(f"last run    {when}, took {took}", highlight=False)
+    _phases(found.phases, console)
     _streams(state, console)
     _waits(state, console)
     _people(state, console)
+
+
+def _phases(phases: Iterable[GroupPhase], console: Console) -> None:
+    """Where the groups of a cutover stand, and what that means for what flows."""
+    for item in phases:
+        of = f" ({', '.join(item.objects)})" if item.objects else ""
+        told = f"{item.group}{of} is in {item.phase.value}, {item.phase.title}: {item.means}"
+        console.print(f"phase       {escape(told)}", highlight=False, soft_wrap=True)
 
 
 def _streams(state: SyncState, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ from migrator.commands.erase_keep_out import refuse_restored
 from migrator.commands.production import permit
 from migrator.commands.project import QUIET, Project, Workspace, open_workspace, work_on
 from migrator.commands.sync_conflicts import forget
+from migrator.commands.sync_phase import read_phases, terms_of
 from migrator.commands.sync_rehearsal import ListeningSide, PlannedWrite, rehearsed
 from migrator.commands.sync_sides import open_side
 from migrator.commands.sync_status import SyncStatus, look
@@ -88,7 +89,7 @@ def once(
         _refuse_paused(workspace)
         try:
             refuse_restored(workspace)
-            _permit(project, plans, production)
+            _permit(project, plans, _terms(workspace, plans), production)
             report = _run(workspace, plans, full=full, open_system=open_system)
         except MigratorError as error:
             _tell_failure(workspace, error)
@@ -127,22 +128,37 @@ def _plans(project: Project) -> tuple[SyncPlan, ...]:
     return bound.synced
 
 
-def _permit(project: Project, plans: Sequence[SyncPlan], named: Sequence[str]) -> None:
+def _terms(workspace: Workspace, plans: Sequence[SyncPlan]) -> dict[str, Terms]:
+    """What the phases ask for, by mapping; raises what `terms_of` raises."""
+    return terms_of(workspace.project, read_phases(workspace.ledger), [plan.paired for plan in plans])
+
+
+def _permit(
+    project: Project, plans: Sequence[SyncPlan], terms: Mapping[str, Terms], named: Sequence[str]
+) -> None:
     """Every system that may be written to is named, where it is production."""
     written = dict.fromkeys(name for plan in plans for name in written_by(project, plan.paired))
-    for name in named:
+    now = {
+        name
+        for plan in plans
+        for name in written_by(project, plan.paired, terms.get(plan.paired.mapping, Terms()).frozen)
+    }
+    for name in named:  # a schedule goes on naming what another phase writes
         if name not in written:
             raise SafetyStop(
                 f"{name!r} was named, and the sync does not write to it",
                 hint=f"it writes to: {', '.join(written)}",
             )
     for name in written:
-        permit(project, name, name if name in named else "")
+        if name in now:
+            permit(project, name, name if name in named else "")
 
 
-def written_by(project: Project, paired: PairedObject) -> Iterator[str]:
-    """Systems that a paired object may be written to, in this phase."""
-    frozen = project.sync.frozen
+def written_by(
+    project: Project, paired: PairedObject, phase: Collection[Which] = frozenset()
+) -> Iterator[str]:
+    """Systems that a paired object may be written to; `phase`: sides that its phase does not write."""
+    frozen = {*project.sync.frozen, *(which.value for which in phase)}
     if "new" not in frozen and any(pair.direction.goes_forward for pair in paired.pairs):
         yield paired.new_system
     if "old" not in frozen and any(pair.direction.goes_back for pair in paired.pairs):
@@ -171,6 +187,10 @@ def _run(workspace: Workspace, plans: Sequence[SyncPlan], *, full: bool, open_sy
         run = Run(
             store, translator, sides, settings_of(project),
             allowances={name: Allowance(left.get(name)) for name in sides},
+            terms={
+                name: replace(settings_of(project).terms, policy=found.policy, frozen=found.frozen)
+                for name, found in _terms(workspace, plans).items()
+            },
         )  # fmt: skip
         return run_once(run, full=full)
 

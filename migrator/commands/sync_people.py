@@ -73,6 +73,17 @@ def pause(project: Project, *, who: str, why: str) -> Told:
     return Told(f"paused by {name}")
 
 
+def try_again(project: Project) -> Told:
+    """Records that wait after failures are tried by the next run, however long they would still wait.
+
+    For when the cause is mended: nobody on the evening of a switch has the hours that a row which keeps failing is given.
+    """
+    with open_workspace(project) as workspace, workspace.ledger.begin() as connection:
+        waits = t.dirty.c.not_before.is_not(None)
+        found = connection.execute(t.dirty.update().where(waits).values(not_before=None)).rowcount
+    return Told("tried again by the next run", found)
+
+
 def resume(project: Project, *, who: str) -> Told:
     """Runs may begin again."""
     name = someone(who)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.commands.project import Project, Workspace, open_workspace
+from migrator.commands.sync_phase import GroupPhase, read_phases
 from migrator.commands.sync_state import AGE_NAMES, SyncState, read_state
 from migrator.commands.sync_verdict import Standing, judge
 from migrator.core.errors import MigratorError
@@ -19,6 +20,8 @@ class SyncStatus:
 
     state: SyncState
     standing: Standing
+    phases: tuple[GroupPhase, ...] = ()
+    """Where the groups of a cutover stand; none before a runbook moved any."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -30,6 +33,7 @@ class SyncStatus:
                 "finished_at": last.finished_at.isoformat() if last.finished_at else None,
                 "figures": last.report.get("figures", {}), "calls": last.report.get("calls", {}),
             },
+            "phases": [item.to_json() for item in self.phases],
             "working": state.working,
             "paused": None if state.pause is None else {
                 "who": state.pause.who, "at": state.pause.at.isoformat(), "why": state.pause.why
@@ -92,7 +96,7 @@ def look(workspace: Workspace) -> SyncStatus:
         attempts=Settings().attempts,
         left=project.gates.left(),
     )
-    return SyncStatus(state, judge(state, project.sync))
+    return SyncStatus(state, judge(state, project.sync), read_phases(workspace.ledger))
 
 
 def _know_budgets(project: Project) -> None:

@@ -36,7 +36,7 @@ def freeze_proof(place: Place, arguments: Sequence[str]) -> Outcome:
         }
     edits = sum(item["edits"] for item in found.values())
     deletes = sum(item["deletes"] for item in found.values())
-    changed = sum(item["rows"] != item["rows_at_the_freeze"] for item in found.values())
+    changed = sum(item["rows"] - item["own_rows"] != item["rows_at_the_freeze"] for item in found.values())
     return Outcome(
         {
             "freeze_proof.foreign_edits": float(edits), "freeze_proof.deletes": float(deletes),
@@ -85,6 +85,7 @@ def _since_the_freeze(
         " (SELECT count(*) FROM now) AS rows, (SELECT count(*) FROM before) AS rows_at_the_freeze,"
         " (SELECT count(*) FROM now LEFT JOIN before USING (key) WHERE now.digest IS DISTINCT FROM before.digest"
         "   AND NOT now.ours) AS edits,"
+        " (SELECT count(*) FROM now ANTI JOIN before USING (key) WHERE now.ours) AS own_rows,"
         " (SELECT count(*) FROM before ANTI JOIN now USING (key)) AS deletes"
     )
     return {name: int(value) for name, value in counts.to_pylist()[0].items()}
@@ -111,12 +112,17 @@ def final_delta(place: Place, _: Sequence[str]) -> Outcome:
 
 
 def verdict(place: Place, _: Sequence[str]) -> Outcome:
-    """Compare every row and mapped field, now: both sides by the sync, and what was loaded by `validate`. The worse counts."""
+    """Compare every row and mapped field, now: what is synced by the sync, the rest by `validate`. The worse counts.
+
+    What was loaded weeks ago and kept in step since is not compared with the load any more: people worked on both sides.
+    """
     from migrator.runbook import syncing
 
-    found = [_by_sync(place)] if syncing.is_synced(place.project) else []
-    if not found or _was_loaded(place):
-        found.append(_by_validation(place))
+    synced = syncing.is_synced(place.project)
+    found = [_by_sync(place)] if synced else []
+    rest = syncing.only_loaded(place.project) if synced else ()
+    if rest or not synced:
+        found.append(_by_validation(place, rest))
     colour = max((str(item["verdict"]) for item in found), key=_COLOURS.index)
     return Outcome(
         {
@@ -134,24 +140,21 @@ def _by_sync(place: Place) -> dict[str, Any]:
     from migrator.runbook import syncing
 
     done, _ = syncing.one_run(place, full=True)
-    state = done.status.state
-    differs = done.report.writes + state.mismatched
+    differs = syncing.differing(done)
     colour = done.report.status.value if not differs else "red"
     objects = {cause.mapping for cause in done.report.causes if cause.mapping}
-    return {"verdict": colour, "unexplained": differs, "not_matching": len(objects), "sync": done.to_json()}
+    return {
+        "verdict": colour, "unexplained": differs, "not_matching": len(objects),
+        "not_compared": syncing.not_compared(place.project), "sync": done.to_json(),
+    }  # fmt: skip
 
 
-def _was_loaded(place: Place) -> bool:
-    with open_workspace(place.project) as workspace:
-        return bool(workspace.store.names(Kind.CROSSWALK))
-
-
-def _by_validation(place: Place) -> dict[str, Any]:
+def _by_validation(place: Place, objects: Sequence[str]) -> dict[str, Any]:
     from migrator.commands.validate import validate
 
-    found = validate(place.project, progress=place.progress)
+    found = validate(place.project, progress=place.progress, objects=objects)
     colour = {"ready": "green", "ready_with_exceptions": "yellow"}.get(found.verdict, "red")
-    objects = {reason.partition("/")[0] for reason in found.reasons}
+    wrong = {reason.partition("/")[0] for reason in found.reasons}
     return {
-        "verdict": colour, "unexplained": len(found.reasons), "not_matching": len(objects), "validation": found.to_json(),
+        "verdict": colour, "unexplained": len(found.reasons), "not_matching": len(wrong), "validation": found.to_json(),
     }  # fmt: skip

@@ -94,6 +94,10 @@ class Runbook:
         named = placed.group or placed.step.group
         return (named,) if named else tuple(self.rule.groups)
 
+    def told_of(self, group: str) -> dict[str, list[str]]:
+        """What stands in the journal of a group that is moved: the mappings it is made of, and all waves beside it."""
+        return {"objects": list(self.rule.groups[group].objects), "waves": list(self.rule.groups)}
+
     def undo_of(self, placed: Placed) -> Placed | None:
         """The undo step that takes a step back; None when there is none."""
         name = placed.step.rollback

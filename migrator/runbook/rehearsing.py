@@ -106,7 +106,7 @@ def begin_at(ledger: Ledger, book: Runbook) -> None:
             if before is not book.rule.starts_in:
                 put_in_phase(
                     connection, group, Phase(book.rule.starts_in), came_from=before, plan="", at=ledger.clock.now(),
-                    told={"runbook": book.name, "rehearsal": True},
+                    told={**book.told_of(group), "runbook": book.name, "rehearsal": True},
                 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from migrator.runbook.record import STEP, Footing, State
 from migrator.runbook.rows import Rows
 from migrator.runbook.world import Cancelled, RunReport, World, refuse_unless_sound
 from migrator.staging.journal import append
-from migrator.staging.phases import put_in_phase, standings
+from migrator.staging.phases import put_in_phase, standings, with_waves
 
 CANCEL = "(cancel)"
 """What stands for the step in rows about a cancelled cutover."""
@@ -82,7 +82,7 @@ class Runner:
         """Everything that is known now."""
         history, world = self._rows.read(), self._world
         with world.ledger.read() as connection:
-            standing = standings(connection)
+            standing = with_waves(standings(connection), self._book.rule.groups)
         facts = Established(
             self._book, self._footing, world.ledger, history, standing, self._clock, world.live
         )
@@ -191,8 +191,11 @@ class Runner:
                 before = standing.get(group)
                 put_in_phase(
                     connection, group, phase, came_from=before.phase if before else None, plan=self._footing.plan,
-                    at=self._clock.now(),
-                    told={"runbook": self._book.name, "by": self._world.operator, "forced_by": forced.get(group, [])},
+                    at=self._clock.now(), is_new=before is not None and before.group != group,
+                    told={
+                        **self._book.told_of(group), "runbook": self._book.name, "by": self._world.operator,
+                        "forced_by": forced.get(group, []),
+                    },
                 )  # fmt: skip
 
     def _verified(self, placed: Placed, look: Look) -> str:
@@ -259,7 +262,10 @@ class Runner:
                 put_in_phase(
                     connection, group, Phase.P4, came_from=look.phase_of(group), plan=self._footing.plan,
                     at=self._clock.now(),
-                    told={"runbook": self._book.name, "by": self._world.operator, "cancelled": row.message},
+                    told={
+                        **self._book.told_of(group), "runbook": self._book.name, "by": self._world.operator,
+                        "cancelled": row.message,
+                    },
                 )  # fmt: skip
             append(connection, STEP, self._rows.body(CANCEL, row.groups, State.DONE), at=self._clock.now())
 

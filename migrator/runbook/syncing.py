@@ -11,17 +11,20 @@ import sqlalchemy as sa
 
 from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, Workspace, open_workspace
+from migrator.commands.steps import flat
 from migrator.commands.sync import OpenSide, SyncRun, once
+from migrator.commands.sync_people import try_again
 from migrator.commands.sync_state import SyncState
 from migrator.commands.sync_status import look
 from migrator.core.errors import DataError, MigratorError
 from migrator.core.phases import Phase
-from migrator.core.translation import PairedObject
+from migrator.core.translation import Direction, PairedObject
 from migrator.runbook.doing import Place
 from migrator.runbook.execute import Outcome
 from migrator.runbook.facts import Value
 from migrator.staging.phases import standings
 from migrator.staging.sync_tables import reports
+from migrator.sync.decide import SIDE_FROZEN
 from migrator.sync.report import Status
 
 FOR_EVER = 100 * 365 * 86_400.0
@@ -35,13 +38,32 @@ def is_synced(project: Project) -> bool:
     return bool(_paired(project))
 
 
+def only_loaded(project: Project) -> tuple[str, ...]:
+    """The mappings that no sync keeps in step: what was loaded of them is all that the new side has."""
+    synced = {item.mapping for item in _paired(project)}
+    with open_workspace(project) as workspace:
+        bound = flat(bind_project(workspace, staged=lambda _: None).groups)
+    return tuple(item.name for item in bound if item.name not in synced)
+
+
+def not_compared(project: Project) -> list[str]:
+    """Fields of synced mappings that the sync does not carry, and therefore does not compare either."""
+    return [
+        f"{item.mapping}.{pair.new}"
+        for item in _paired(project)
+        for pair in item.pairs
+        if pair.direction is Direction.NONE
+    ]
+
+
 def _paired(project: Project) -> list[PairedObject]:
     with open_workspace(project) as workspace:
         return [plan.paired for plan in bind_project(workspace, staged=lambda _: None).synced]
 
 
 def one_run(place: Place, *, full: bool = False) -> tuple[SyncRun, dict[str, Value]]:
-    """One run of the sync, and the facts that it establishes."""
+    """One run of the sync, and the facts that it establishes; what failed before is tried again at once."""
+    try_again(place.project)
     named = (place.production,) if place.production else ()
     done = once(
         place.project, production=named, full=full, progress=place.progress, open_system=place.open_system
@@ -61,13 +83,20 @@ def sync_reconcile(place: Place, _: Sequence[str]) -> Outcome:
     first, _facts = one_run(place, full=True)
     again, facts = one_run(place, full=True)
     _refuse_red(again)
-    differs = float(again.report.writes + again.status.state.mismatched)
+    differs = float(differing(again))
     facts |= {
         "reverse.mismatches": differs,
         "unexplained": differs,
         "echo.writes": float(again.report.writes),
     }
     return Outcome(facts, {"mended": first.report.writes, **again.to_json()})
+
+
+def differing(done: SyncRun) -> int:
+    """What a full comparison found to differ: what it wrote, what its phase keeps it from writing, and what did not match."""
+    state = done.status.state
+    held = sum(item.number for item in state.held if item.kind == SIDE_FROZEN)
+    return done.report.writes + state.mismatched + held + dict(state.errors).get(SIDE_FROZEN, 0)
 
 
 def sync_check(place: Place, _: Sequence[str]) -> Outcome:

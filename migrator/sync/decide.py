@@ -109,10 +109,12 @@ class FieldDecision:
 
     @property
     def is_logged(self) -> bool:
-        """Whether it stands in the conflict log before anything is written."""
-        return self.verdict in _LOGGED
+        """Whether it stands in the conflict log before anything is written; a write that waits for a phase is no conflict."""
+        return self.verdict in _LOGGED and self.reason != SIDE_FROZEN
 
 
+SIDE_FROZEN = "side-frozen"
+"""The reason of what may not be written in this phase, and flows by itself in another."""
 _LOGGED = frozenset({Verdict.CONFLICT, Verdict.MERGE, Verdict.HELD, Verdict.STRAY})
 
 
@@ -391,7 +393,7 @@ class _Case:
             if item.member.which is Which.NEW and item.canon != canonical(self.pair.same_new, merged)
         )
         if writes and Which.NEW in self.terms.frozen:
-            return FieldDecision(self.name, Verdict.HELD, reason="side-frozen", policy=rule.value)
+            return FieldDecision(self.name, Verdict.HELD, reason=SIDE_FROZEN, policy=rule.value)
         return FieldDecision(
             self.name,
             Verdict.MERGE,
@@ -442,7 +444,7 @@ class _Case:
     def _for(self, target: _Standing, source: _Standing) -> list[Write] | FieldDecision:
         """The writes that bring `source`'s value to `target`; a decision when there is no such value, or it may not be written."""
         if target.member.which in self.terms.frozen:
-            return FieldDecision(self.name, Verdict.HELD, reason="side-frozen", policy="phase")
+            return FieldDecision(self.name, Verdict.HELD, reason=SIDE_FROZEN, policy="phase")
         if target.member.which is Which.NEW:
             value = source.value
             return (

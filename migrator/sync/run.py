@@ -17,6 +17,7 @@ from migrator.staging.erasures import forgotten
 from migrator.staging.sync_tables import reports
 from migrator.sync import guard
 from migrator.sync.batch import process
+from migrator.sync.decide import Terms
 from migrator.sync.meter import Allowance, BudgetSpent, Meter
 from migrator.sync.pull import pull
 from migrator.sync.report import RunReport, Status
@@ -45,6 +46,8 @@ class Run:
     allowances: Mapping[str, Allowance] = field(default_factory=dict)
     """System → requests that may be made; a system without one has no limit."""
     chance: Callable[[], float] = random.random
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    """Mapping → terms, where its phase asks for others than `settings`."""
 
 
 def run_once(run: Run, *, full: bool = False) -> RunReport:
@@ -74,7 +77,15 @@ def prepare(run: Run) -> Work:
     report = RunReport(store.ledger.run)
     scenes = build_scenes(run.translator, meters)
     return Work(
-        store, run.translator, scenes, clock, run.settings, report, forgotten(store.ledger), run.strategy
+        store,
+        run.translator,
+        scenes,
+        clock,
+        run.settings,
+        report,
+        forgotten(store.ledger),
+        run.strategy,
+        terms=dict(run.terms),
     )
 
 

@@ -94,7 +94,7 @@ MISTAKES: Mapping[str, tuple[Callable[[Data], object], str]] = {
     "R08 no such role": (_put("P5-030", owner="sinc-lead"), "did you mean 'sync-lead'?"),
     "R08 the backup is the owner": (_put("P5-030", backup_owner="sync-lead"), "R08 P5-030: the backup is the owner"),
     "R08 no such approver": (_put("P5-010", approvals={"need": "2", "of": ["crm-owner", "ceo"]}), "no role 'ceo'"),
-    "R09 window too small": (lambda d: d.update(window={"length": "3h"}), "R09 the worst case takes 3h56m"),
+    "R09 window too small": (lambda d: d.update(window={"length": "3h"}), "R09 the worst case takes 4h11m"),
     "R09 no window": (lambda d: d.pop("window"), "R09 a cutover needs a window"),
     "R10 one approver for the switch": (
         _put("P8-010", approvals={"need": "1", "of": ["crm-owner"]}), "R10 P8-010: entering P8 takes two people"),

@@ -396,3 +396,44 @@ def test_rules_that_are_wrong_are_refused_with_their_place(
     with pytest.raises(ProjectError, match=r"rules.yaml:1:") as raised:
         fill_org(org, tmp_path)
     assert said in str(raised.value)
+
+
+def test_users_work_in_their_own_names_and_are_locked_out_as_salesforce_does(
+    client: Client, org: Org
+) -> None:
+    lin = numbered("005", 77)
+    org.store.load("User", [(lin, {"Username": "lin@sandbox.example", "LastName": "Lin", "IsActive": 1})])
+    told = client.app.credentials
+    form = {"grant_type": "password", "username": "lin@sandbox.example"} | {
+        name: told[name] for name in ("client_id", "client_secret", "password")
+    }
+
+    def sign_in() -> httpx.Response:
+        return client.send("POST", "/services/oauth2/token", data=form)
+
+    hers = {"Authorization": f"Bearer {sign_in().json()['access_token']}"}
+    made = client("POST", "/sobjects/Account", {"Name": "x"}, **hers).json()["id"]
+    assert client.soql("SELECT CreatedById, LastModifiedById FROM Account") == [
+        {"CreatedById": lin, "LastModifiedById": lin}
+    ]
+    client("PATCH", f"/sobjects/Account/{made}", {"Name": "y"})
+    assert client.soql("SELECT LastModifiedById FROM Account") == [{"LastModifiedById": org.user}]
+
+    reads = client.soql("SELECT Id FROM Profile WHERE Name = 'Read Only'")[0]["Id"]
+    client("PATCH", f"/sobjects/User/{lin}", {"ProfileId": reads})
+    for refused in (
+        client("PATCH", f"/sobjects/Account/{made}", {"Name": "z"}, **hers),
+        client("POST", "/sobjects/Account", {"Name": "z"}, **hers),
+        client("DELETE", f"/sobjects/Account/{made}", **hers),
+    ):
+        assert (refused.status_code, refused.json()[0]["errorCode"]) == (
+            403,
+            "INSUFFICIENT_ACCESS_OR_READONLY",
+        )
+    assert client("GET", f"/sobjects/Account/{made}", **hers).json()["Name"] == "y"
+
+    client("PATCH", f"/sobjects/User/{lin}", {"IsActive": False})
+    assert client("GET", "/limits", **hers).status_code == 401
+    assert (sign_in().status_code, sign_in().json()["error_description"]) == (400, "inactive user")
+    form["username"] = "nobody@sandbox.example"
+    assert sign_in().json()["error_description"] == "authentication failure"

@@ -173,7 +173,8 @@ def _signed(
         user = str(body.get("currentOpenUserId") or "").removeprefix(OPEN_USER)
     if not right:
         raise Denied(manners.BAD_TOKEN, "the cropId,cropAccessToken or authorization is error")
-    if tenant.store.get(PERSONNEL, user) is None:
+    employee = tenant.store.get(PERSONNEL, user)
+    if employee is None or employee.get("status") == "1":  # who was stopped may not work any more
         raise Denied(manners.BAD_USER, "currentOpenUserId is illegal")
     return function(Call(request.url.path, body, user, write_of(request), "" if bearer else OPEN_USER))
 

@@ -131,7 +131,9 @@ class Bulk:
         entity = self.org.entity(job.object)
         try:
             header, rows = parsed(job)
-            columns = Columns(Writer(self.org, job.write), entity, job, header)
+            columns = Columns(
+                Writer(self.org, job.write, job.user, self.org.is_reader(job.user)), entity, job, header
+            )
         except SalesforceError as error:
             job.state, job.error, job.left = "Failed", error.message, job.spool([])
             return
@@ -230,7 +232,7 @@ class Bulk:
         now = f"{instant(self.org.clock.now())[:23]}+0000"
         with self._lock:
             name = numbered("750", len(self.jobs) + 1 + int(self.org.clock.monotonic() * 1000))
-            job = Job(name, operation, object_name, settings, call.version, now, self.org.user)
+            job = Job(name, operation, object_name, settings, call.version, now, call.writer.me)
             self.jobs[name] = job
         return job
 

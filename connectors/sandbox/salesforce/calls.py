@@ -52,8 +52,7 @@ def guarded(org: Org, tokens: Tokens, handler: Handler) -> Callable[[Request], A
     async def endpoint(request: Request) -> Response:
         body = await request.body()
         try:
-            tokens.check(request)
-            call = call_of(org, request, body)
+            call = call_of(org, request, body, tokens.check(request))
             return await run_in_threadpool(handler, call)
         except SalesforceError as error:
             return error.response()
@@ -63,8 +62,8 @@ def guarded(org: Org, tokens: Tokens, handler: Handler) -> Callable[[Request], A
     return endpoint
 
 
-def call_of(org: Org, request: Request, body: bytes) -> Call:
-    """What handlers see of a request."""
+def call_of(org: Org, request: Request, body: bytes, user: str) -> Call:
+    """What handlers see of a request that a user makes."""
     write = write_of(request)
     rule = request.headers.get("sforce-duplicate-rule-header", "")
     write = replace(
@@ -79,7 +78,7 @@ def call_of(org: Org, request: Request, body: bytes) -> Call:
         request.query_params,
         request.headers,
         body,
-        Writer(org, write),
+        Writer(org, write, user, org.is_reader(user)),
     )
 
 

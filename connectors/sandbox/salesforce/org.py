@@ -25,6 +25,10 @@ SWITCHES: Mapping[str, type] = {
 }  # fmt: skip
 
 
+READ_ONLY = "Read Only"
+"""The standard profile whose users change nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Switches:
     """How the organisation is set up."""
@@ -153,6 +157,11 @@ class Org:
             duplicates=(*shape.duplicates, *duplicates),
         )
 
+    def is_reader(self, user: str) -> bool:
+        """Whether a user has the standard profile that only reads."""
+        profile = str((self.store.get("User", user) or {}).get("ProfileId") or "")
+        return bool(profile) and (self.store.get("Profile", profile) or {}).get("Name") == READ_ONLY
+
     def _free_prefix(self) -> str:
         taken = {item.prefix for item in self.entities.values()}
         letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -165,7 +174,8 @@ class Org:
             return
         profile = numbered("00e", 1)
         me = {"CreatedById": self.user, "LastModifiedById": self.user}
-        self.store.load("Profile", [(profile, {"Name": "System Administrator", **me})])
+        profiles = [(profile, "System Administrator"), (numbered("00e", 2), READ_ONLY)]
+        self.store.load("Profile", [(record, {"Name": name, **me}) for record, name in profiles])
         self.store.load(
             "User",
             [

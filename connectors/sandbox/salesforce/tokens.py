@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -36,38 +37,59 @@ class Tokens:
 
     org: Org
     ends: dict[str, float] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    """Token → the user it was given to."""
 
-    def issue(self) -> str:
-        """A new session."""
+    def issue(self, user: str = "") -> str:
+        """A new session of a user; of the integration user when none is named."""
         token = f"{self.org.id[:15]}!{secrets.token_hex(24)}"
         self.ends[token] = self.org.clock.monotonic() + self.org.switches.token_seconds
+        self.users[token] = user or self.org.user
         return token
 
     def expire(self) -> None:
         """All sessions end."""
         self.ends.clear()
 
-    def check(self, request: Request) -> None:
-        """Raises `SalesforceError` with INVALID_SESSION_ID when the call's token is none, or has ended."""
+    def check(self, request: Request) -> str:
+        """The user a call is made by.
+
+        Raises `SalesforceError` with INVALID_SESSION_ID when its token is none, has ended, or is of a user who was
+        deactivated since.
+        """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.casefold() not in {"bearer", "oauth"} or not token:
             raise SalesforceError("INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE", status=401)
         if self.ends.get(token, 0.0) <= self.org.clock.monotonic():
             self.ends.pop(token, None)
             raise SalesforceError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
+        user = self.users.get(token, self.org.user)
+        if not self._active(user):
+            raise SalesforceError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
+        return user
+
+    def _active(self, user: str) -> bool:
+        return bool((self.org.store.get("User", user) or {}).get("IsActive"))
+
+    def _user(self, name: str) -> str:
+        """The user of a name; '' when there is none."""
+        return next(iter(self.org.store.find("User", Username=name)), "") if name else ""
 
     async def token(self, request: Request) -> Response:
         """POST /services/oauth2/token."""
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
-        refused = _refusal(form, request.headers.get("authorization", ""))
+        refused = _refusal(form, request.headers.get("authorization", ""), self._user)
         if refused:
             return JSONResponse({"error": refused[0], "error_description": refused[1]}, 400)
+        user = self._user(form.get("username", "")) or self.org.user
+        if not self._active(user):
+            return JSONResponse({"error": "invalid_grant", "error_description": "inactive user"}, 400)
         url = _url(request)
         return JSONResponse(
             {
-                "access_token": self.issue(),
+                "access_token": self.issue(user),
                 "instance_url": url,
-                "id": f"{url}/id/{self.org.id}/{self.org.user}",
+                "id": f"{url}/id/{self.org.id}/{user}",
                 "token_type": "Bearer",
                 "issued_at": str(int(self.org.clock.now().timestamp() * 1000)),
                 "signature": "sandbox",
@@ -103,7 +125,7 @@ def _url(request: Request) -> str:
     return f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
-def _refusal(form: dict[str, str], header: str) -> tuple[str, str] | None:
+def _refusal(form: dict[str, str], header: str, user: Callable[[str], str]) -> tuple[str, str] | None:
     """OAuth's error and its description, or None."""
     match form.get("grant_type"):
         case "client_credentials":
@@ -116,11 +138,12 @@ def _refusal(form: dict[str, str], header: str) -> tuple[str, str] | None:
             if form.get("refresh_token") != CREDENTIALS["refresh_token"]:
                 return "invalid_grant", "expired access/refresh token"
         case "password":
-            names = ("client_id", "client_secret", "username")
+            names = ("client_id", "client_secret")
             secret = {CREDENTIALS["password"], CREDENTIALS["password"] + CREDENTIALS["security_token"]}
             if (
                 any(form.get(name) != CREDENTIALS[name] for name in names)
                 or form.get("password") not in secret
+                or not user(form.get("username", ""))
             ):
                 return "invalid_grant", "authentication failure"
         case _:

@@ -27,9 +27,19 @@ class Writer:
 
     org: Org
     write: Write = PLAIN
+    user: str = ""
+    """Who asks; '': the integration user."""
+    reader: bool = False
+    """Whether this user's profile lets nothing be written."""
+
+    @property
+    def me(self) -> str:
+        """Whose name records are stamped with."""
+        return self.user or self.org.user
 
     def create(self, entity: Entity, body: Mapping[str, Any]) -> str:
         """A new record; returns its id. Raises `SalesforceError`."""
+        self._refuse_reader()
         if not entity.writable:
             raise SalesforceError(
                 "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {entity.label}"
@@ -40,9 +50,10 @@ class Writer:
 
     def update(self, entity: Entity, record: str, body: Mapping[str, Any]) -> None:
         """Set fields of a record. Raises `SalesforceError`."""
+        self._refuse_reader()
         own = self.id_of(entity, record)
         values = self._values(entity, body, creating=False)
-        values["LastModifiedById"] = self.org.user
+        values["LastModifiedById"] = self.me
         with self.org.store.transaction():
             values |= self._derived(entity, (self.org.store.get(entity.name, own) or {}) | values)
             try:
@@ -52,11 +63,19 @@ class Writer:
 
     def delete(self, entity: Entity, record: str) -> None:
         """Move a record to the recycle bin. Raises `SalesforceError`."""
+        self._refuse_reader()
         own = self.id_of(entity, record)
         try:
             self.org.store.delete(entity.name, own, write=self.write)
         except Violation as error:
             raise worded(error) from error
+
+    def _refuse_reader(self) -> None:
+        """Raise `SalesforceError` for a user who may only read."""
+        if self.reader:
+            raise SalesforceError(
+                "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", status=403
+            )
 
     def upsert(self, entity: Entity, key: Info, value: str, body: Mapping[str, Any]) -> tuple[str, bool]:
         """Update the record that has this value, or create one; returns its id, and whether it is new.
@@ -214,7 +233,7 @@ class Writer:
             if info.type == "boolean" and info.name != "IsDeleted"
         }
         for name, value in (
-            ("OwnerId", self.org.user), ("CreatedById", self.org.user), ("LastModifiedById", self.org.user),
+            ("OwnerId", self.me), ("CreatedById", self.me), ("LastModifiedById", self.me),
             ("CurrencyIsoCode", "USD"),
         ):  # fmt: skip
             if entity.find(name):
@@ -283,7 +302,7 @@ class Writer:
             **facts, "Checksum": hashlib.md5(data, usedforsecurity=False).hexdigest(), "IsLatest": True,
             "VersionNumber": "1",
         }  # fmt: skip
-        me = {"CreatedById": self.org.user, "LastModifiedById": self.org.user}
+        me = {"CreatedById": self.me, "LastModifiedById": self.me}
         location = values.get("FirstPublishLocationId")
         if not values.get("ContentDocumentId"):
             made = {**facts, **me, "Title": values["Title"], "OwnerId": values.get("OwnerId")}
