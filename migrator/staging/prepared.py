@@ -118,7 +118,7 @@ class Prepared:
             (name, compiled.params.get(name), _taking(compiled.binds[name].type, dialect))
             for name in compiled.positiontup or ()
         )
-        columns = list(statement.selected_columns) if isinstance(statement, sa.Select) else []
+        columns = list(statement.selected_columns) if statement.is_select else []
         gives = tuple(_giving(column.type, dialect) for column in columns)
         row = namedtuple("Row", [str(column.key) for column in columns], rename=True)  # type: ignore[misc]
         self._ready = _Ready(str(compiled), takes, row, gives if any(gives) else ())

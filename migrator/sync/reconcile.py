@@ -5,7 +5,6 @@ What differs, what nobody knows and what is no longer listed goes into the queue
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError
 from migrator.core.twoway import ID, VERSION
-from migrator.staging.prepared import Prepared
+from migrator.staging.prepared import SQLITE, Prepared
 from migrator.staging.sync_tables import dirty, members
 from migrator.sync.returning import is_back
 from migrator.sync.state import CREATING, GONE, UNLISTED, Changes, Key, Part, Watermark
@@ -37,6 +36,14 @@ _LIVE_IDS = Prepared(
     .order_by(members.c.id)
     .limit(_PAGE)
 )
+_DIFFERING = Prepared(
+    sa.text(
+        "SELECT l.value ->> 0 AS id, m.id IS NULL AS unknown, m.state FROM json_each(:page) AS l"
+        f" LEFT JOIN {members.name} AS m ON m.stream = :of AND m.id = l.value ->> 0 AND m.until IS NULL"
+        " WHERE m.id IS NULL OR m.state = 'gone' OR m.seen IS NOT l.value ->> 1"
+    ).columns(id=sa.Text, unknown=sa.Boolean, state=sa.Text)
+)
+"""On SQLite."""
 _UNKNOWN = Prepared(
     sa.select(dirty.c.id).where(
         dirty.c.stream == sa.bindparam("of"),
@@ -78,24 +85,19 @@ def reconcile(work: Work, scene: Scene, stream: Stream, mark: Watermark, waterma
 def _differing(store: SyncStore, stream: Stream, rows: pa.Table, ids: Sequence[str]) -> list[tuple[str, str]]:
     """Ids of a page that the store knows otherwise, or not at all; the database compares, a page at a time."""
     prints = table_fingerprints(rows, stream.compared)
-    with store.ledger.read() as connection:
-        if connection.dialect.name == "postgresql":
+    if store.ledger.engine.dialect.name == SQLITE:
+        page = list(zip(ids, prints, strict=True))
+        found = store.ledger.fetch(_DIFFERING, {"page": page, "of": stream.name})
+    else:
+        with store.ledger.read() as connection:
             query = sa.text(
                 "SELECT l.id, m.id IS NULL AS unknown, m.state FROM unnest(CAST(:ids AS text[]), CAST(:seen AS bigint[]))"
                 f" AS l(id, seen) LEFT JOIN {_table(connection)} AS m"
                 " ON m.stream = :stream AND m.id = l.id AND m.until IS NULL"
                 " WHERE m.id IS NULL OR m.state = 'gone' OR m.seen IS DISTINCT FROM l.seen"
             )
-            values: dict[str, Any] = {"ids": list(ids), "seen": prints}
-        else:
-            query = sa.text(
-                "SELECT l.value ->> 0 AS id, m.id IS NULL AS unknown, m.state FROM json_each(:page) AS l"
-                f" LEFT JOIN {_table(connection)} AS m"
-                " ON m.stream = :stream AND m.id = l.value ->> 0 AND m.until IS NULL"
-                " WHERE m.id IS NULL OR m.state = 'gone' OR m.seen IS NOT l.value ->> 1"
-            )
-            values = {"page": json.dumps(list(zip(ids, prints, strict=True)), ensure_ascii=False)}
-        found = connection.execute(query, {**values, "stream": stream.name}).all()
+            values = {"ids": list(ids), "seen": prints, "stream": stream.name}
+            found = connection.execute(query, values).all()
     back = _come_back(store, stream, rows, [row.id for row in found if row.state == GONE])
     return [
         (row.id, "unknown" if row.unknown else "changed")
