@@ -7,7 +7,7 @@ c(c - 1) / 2 over its blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, combinations
 
@@ -15,14 +15,11 @@ import numpy as np
 
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
-from migrator.core.mapped import MatchModel, Meaning, Reach
-from migrator.dedupe.agreement import struct
-from migrator.dedupe.features import FEATURES, Feature, Kind
-from migrator.dedupe.taken_apart import read_keys
+from migrator.core.mapped import MatchModel, Reach
+from migrator.dedupe.features import Feature, Kind
+from migrator.dedupe.units import UNITS, Sampled, Unit, count_values, keys_query, units_of
 from migrator.staging.engine import Session
 
-_WORDS = 3
-"""Rarest words of a text that are units of it."""
 _MOST_RULES = 14
 _FEWEST = 4
 """Rules that are used where no match was found that could tell which are worth it."""
@@ -33,22 +30,7 @@ _TRIED_PAIRS = 8
 """Pairs a record that are looked at, in all, before rules are chosen."""
 _CHEAP = 200_000
 """Pairs that cost next to nothing."""
-_RARE = 48
-"""Weight from which on a word is rare enough to be a unit: one record in sixteen has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Something two records may share: a feature's value, its rare words, or how it begins."""
-
-    feature: Feature
-    form: str
-    """'value', 'words', 'two words', 'sound', 'reading' or 'local'."""
-
-    @property
-    def name(self) -> str:
-        """For people: the field, and the form unless it is the value itself."""
-        return self.feature.field if self.form == "value" else f"{self.feature.field} ({self.form})"
+_SAMPLE = "dedupe_sampled_units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +63,7 @@ class Weighed:
 
 def candidate_rules(features: Sequence[Feature]) -> tuple[Rule, ...]:
     """Every rule that is worth weighing: each unit alone, and each two of different features."""
-    units = [unit for item in features for unit in _units(item)]
+    units = [unit for item in features for unit in units_of(item)]
     single = [Rule((unit,)) for unit in units if unit.feature.kind is not Kind.CATEGORY]
     double = [
         Rule((one, other))
@@ -94,81 +76,57 @@ def candidate_rules(features: Sequence[Feature]) -> tuple[Rule, ...]:
     return (*single, *double, *sounds)
 
 
-def _units(item: Feature) -> tuple[Unit, ...]:
-    forms = ["value"]
-    match item.kind:
-        case Kind.TEXT:
-            forms += ["words", "two words"]
-        case Kind.EMAIL:
-            forms.append("local")
-        case Kind.WORD if item.meaning in (Meaning.GIVEN, Meaning.FAMILY):
-            forms.append("sound")
-        case _:
-            pass
-    if item.scripts:
-        forms.append("reading")
-    return tuple(Unit(item, form) for form in forms)
-
-
-def _sql(unit: Unit) -> str:
-    """SQL of a list of what a record has of a unit."""
-    v = unit.feature.value
-    match unit.form:
-        case "words":
-            return _rare(unit.feature)
-        case "two words":
-            rare = _rare(unit.feature)
-            pairs = [f"hash({rare}[{i}], {rare}[{j}])" for i, j in combinations(range(1, _WORDS + 1), 2)]
-            return f"list_slice([{', '.join(pairs)}], 1, [0, 0, 1, 3][len({rare}) + 1])"
-        case "sound":
-            return f"[hash(left({v}, 1) || left(regexp_replace(substr({v}, 2), '[aeiouyhw]', '', 'g'), 3))]"
-        case "reading":
-            return read_keys(unit.feature.told, struct(f"a{unit.feature.number}"))
-        case "local":
-            return f"[hash(split_part({v}, '@', 1))]"
-        case _:
-            return f"[hash({v})]"
-
-
-def _rare(item: Feature) -> str:
-    """SQL of the rarest words of a text, each a number that begins with its weight."""
-    kept = f"list_filter(k{item.number}, lambda t: (t & 255) >= {_RARE})"
-    return f"list_slice(list_reverse_sort(list_transform({kept}, lambda t: ((t & 255) << 56) | (t >> 8))), 1, {_WORDS})"
-
-
-def block_keys(rule: Rule, share: int = 1, source: str = FEATURES) -> str:
-    """A query of (n, source, key): one row a record and value of the rule; of every `share`th value only."""
-    present = " AND ".join(f"v{number} IS NOT NULL" for number in sorted(rule.features))
-    columns = ", ".join(f"unnest({_sql(unit)}) AS u{n}" for n, unit in enumerate(rule.units[:1]))
-    inner = f"SELECT n, __source, {columns}"
-    if len(rule.units) > 1:
-        inner += f", {_sql(rule.units[1])} AS rest"
-    inner += f" FROM {source} WHERE {present}"
-    if len(rule.units) > 1:
-        inner = f"SELECT n, __source, hash(u0, unnest(rest)) AS key FROM ({inner})"
-    else:
-        inner = f"SELECT n, __source, u0 AS key FROM ({inner})"
-    return f"SELECT * FROM ({inner}) WHERE (hash(key) % {share}) = 0" if share > 1 else inner
-
-
-def weigh(session: Session, rule: Rule, wanted: MatchModel, share: int = 1) -> Weighed:
-    """What a rule would compare, from its blocks; with a `share`, estimated from every `share`th record, by hash of its id."""
-    most = max(wanted.largest_block // share, 2)
-    small, large = f"FILTER (WHERE c <= {most:d})", f"FILTER (WHERE c > {most:d})"
-    source = FEATURES if share == 1 else f"(SELECT * FROM {FEATURES} WHERE hash(__id) % {share:d} = 0)"
+def weigh(session: Session, rule: Rule, wanted: MatchModel, sampled: Sampled | None = None) -> Weighed:
+    """What a rule would compare, from its blocks; estimated from those of the values that were sampled, if they were."""
+    small, large = (
+        f"FILTER (WHERE c <= {wanted.largest_block:d})",
+        f"FILTER (WHERE c > {wanted.largest_block:d})",
+    )
+    keys = keys_query(rule.units, _source(sampled), sampled)
     row = session.fetch(
         f"SELECT coalesce(sum(c * (c - 1) // 2) {small}, 0)::BIGINT AS pairs, count(*) {large} AS blocks, "
         f'coalesce(sum(c) {large}, 0)::BIGINT AS "rows", coalesce(sum(c * (c - 1) // 2) {large}, 0)::DOUBLE AS dropped '
-        f"FROM (SELECT count(*)::HUGEINT AS c FROM ({block_keys(rule, source=source)}) GROUP BY key HAVING count(*) > 1)"
+        f"FROM (SELECT count(*)::HUGEINT AS c FROM ({keys}) GROUP BY key HAVING count(*) > 1)"
     ).to_pylist()[0]
-    square = share * share
+    share = sampled.share if sampled else 1
     return Weighed(
-        rule, row["pairs"] * square, row["blocks"], row["rows"] * share, int(row["dropped"]) * square
+        rule, row["pairs"] * share, row["blocks"] * share, row["rows"] * share, int(row["dropped"]) * share
     )
 
 
+def _source(sampled: Sampled | None) -> str:
+    return _SAMPLE if sampled else UNITS
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What of each rule's blocks is looked at: those of every `share`th value of its unit with the most values."""
+
+    share: int
+    values: Mapping[Unit, int]
+
+    def of(self, rule: Rule) -> Sampled | None:
+        """None where all of them are."""
+        if self.share == 1:
+            return None
+        return Sampled(max(rule.units, key=lambda unit: (self.values[unit], unit.column)), self.share)
+
+    def by_unit(self, rules: Sequence[Rule]) -> Iterator[tuple[Sampled | None, list[int]]]:
+        """Places of rules by what of them is looked at."""
+        found: dict[Sampled | None, list[int]] = {}
+        for place, rule in enumerate(rules):
+            found.setdefault(self.of(rule), []).append(place)
+        yield from found.items()
+
+
+def take_samples(session: Session, units: Sequence[Unit], records: int, sampled_from: int) -> Samples:
+    """Samples of about as many records as `sampled_from` for each unit; everything, where there are no more."""
+    share = max(1, -(-records // sampled_from))
+    return Samples(share, count_values(session, units) if share > 1 else {})
+
+
 def affordable_rules(
-    session: Session, features: Sequence[Feature], wanted: MatchModel, *, records: int, share: int
+    session: Session, features: Sequence[Feature], wanted: MatchModel, *, records: int, samples: Samples
 ) -> tuple[Weighed, ...]:
     """The rules that fit the budget, cheapest first: those that the model names, else all that are worth trying.
 
@@ -179,18 +137,16 @@ def affordable_rules(
         named = [weigh(session, _named(features, fields), wanted) for fields in wanted.blocking]
         _refuse(named, budget, features, session, wanted)
         return tuple(named)
-    weighed: list[Weighed] = []
-    cheap: set[Unit] = set()
-    for rule in candidate_rules(features):
-        if share > 1 and len(rule.units) > 1 and cheap & set(rule.units):
-            continue  # it finds nothing that the one unit does not, and among many records every rule costs a pass
-        weighed.append(weigh(session, rule, wanted, share))
-        if (
-            len(rule.units) == 1
-            and weighed[-1].pairs <= records
-            and weighed[-1].dropped_records <= records / 100
-        ):
-            cheap.add(rule.units[0])
+    rules = candidate_rules(features)
+    weighed = _weigh_all(session, [rule for rule in rules if len(rule.units) == 1], wanted, samples)
+    cheap = {
+        item.rule.units[0]
+        for item in weighed
+        if samples.share > 1 and item.pairs <= records and item.dropped_records <= records / 100
+    }
+    # with one unit that is cheap another finds nothing that it does not, and among many records every rule costs a pass
+    double = [rule for rule in rules if len(rule.units) > 1 and not cheap & set(rule.units)]
+    weighed += _weigh_all(session, double, wanted, samples)
     fitting = sorted(
         (item for item in weighed if 0 < item.pairs <= budget / 2),
         key=lambda item: (item.pairs, item.rule.name),
@@ -200,6 +156,18 @@ def affordable_rules(
     return tuple(
         item for item, pairs in zip(fitting, together, strict=True) if pairs <= most or item.pairs <= records
     )
+
+
+def _weigh_all(
+    session: Session, rules: Sequence[Rule], wanted: MatchModel, samples: Samples
+) -> list[Weighed]:
+    found = {}
+    for sampled, places in samples.by_unit(rules):
+        if sampled:
+            session.execute(f"CREATE OR REPLACE TEMP TABLE {_SAMPLE} AS {sampled.query()}")
+        found.update({place: weigh(session, rules[place], wanted, sampled) for place in places})
+    session.execute(f"DROP TABLE IF EXISTS {_SAMPLE}")
+    return [found[place] for place in range(len(rules))]
 
 
 def _named(features: Sequence[Feature], fields: Sequence[str]) -> Rule:
@@ -240,18 +208,32 @@ def _refuse(
     )
 
 
-def block(session: Session, rules: Sequence[Rule], wanted: MatchModel, table: str, *, share: int = 1) -> None:
-    """Make `table` (a, b, rule): the pairs of record numbers that each rule finds, a < b, with the place of the rule."""
+def block(
+    session: Session, rules: Sequence[Rule], wanted: MatchModel, table: str, samples: Samples | None = None
+) -> None:
+    """Make `table` (a, b, rule): the pairs of record numbers that each rule finds, a < b, with the place of the rule.
+
+    With `samples`, those of the blocks that are looked at.
+    """
     session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, rule INTEGER)")
-    across = "AND l.__source <> r.__source" if wanted.reach is Reach.ACROSS else ""
-    for place, rule in enumerate(rules):
-        session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keyed AS {block_keys(rule, share)}")
-        session.execute(
-            f"INSERT INTO {table} SELECT DISTINCT l.n, r.n, {place:d} FROM "
-            f"(SELECT key FROM dedupe_keyed GROUP BY key HAVING count(*) BETWEEN 2 AND {wanted.largest_block:d}) "
-            f"JOIN dedupe_keyed l USING (key) JOIN dedupe_keyed r USING (key) WHERE l.n < r.n {across}"
-        )
+    for sampled, places in (samples or Samples(1, {})).by_unit(rules):
+        if sampled:
+            session.execute(f"CREATE OR REPLACE TEMP TABLE {_SAMPLE} AS {sampled.query()}")
+        for place in places:
+            keys = keys_query(rules[place].units, _source(sampled), sampled)
+            _add_pairs(session, keys, wanted, table, place)
     session.execute("DROP TABLE IF EXISTS dedupe_keyed")
+    session.execute(f"DROP TABLE IF EXISTS {_SAMPLE}")
+
+
+def _add_pairs(session: Session, keys: str, wanted: MatchModel, table: str, place: int) -> None:
+    across = "AND l.__source <> r.__source" if wanted.reach is Reach.ACROSS else ""
+    session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keyed AS {keys}")
+    session.execute(
+        f"INSERT INTO {table} SELECT DISTINCT l.n, r.n, {place:d} FROM "
+        f"(SELECT key FROM dedupe_keyed GROUP BY key HAVING count(*) BETWEEN 2 AND {wanted.largest_block:d}) "
+        f"JOIN dedupe_keyed l USING (key) JOIN dedupe_keyed r USING (key) WHERE l.n < r.n {across}"
+    )
 
 
 def choose_rules(

@@ -30,7 +30,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """What Splink calls it."""
+        """What it is called where odds are kept."""
         return f"c{self.feature.number}"
 
     def loose(self, shares: Sequence[float]) -> float:

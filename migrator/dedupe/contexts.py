@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.features import FEATURES, naming_persons
-from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
+from migrator.dedupe.grading import count_patterns, grade
+from migrator.dedupe.odds import Odds
 from migrator.staging.engine import Session
 
 _PAIRS = 10_000
@@ -30,7 +31,7 @@ _AGREEING = 0.25
 """Share of agreement from which on a field is not taken to tell matches from others."""
 _SOME = 0.1
 """Share of agreement below which a field is taken to be as in any two records."""
-_SEEN, _NEAR, _WHERE = "dedupe_seen", "dedupe_near", "dedupe_where"
+_SEEN, _WHERE = "dedupe_seen", "dedupe_where"
 _ROUNDS = 5
 
 
@@ -45,53 +46,48 @@ class Context:
 
 
 def find_contexts(
-    session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds]
+    session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds], share: int = 1
 ) -> dict[str, Context]:
-    """The contexts of all fields in which matches can be told from others, by the name of the field's comparison."""
-    _pair_neighbours(session, comparisons)
-    create_scored(session, comparisons, _SEEN)
-    score(session, FEATURES, _NEAR, Evidence(comparisons, odds, {}), least=-1000.0, into=_SEEN)
+    """The contexts of all fields in which matches can be told from others, by the name of the field's comparison.
+
+    Of many records, every `share`th value is looked at.
+    """
+    _pair_neighbours(session, comparisons, share)
+    grade(session, f"SELECT DISTINCT a, b FROM {_WHERE}", comparisons, _SEEN)
     found = {}
     for item in comparisons:
         rest = [other for other in comparisons if other is not item]
         context = _context(session, item, rest, odds) if rest else None
         if context is not None:
             found[item.name] = context
-    for name in (_SEEN, _NEAR, _WHERE):
+    for name in (_SEEN, _WHERE):
         session.execute(f"DROP TABLE {name}")
     return found
 
 
-def _pair_neighbours(session: Session, comparisons: Sequence[Comparison]) -> None:
-    """Tables of pairs: `_WHERE` (a, b, field) neighbours within each value of each field, and `_NEAR` for Splink."""
+def _pair_neighbours(session: Session, comparisons: Sequence[Comparison], share: int) -> None:
+    """Table `_WHERE` (a, b, field): neighbours within each value of each field."""
     queries = []
     for item in comparisons:
         n, v = item.feature.number, item.feature.value
+        some = f"AND hash({v}, 7) % {share:d} = 0" if share > 1 else ""
         queries.append(
             f"(SELECT n AS a, b, {n:d} AS field FROM (SELECT n, __id, lead(n) OVER "
-            f"(PARTITION BY {v} ORDER BY hash(__id), __id) AS b FROM {FEATURES} WHERE {v} IS NOT NULL) "
+            f"(PARTITION BY {v} ORDER BY hash(__id), __id) AS b FROM {FEATURES} WHERE {v} IS NOT NULL {some}) "
             f"WHERE b IS NOT NULL ORDER BY hash(__id, 1), __id LIMIT {_PAIRS:d})"
         )
     session.execute(f"CREATE OR REPLACE TEMP TABLE {_WHERE} AS {' UNION ALL '.join(queries)}")
-    session.execute(
-        f"CREATE OR REPLACE TABLE {_NEAR} AS SELECT DISTINCT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM {_WHERE}"
-    )
 
 
 def _context(
     session: Session, item: Comparison, rest: Sequence[Comparison], odds: Mapping[str, Odds]
 ) -> Context | None:
-    listed = ", ".join(f"b{other.feature.number}" for other in rest)
-    patterns = session.fetch(
-        f"SELECT {listed}, count(*) AS n FROM {_SEEN} JOIN {_WHERE} USING (a, b) WHERE field = {item.feature.number:d} "
-        f"GROUP BY {listed} ORDER BY {listed}"
-    )
-    counts = patterns.column("n").to_numpy().astype(np.float64)
+    seen = f"SELECT s.* FROM {_SEEN} s SEMI JOIN (FROM {_WHERE} WHERE field = {item.feature.number:d}) USING (a, b)"
+    patterns = count_patterns(session, seen, rest)
+    counts = patterns.counts
     if counts.sum() < _LEAST_PAIRS:
         return None
-    levels = [
-        _levels_of(patterns.column(place).to_numpy(), odds[other.name]) for place, other in enumerate(rest)
-    ]
+    levels = list(patterns.levels.T)
     names = naming_persons([other.feature for other in (item, *rest)])
     names = names if item.feature.number not in names else frozenset()
     called = np.array([other.feature.number in names for other in rest])
@@ -145,13 +141,6 @@ def _lift(here: float, chance: float, bits: float) -> float:
     """Bits that a level is seen more often than by chance; one that speaks for a match is never less often seen."""
     lift = round(math.log2(here / chance), 2)
     return max(lift, 0.0) if bits > 0 else lift
-
-
-def _levels_of(bits: NDArray[np.float64], odds: Odds) -> NDArray[np.int64]:
-    """The level that each weight stands for; -1 for missing."""
-    known = np.array(odds.bits())
-    place = np.abs(bits[:, None] - known[None, :]).argmin(axis=1)
-    return np.where(bits == 0.0, -1, place)
 
 
 def _learn_others(

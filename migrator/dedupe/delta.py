@@ -14,7 +14,7 @@ from typing import Any
 
 from migrator.core.mapped import DedupeRules, MatchModel, Reach
 from migrator.dedupe.bands import Bands
-from migrator.dedupe.blocking import Rule, block_keys
+from migrator.dedupe.blocking import Rule
 from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, KnownWords, make_features
@@ -29,6 +29,7 @@ from migrator.dedupe.scoring import (
     tell_sure,
 )
 from migrator.dedupe.shared_values import drop_values
+from migrator.dedupe.units import keys_query, units_query
 from migrator.staging.engine import Session, literal
 
 MOST_CHANGED = 0.1
@@ -177,7 +178,7 @@ def _write_tried(session: Session, frozen: Frozen, wanted: MatchModel) -> None:
     for place, rule in enumerate(_rules(frozen)):
         hit = f"dedupe_hit{place}"
         if more.column("n")[0].as_py():
-            hit = _hold_keys(session, place, rule, block_keys(rule, source=some))
+            hit = _hold_keys(session, place, rule, _keys(rule, some))
         session.execute(
             f"INSERT INTO dedupe_tried SELECT DISTINCT least(l.n, r.n), greatest(l.n, r.n), {place:d} FROM "
             f"(SELECT key FROM {hit} GROUP BY key HAVING count(*) BETWEEN 2 AND {wanted.largest_block:d}) b "
@@ -192,7 +193,7 @@ def _hold_keys(session: Session, place: int, rule: Rule, some: str) -> str:
     session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_wanted_keys AS SELECT DISTINCT key FROM ({some})")
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_hit{place} AS "
-        f"SELECT * FROM ({block_keys(rule)}) SEMI JOIN dedupe_wanted_keys USING (key)"
+        f"SELECT * FROM ({_keys(rule, FEATURES)}) SEMI JOIN dedupe_wanted_keys USING (key)"
     )
     return f"dedupe_hit{place}"
 
@@ -201,12 +202,16 @@ def _rules(frozen: Frozen) -> Iterator[Rule]:
     return (item.rule for item in frozen.model.rules)
 
 
+def _keys(rule: Rule, source: str) -> str:
+    return keys_query(rule.units, f"({units_query(rule.units, source)})")
+
+
 def _fresh_keys(rule: Rule) -> str:
-    return block_keys(rule, source=_FRESH)
+    return _keys(rule, _FRESH)
 
 
 def _stale_keys(rule: Rule) -> str:
-    return block_keys(rule, source=f"(SELECT * FROM {_KNOWN} WHERE n IN (SELECT n FROM {_STALE}))")
+    return _keys(rule, f"(SELECT * FROM {_KNOWN} WHERE n IN (SELECT n FROM {_STALE}))")
 
 
 def _take_part(session: Session, frozen: Frozen) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The compared fields made ready for scoring: one row a record, folded texts, and words with the weight of their rarity.
 
 Columns are numbered (`v0`, `k0`, …), never named after fields, so that no name a user chose can stand in SQL of ours:
-`vN` the folded value, `kN` its words as numbers whose low byte is the word's weight, `wN` their sum, `dN` its numbers,
+`vN` the folded value, `kN` its words, rarest first, as numbers whose low byte is the word's weight, `wN` their sum, `dN` its numbers,
 `eN` which of them several records have (or whether they have the
 value, for single words), `aN` a name taken apart (see `taken_apart`), `moved` all folded words and texts of the record, so that a value in the
 wrong field is seen; and `n`, the record's number here.
@@ -9,24 +9,20 @@ wrong field is seen; and `n`, the record's number here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-import pyarrow as pa
-
 from migrator.core.mapped import Meaning, Normaliser
-from migrator.dedupe.distinct import translate_distinct
 from migrator.dedupe.meaning import FieldMeaning
-from migrator.dedupe.normalise import Step, normalised, steps
-from migrator.dedupe.script import composed
+from migrator.dedupe.normalise import Step, chained, steps
+from migrator.dedupe.reading import Reading, make_readings, reading_of
 from migrator.dedupe.taken_apart import Told, take_apart
-from migrator.dedupe.unicode import STABLE
 from migrator.staging.engine import Session, quote
 
 FEATURES = "dedupe_features"
-_FOLDED, _TEXTS = "dedupe_folded", "dedupe_texts"
+_RAW = "dedupe_raw"
 _WORD_MASK = (1 << 64) - 256
 RARITY_STEPS = 12
 """Weight of a word per bit of its rarity; 20 bits of rarity fill the byte."""
@@ -65,6 +61,10 @@ KINDS: dict[Meaning, Kind] = {
     Meaning.TEXT: Kind.TEXT,
     Meaning.CATEGORY: Kind.CATEGORY,
 }
+_WORDED = (Kind.WORD, Kind.TEXT)
+"""Kinds that are read in every script."""
+_READ_ONCE = (*_WORDED, Kind.CATEGORY, Kind.DATE)
+"""Kinds of which many records have the same value, so that each is read once."""
 _TOLD = {
     Meaning.PERSON: Told.PERSON,
     Meaning.GIVEN: Told.PERSON,
@@ -162,57 +162,22 @@ def make_features(
 
     Words weigh what they did in `known` features; without, the bits of their rarity in this relation.
     """
-    _compose(session, relation, features, scratch / "texts.parquet")
-    folded = normalised([(f"t{item.number}", _steps(item)) for item in features], _TEXTS)
-    session.write(folded, scratch / "folded.parquet")
-    session.view(_FOLDED, [scratch / "folded.parquet"])
+    listed = ", ".join(f"CAST({quote(item.field)} AS VARCHAR) AS t{item.number}" for item in features)
+    session.execute(f"CREATE OR REPLACE TEMP VIEW {_RAW} AS SELECT __id, __source, {listed} FROM {relation}")
+    read = [item for item in features if item.kind in _READ_ONCE]
+    make_readings(
+        session, [Reading(item.number, item.kind in _WORDED, _steps(item)) for item in read], scratch
+    )
     texts = [item for item in features if item.kind is Kind.TEXT]
     for item in texts:
         _weigh_words(session, item, known)
     names = _names(features)
     for name in names:
-        raw = f"SELECT DISTINCT {_raw(name)} FROM {_TEXTS} t WHERE {_raw(name)} IS NOT NULL"
-        take_apart(session, raw, name.told, name.table, scratch / "names.parquet")
+        take_apart(session, _distinct(name), name.told, name.table, scratch / "names.parquet")
     _join(session, features, names)
-    for table in (
-        *(f"dedupe_words{f.number}" for f in texts),
-        *(name.table for name in names),
-        "dedupe_simple",
-    ):
+    for table in (*(reading_of(item.number) for item in read), *(name.table for name in names)):
         session.execute(f"DROP TABLE {table}")
-    session.execute(f"DROP VIEW {_FOLDED}")
-    session.execute(f"DROP VIEW {_TEXTS}")
-    (scratch / "folded.parquet").unlink()
-
-
-def _compose(session: Session, relation: str, features: Sequence[Feature], scratch: Path) -> None:
-    """View `_TEXTS` (`__id`, `__source`, tN): the fields as text, in compatibility form and simplified characters."""
-    listed = ", ".join(f"CAST({quote(item.field)} AS VARCHAR) AS t{item.number}" for item in features)
-    read = [item.number for item in features if item.kind in (Kind.WORD, Kind.TEXT)]
-    session.execute(
-        f"CREATE OR REPLACE TEMP VIEW dedupe_raw AS SELECT __id, __source, {listed} FROM {relation}"
-    )
-    foreign = " UNION ".join(
-        f"SELECT DISTINCT t{n} AS raw FROM dedupe_raw WHERE strlen(t{n}) <> length(t{n}) "
-        f"AND regexp_matches(t{n}, '[^{STABLE}]|\\p{{Han}}')"
-        for n in read
-    )
-    nobody = "SELECT NULL::VARCHAR AS raw WHERE false"
-    translate_distinct(session, foreign or nobody, _simple, "dedupe_simple", scratch)
-    columns = ", ".join(
-        f"coalesce(u{item.number}.value, t{item.number}) AS t{item.number}"
-        if item.number in read
-        else f"t{item.number}"
-        for item in features
-    )
-    joins = " ".join(f"LEFT JOIN dedupe_simple u{n} ON t{n} = u{n}.raw" for n in read)
-    session.execute(
-        f"CREATE OR REPLACE TEMP VIEW {_TEXTS} AS SELECT __id, __source, {columns} FROM dedupe_raw {joins}"
-    )
-
-
-def _simple(texts: pa.Array) -> pa.Array:
-    return pa.array(composed(texts.to_pylist()), pa.string())
+    session.execute(f"DROP VIEW {_RAW}")
 
 
 def _names(features: Sequence[Feature]) -> tuple[Name, ...]:
@@ -228,38 +193,54 @@ def _name(features: Sequence[Feature], number: int) -> Name:
 
 
 def _raw(name: Name) -> str:
-    surname, *given = (f"nullif(trim(t.t{item.number}), '')" for item in name.parts)
+    surname, *given = (f"d{item.number}.text" for item in name.parts)
     if not given:
         return surname
     # a name that stands in one of the fields alone is read as it is written
     return f"nullif(concat_ws(', ', {surname}, nullif(concat_ws(' ', {', '.join(given)}), '')), '')"
 
 
+def _distinct(name: Name) -> str:
+    """A query of the distinct texts of a name."""
+    listed = ", ".join(f"t{item.number}" for item in name.parts)
+    joins = " ".join(_reading_join(item) for item in name.parts)
+    return (
+        f"SELECT DISTINCT {_raw(name)} FROM (SELECT DISTINCT {listed} FROM {_RAW}) m {joins} "
+        f"WHERE {_raw(name)} IS NOT NULL"
+    )
+
+
+def _reading_join(item: Feature) -> str:
+    return f"LEFT JOIN {reading_of(item.number)} d{item.number} ON m.t{item.number} = d{item.number}.raw"
+
+
 def _join(session: Session, features: Sequence[Feature], names: Sequence[Name]) -> None:
-    texts = [item for item in features if item.kind is Kind.TEXT]
-    joins = [
-        f"LEFT JOIN dedupe_words{f.number} x{f.number} ON x{f.number}.value = m.c{f.number}" for f in texts
-    ]
+    joins = [_reading_join(item) for item in features if item.kind in _READ_ONCE]
     joins += [f"LEFT JOIN {r.table} r{r.number} ON r{r.number}.raw = {_raw(r)}" for r in names]
-    columns = [_columns(item) for item in features]
+    columns = [column for item in features for column in _columns(item)]
     columns += [f"r{r.number}.value AS a{r.number}" for r in names]
-    movable = [f"m.c{f.number}" for f in features if f.kind in (Kind.WORD, Kind.TEXT)]
+    movable = [f"d{item.number}.value" for item in features if item.kind in _WORDED]
     moved = (
         f"list_filter([{', '.join(movable)}], lambda t: length(t) >= 3)"
         if movable
         else "CAST([] AS VARCHAR[])"
     )
+    direct = {f"t{item.number}": _steps(item) for item in features if item.kind not in _READ_ONCE}
+    kept = ["__id", "__source", *(f"t{item.number}" for item in features if item.kind in _READ_ONCE)]
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER ()::INTEGER AS n, t.__source, "
-        f"{', '.join(columns)}, {moved} AS moved FROM {_FOLDED} m JOIN {_TEXTS} t USING (__id) {' '.join(joins)}"
+        f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER ()::INTEGER AS n, m.__source, "
+        f"{', '.join(columns)}, {moved} AS moved FROM ({chained(direct, kept, _RAW)}) m {' '.join(joins)}"
     )
 
 
-def _columns(item: Feature) -> str:
+def _columns(item: Feature) -> Iterator[str]:
     n = item.number
-    if item.kind is not Kind.TEXT:
-        return f"m.c{n} AS v{n}"
-    return f"m.c{n} AS v{n}, x{n}.k AS k{n}, x{n}.w AS w{n}, x{n}.d AS d{n}, x{n}.e AS e{n}"
+    if item.kind not in _READ_ONCE:
+        yield f"m.t{n} AS v{n}"
+        return
+    yield f"d{n}.value AS v{n}"
+    if item.kind is Kind.TEXT:
+        yield from (f"d{n}.{letter} AS {letter}{n}" for letter in "kwde")
 
 
 def _steps(item: Feature) -> tuple[Step, ...]:
@@ -304,27 +285,30 @@ def _code(x: str) -> str:
 
 
 def _weigh_words(session: Session, item: Feature, known: KnownWords | None) -> None:
-    """Make dedupe_wordsN (value, k, w, d) of the distinct texts of a feature."""
-    n = item.number
+    """Add to the reading of a feature's texts the columns k, w, d and e of their words."""
+    table = reading_of(item.number)
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_word AS SELECT value, n, unnest(list_distinct({_words('value')})) AS word "
-        f"FROM (SELECT c{n} AS value, count(*) AS n FROM {_FOLDED} WHERE c{n} IS NOT NULL GROUP BY 1)"
+        f"FROM (SELECT value, sum(n) AS n FROM {table} WHERE value IS NOT NULL GROUP BY 1)"
     )
-    weighed = _weights_by_rarity() if known is None else _weights_known(item, known)
+    records = f"(SELECT count(*) FROM {_RAW})" if known is None else f"{known.records:d}"
+    weighed = _weights_by_rarity(records) if known is None else _weights_known(item, known)
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_words{n} AS WITH {weighed} "
-        f"SELECT value, list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) AS k, sum(w)::DOUBLE AS w, "
+        f"CREATE OR REPLACE TEMP TABLE dedupe_worded AS WITH {weighed}, words AS ("
+        f"SELECT value, list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY w DESC, word) AS k, sum(w)::DOUBLE AS w, "
         "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d, "
-        f"list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) FILTER (WHERE w <= {_established(known)}) AS e "
-        "FROM dedupe_word JOIN weighed USING (word) GROUP BY value"
+        f"list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) FILTER (WHERE w <= {_weight(f'{records} / {_ESTABLISHED:d}')}) AS e "
+        f"FROM dedupe_word JOIN weighed USING (word) GROUP BY value) SELECT * FROM {table} LEFT JOIN words USING (value)"
     )
-    session.execute("DROP TABLE dedupe_word")
+    for name in (table, "dedupe_word"):
+        session.execute(f"DROP TABLE {name}")
+    session.execute(f"ALTER TABLE dedupe_worded RENAME TO {table}")
 
 
-def _weights_by_rarity() -> str:
-    """CTEs down to `weighed` (word, w): the bits of a word's rarity among the relation's records."""
+def _weights_by_rarity(records: str) -> str:
+    """CTEs down to `weighed` (word, w): the bits of a word's rarity among the relation's `records`."""
     return (
-        f"every AS (SELECT count(*) AS n FROM {_FOLDED}), "
+        f"every AS (SELECT {records} AS n), "
         "rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word), "
         f"weighed AS (SELECT word, {_weight('(SELECT n FROM every) / n')} AS w FROM rare)"
     )
@@ -333,18 +317,12 @@ def _weights_by_rarity() -> str:
 def _weights_known(item: Feature, known: KnownWords) -> str:
     """As `_weights_by_rarity`; a word that nobody had weighs as much as one that a single record has."""
     return (
-        "words AS (SELECT DISTINCT word, hash(word) >> 8 AS code FROM dedupe_word), "
+        "new AS (SELECT DISTINCT word, hash(word) >> 8 AS code FROM dedupe_word), "
         f"held AS (SELECT t >> 8 AS code, max(t & 255) AS w FROM (SELECT unnest(k{item.number}) AS t FROM {known.relation}) "
-        "WHERE t >> 8 IN (SELECT code FROM words) GROUP BY code), "
+        "WHERE t >> 8 IN (SELECT code FROM new) GROUP BY code), "
         f"weighed AS (SELECT word, coalesce(held.w, {_weight(f'{known.records:d}')}) AS w "
-        "FROM words LEFT JOIN held USING (code))"
+        "FROM new LEFT JOIN held USING (code))"
     )
-
-
-def _established(known: KnownWords | None) -> str:
-    """SQL of the weight of a word that just so many records have that it is no slip."""
-    records = f"{known.records:d}" if known else f"(SELECT count(*) FROM {_FOLDED})"
-    return _weight(f"{records} / {_ESTABLISHED:d}")
 
 
 def _weight(rarity: str) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.core.mapped import Meaning
-from migrator.dedupe.blocking import Rule, Unit, Weighed
+from migrator.dedupe.blocking import Rule, Weighed
 from migrator.dedupe.comparison import make_comparisons
 from migrator.dedupe.contexts import Context
 from migrator.dedupe.features import FEATURES, KINDS, Feature
 from migrator.dedupe.learning import Model, Population
-from migrator.dedupe.splink_model import Odds
+from migrator.dedupe.odds import Odds
+from migrator.dedupe.units import Unit
 from migrator.staging.engine import Session, quote
 
 PRINT = "__print"

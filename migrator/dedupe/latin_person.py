@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice, product
+from typing import NamedTuple
 
 from migrator.dedupe.person_parts import (
     Person,
@@ -30,8 +32,74 @@ _SHORTEST_KEPT = 2
 _COUPLE = 2
 _MOST_CHINESE = 5
 """Words of the longest Chinese name in letters: two surnames, and a given name of two syllables."""
+_REMEMBERED = 50_000
+"""Words of which it is kept what is known of them."""
 _MOST_WORDS = 12
 """Words of a text that can be a name; what has more is compared as words only."""
+
+
+def plain_person(text: str) -> Person | None:
+    """The parts of 'surname, given' where both are one word of plain letters and mean nothing else; None for other names.
+
+    It comes to what `latin_person` comes to; most names in letters are so, and what is known of a word is found once.
+    """
+    family, parted, given = text.partition(", ")
+    if not parted:
+        return None
+    first, last = _known_word(given), _known_word(family)
+    if first is None or last is None:
+        return None
+    forms: set[str] = set()
+    shorter: set[str] = set()
+    if first.formal or not last.formal:
+        surnames = (family,) if first.classes else (family, *last.classes)
+        _add_forms(forms, shorter, surnames, given, first)
+    if last.formal or not first.formal:
+        surnames = (given, *first.classes) if family != given or not first.classes else (given,)
+        _add_forms(forms, shorter, surnames, family, last)
+    short = next((word for word, known in ((given, first), (family, last)) if known.nickname), None)
+    both = (f"{given} {family}", f"{family} {given}")
+    chinese = first.chinese and last.chinese
+    return Person(
+        latin=min(both),
+        spelled=sorted(set(both)),
+        pinyin=spelled_keys([given, family]) if chinese else (),
+        forms=sorted(forms),
+        shorter=sorted(shorter - forms),
+        family=sorted({given, family, *first.classes, *last.classes}),
+        short=short,
+    )
+
+
+class _Known(NamedTuple):
+    """What is known of a word that is a name and nothing else."""
+
+    formal: tuple[str, ...]
+    classes: tuple[str, ...]
+    chinese: bool
+    """Whether it can be part of a Chinese name, and is no English given name."""
+    nickname: bool
+
+
+@lru_cache(_REMEMBERED)
+def _known_word(word: str) -> _Known | None:
+    """None where the word has more letters than plain ones, or may be more than a name."""
+    said = word in titles() or word in last_words() or word in malay_words()
+    if said or word in variants() or not (word.isascii() and word.isalpha()):
+        return None
+    names = formal(word)
+    return _Known(
+        names, spelled_classes(word), not names and is_chinese_word(word), bool(names) and word not in names
+    )
+
+
+def _add_forms(
+    forms: set[str], shorter: set[str], surnames: Sequence[str], given: str, known: _Known
+) -> None:
+    for surname in surnames:
+        forms.update(f"{surname} {name}" for name in known.formal or (given,))
+        if len(given) > 1:
+            shorter.add(f"{surname} {given[0]}")
 
 
 def latin_person(main: str, asides: Sequence[str]) -> Person:

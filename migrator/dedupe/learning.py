@@ -9,28 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migrator.core.mapped import MatchModel, Reach
-from migrator.dedupe.blocking import Weighed, affordable_rules, block, choose_rules
+from migrator.dedupe.blocking import (
+    Samples,
+    Weighed,
+    affordable_rules,
+    block,
+    choose_rules,
+    take_samples,
+)
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.contexts import Context, find_contexts
 from migrator.dedupe.features import FEATURES, RARITY_STEPS, Feature, Kind, naming
+from migrator.dedupe.grading import Evidence, Patterns, add_scored, count_patterns, create_scored, grade
 from migrator.dedupe.levels import Level
-from migrator.dedupe.splink_model import (
-    Evidence,
-    Learnt,
-    Odds,
-    create_scored,
-    learn,
-    level_shares,
-    rounded,
-    score,
-)
+from migrator.dedupe.maximise import Learnt, learn, level_shares
+from migrator.dedupe.odds import Odds, rounded
+from migrator.dedupe.units import UNITS, make_units, units_of
 from migrator.staging.engine import Session
 
 SAMPLE_RECORDS = 500
 """Records whose pairs show how often levels are seen by chance."""
 TRAINING_PAIRS = 10_000
-"""Pairs of one rule that are learnt from."""
-SAMPLED_FROM = 100_000
+"""Pairs of one rule that count in full for what is learnt."""
+SAMPLED_FROM = 50_000
 """With more records than this, only a share of the blocks is looked at before rules are chosen."""
 _SESSIONS = 8
 _ENOUGH_SESSIONS = 3
@@ -46,7 +47,7 @@ _MOST_LOOSE = 1 / 3
 """Share of matches that may have another name: marriages, typing, wrong columns."""
 _LEAST_BY_CHANCE = 0.05
 """Least part of what is seen in any two records that is left when matches are taken off it."""
-_TRIED, _TRAINING, SCORED = "dedupe_tried", "dedupe_training", "dedupe_scored"
+_TRIED, _GRADED, SCORED = "dedupe_tried", "dedupe_graded", "dedupe_scored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,13 @@ def learn_model(
     Raises `ProjectError` when the model names blocking that would compare too many pairs.
     """
     population = count_population(session, wanted)
-    share = max(1, population.records // SAMPLED_FROM)
-    rules = affordable_rules(session, features, wanted, records=population.records, share=share)
-    block(session, [item.rule for item in rules], wanted, _TRIED, share=share)
+    units = [unit for item in features for unit in units_of(item)]
+    make_units(session, units)
+    samples = take_samples(session, units, population.records, SAMPLED_FROM)
+    rules = affordable_rules(session, features, wanted, records=population.records, samples=samples)
+    block(session, [item.rule for item in rules], wanted, _TRIED, samples)
+    grade(session, f"SELECT DISTINCT a, b FROM {_TRIED}", comparisons, _GRADED)
+    count_values(session, comparisons)
     chance = _chance(session, comparisons, population)
     m = _learn_matches(session, comparisons, rules, chance, population.records)
     least = {item.name: chance_by_words(session, item.feature) for item in comparisons}
@@ -94,13 +99,14 @@ def learn_model(
 
     odds = learnt(0.0)
     _score_tried(session, comparisons, odds, population)
-    prior = estimate_prior(scored_weights(session), population, share)
+    prior = _prior_of_sample(session, population, rules, samples)
     if not wanted.blocking:
         matches = f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}"
-        rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=share)
-    session.execute(f"DROP TABLE {_TRIED}")
+        rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=samples.share)
+    for name in (_TRIED, _GRADED):
+        session.execute(f"DROP TABLE {name}")
     odds = learnt(prior)
-    contexts = find_contexts(session, comparisons, odds)
+    contexts = find_contexts(session, comparisons, odds, samples.share)
     return Model(tuple(comparisons), odds, prior, rules, population, contexts)
 
 
@@ -114,16 +120,42 @@ def count_population(session: Session, wanted: MatchModel) -> Population:
     return Population(records, max(pairs, 1.0))
 
 
-def estimate_prior(weights: NDArray[np.float64], population: Population, share: int = 1) -> float:
-    """The share of matches among all pairs with which the weights of the scored pairs agree best."""
+def estimate_prior(
+    weights: NDArray[np.float64], population: Population, stands_for: NDArray[np.float64] | float = 1.0
+) -> float:
+    """The share of matches among all pairs with which the weights of the scored pairs agree best.
+
+    `stands_for`: how many pairs each of them stands for, where they are a sample.
+    """
     prior = 1 / max(population.records, 2)
     for _ in range(100):
-        matches = float(np.sum(1 / (1 + np.exp2(-np.clip(weights + log_odds(prior), -60, 60))))) * share
-        found = min(max(matches / population.pairs, 1e-12), 0.5)
+        probable = 1 / (1 + np.exp2(-np.clip(weights + log_odds(prior), -60, 60)))
+        found = min(max(float(np.sum(probable * stands_for)) / population.pairs, 1e-12), 0.5)
         if abs(found - prior) < 1e-5 * prior:
             break
         prior = found
     return rounded(prior)
+
+
+def _prior_of_sample(
+    session: Session, population: Population, rules: Sequence[Weighed], samples: Samples
+) -> float:
+    """The prior by pairs of a sample: one that agrees in several units had as many chances to be in it."""
+    units = {sampled.unit for item in rules if (sampled := samples.of(item.rule))}
+    if not units:
+        return estimate_prior(scored_weights(session), population)
+    agreeing = " + ".join(
+        f"coalesce({f'list_has_any(x.{c}, y.{c})' if unit.is_list else f'x.{c} = y.{c}'}, false)::INTEGER"
+        for unit in sorted(units, key=lambda unit: unit.column)
+        for c in (unit.column,)
+    )
+    found = session.fetch(
+        f"SELECT weight, greatest({agreeing}, 1) AS chances FROM {SCORED} "
+        f"JOIN {UNITS} x ON a = x.n JOIN {UNITS} y ON b = y.n ORDER BY ALL"
+    )
+    weights = found.column("weight").to_numpy().astype(np.float64)
+    missed = (1 - 1 / samples.share) ** found.column("chances").to_numpy()
+    return estimate_prior(weights, population, 1 / (1 - missed))
 
 
 def log_odds(probability: float) -> float:
@@ -179,6 +211,28 @@ def by_words(item: Feature) -> str:
     return f"CASE WHEN len(k{n}) > 1 THEN pow(2, -w{n} / {RARITY_STEPS:d}) ELSE 0 END"
 
 
+def count_values(session: Session, comparisons: Sequence[Comparison]) -> None:
+    """Tables of how many records have each value whose rarity counts, and how often it is made of words by chance."""
+    for item in comparisons:
+        if any(level.by_value for level in item.levels):
+            v = item.feature.value
+            least = f"any_value({by_words(item.feature)})" if item.feature.kind is Kind.TEXT else "0.0"
+            session.execute(
+                f"CREATE OR REPLACE TEMP TABLE {_counted(item)} AS SELECT {v}, count(*) AS c, {least} AS least "
+                f"FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v}"
+            )
+
+
+def _counted(item: Comparison) -> str:
+    return f"dedupe_counted{item.feature.number}"
+
+
+def drop_counted(session: Session, comparisons: Sequence[Comparison]) -> None:
+    """Give back what `count_values` made."""
+    for item in comparisons:
+        session.execute(f"DROP TABLE IF EXISTS {_counted(item)}")
+
+
 def weigh_values(session: Session, model: Model) -> dict[str, str]:
     """Tables of how often each value is shared by chance, by the column of the value; drop them when they have served.
 
@@ -195,13 +249,12 @@ def weigh_values(session: Session, model: Model) -> dict[str, str]:
 
 def _weigh_values(session: Session, item: Comparison, by_chance: float, duplicates: float) -> str:
     v, table = item.feature.value, f"dedupe_often{item.feature.number}"
-    least = f"any_value({by_words(item.feature)})" if item.feature.kind is Kind.TEXT else "0.0"
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {table} AS "
-        f"WITH counted AS (SELECT {v}, count(*) AS c, {least} AS least FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v}), "
-        "total AS (SELECT sum(c)::DOUBLE AS n, sum(c * (c - 1))::DOUBLE AS same FROM counted), "
+        f"WITH total AS (SELECT sum(c)::DOUBLE AS n, sum(c * (c - 1))::DOUBLE AS same FROM {_counted(item)}), "
         f"rest AS (SELECT n, least(1, {by_chance!r} * n * greatest(n - 1, 1) / greatest(same, 1)) AS part FROM total) "
-        f"SELECT {v}, greatest((c - 1 - {duplicates!r}) / n, greatest(c - 1, 0.5) * part / n, least) AS tf_{v} FROM counted, rest"
+        f"SELECT {v}, greatest((c - 1 - {duplicates!r}) / n, greatest(c - 1, 0.5) * part / n, least) AS tf_{v} "
+        f"FROM {_counted(item)}, rest"
     )
     return table
 
@@ -210,30 +263,32 @@ def _chance(
     session: Session, comparisons: Sequence[Comparison], population: Population
 ) -> dict[str, tuple[float, ...]]:
     """How often each level is seen in any two records: exactly where values are equal, else from a sample."""
+    few = f"(SELECT n FROM {FEATURES} ORDER BY hash(__id), __id LIMIT {SAMPLE_RECORDS:d})"
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_few AS SELECT * FROM {FEATURES} "
-        f"ORDER BY hash(__id), __id LIMIT {SAMPLE_RECORDS:d}"
+        f"CREATE OR REPLACE TEMP TABLE dedupe_few AS SELECT * FROM {FEATURES} SEMI JOIN {few} USING (n)"
     )
-    sampled = level_shares(session, "dedupe_few", comparisons)
-    session.execute("DROP TABLE dedupe_few")
-    few = min(SAMPLE_RECORDS, population.records)
-    least = 2 / max(few * (few - 1), 2)
+    pairs = "SELECT x.n AS a, y.n AS b FROM dedupe_few x JOIN dedupe_few y ON x.n < y.n"
+    grade(session, pairs, comparisons, "dedupe_few_graded", "dedupe_few")
+    patterns = count_patterns(session, "FROM dedupe_few_graded", comparisons)
+    sampled = level_shares(patterns, [len(item.levels) + 1 for item in comparisons])
+    for name in ("dedupe_few", "dedupe_few_graded"):
+        session.execute(f"DROP TABLE {name}")
+    records = min(SAMPLE_RECORDS, population.records)
+    least = 2 / max(records * (records - 1), 2)
     return {
         item.name: tuple(
             _equal(session, item)
             if place < len(item.levels) and item.levels[place].by_value
             else max(share, least)
-            for place, share in enumerate(sampled[item.name])
+            for place, share in enumerate(shares)
         )
-        for item in comparisons
+        for item, shares in zip(comparisons, sampled, strict=True)
     }
 
 
 def _equal(session: Session, item: Comparison) -> float:
-    v = item.feature.value
     row = session.fetch(
-        f"SELECT coalesce(sum(c), 0)::DOUBLE AS n, coalesce(sum(c * (c - 1)), 0)::DOUBLE AS same "
-        f"FROM (SELECT count(*) AS c FROM {FEATURES} WHERE {v} IS NOT NULL GROUP BY {v})"
+        f"SELECT coalesce(sum(c), 0)::DOUBLE AS n, coalesce(sum(c * (c - 1)), 0)::DOUBLE AS same FROM {_counted(item)}"
     ).to_pylist()[0]
     return float(max(row["same"], 0.5) / max(row["n"] * (row["n"] - 1), 2.0))
 
@@ -272,26 +327,26 @@ def _rounds(
         learned = all(seen[item.name] >= _ENOUGH_SESSIONS for item in active)
         if learned or counts.get(place, 0) < _LEAST_PAIRS or rounds == _SESSIONS:
             continue
-        _lay_out(session, place)
-        learnt = _learn(session, active, start, names)
+        found = f"SELECT g.* FROM {_GRADED} g SEMI JOIN (FROM {_TRIED} WHERE rule = {place:d}) USING (a, b)"
+        learnt = _learn(count_patterns(session, found, active), active, start, names)
         if learnt is not None:
             rounds += 1
             seen.update({item.name: seen[item.name] + 1 for item in active})
             yield learnt, min(counts[place], TRAINING_PAIRS)
-    session.execute(f"DROP TABLE IF EXISTS {_TRAINING}")
 
 
 def _learn(
-    session: Session, active: Sequence[Comparison], start: Mapping[str, Odds], names: frozenset[int]
+    patterns: Patterns, active: Sequence[Comparison], start: Mapping[str, Odds], names: frozenset[int]
 ) -> Learnt | None:
-    """Learn from the pairs laid out. A match is of one name: where what was found is not, but families or branches who
+    """Learn from one rule's pairs. A match is of one name: where what was found is not, but families or branches who
     share all the rest, names are held to what is expected of them, and the rest is learnt by them.
     """
-    learnt = learn(session, _TRAINING, active, start)
+    begun = {item.name: start[item.name] for item in active}
+    learnt = learn(patterns, begun)
     held = [item for item in active if item.feature.number in names]
     if learnt is None or all(item.loose(learnt.m[item.name]) <= _MOST_LOOSE for item in held):
         return learnt
-    again = learn(session, _TRAINING, active, start, held=frozenset(item.name for item in held))
+    again = learn(patterns, begun, held=frozenset(item.name for item in held))
     return again and Learnt(
         {item.name: again.m[item.name] for item in active if item not in held}, again.share
     )
@@ -308,27 +363,12 @@ def _expected(item: Comparison) -> tuple[float, ...]:
     return tuple(value / sum(m) for value in m)
 
 
-def _lay_out(session: Session, place: int) -> None:
-    """Pairs of one rule as two rows each, under a number of their own; which pairs, a hash of their ids decides."""
-    session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_TRAINING} AS WITH chosen AS (SELECT a, b, row_number() OVER () AS pair FROM "
-        f"(SELECT a, b FROM {_TRIED} JOIN {FEATURES} x ON a = x.n JOIN {FEATURES} y ON b = y.n WHERE rule = {place:d} "
-        f"ORDER BY hash(least(x.__id, y.__id), greatest(x.__id, y.__id)) LIMIT {TRAINING_PAIRS:d})) "
-        f"SELECT pair, f.* REPLACE (2 * pair AS n) FROM chosen JOIN {FEATURES} f ON f.n = a UNION ALL "
-        f"SELECT pair, f.* REPLACE (2 * pair + 1 AS n) FROM chosen JOIN {FEATURES} f ON f.n = b"
-    )
-
-
 def _score_tried(
     session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds], population: Population
 ) -> None:
-    session.execute(
-        "CREATE OR REPLACE TABLE dedupe_blocked AS "
-        f"SELECT DISTINCT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM {_TRIED}"
-    )
     create_scored(session, comparisons, SCORED)
     often = weigh_values(session, Model(tuple(comparisons), odds, 0.0, (), population))
-    score(session, FEATURES, "dedupe_blocked", Evidence(comparisons, odds, often), least=0.0, into=SCORED)
+    add_scored(session, _GRADED, Evidence(comparisons, odds, often), least=0.0, into=SCORED)
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
 

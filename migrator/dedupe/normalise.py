@@ -9,7 +9,7 @@ are taken off Latin and Greek only, where typists leave them out. Phone numbers 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from migrator.core.mapped import Normaliser
@@ -47,13 +47,19 @@ def steps(kind: Normaliser) -> tuple[Step, ...]:
 def normalised(columns: Sequence[tuple[str, Sequence[Step]]], source: str) -> str:
     """A query of `__id` and the columns c0, c1, … after their steps; `columns` are (SQL of the text, steps)."""
     listed = ", ".join(f"{text} AS c{number}" for number, (text, _) in enumerate(columns))
-    query = f"SELECT __id, {listed} FROM {source}"
-    for level in range(max((len(chain) for _, chain in columns), default=0)):
+    chains = {f"c{number}": chain for number, (_, chain) in enumerate(columns)}
+    return chained(chains, ["__id"], f"(SELECT __id, {listed} FROM {source})")
+
+
+def chained(chains: Mapping[str, Sequence[Step]], kept: Sequence[str], source: str) -> str:
+    """A query of the columns `kept` of `source` and of those in `chains`, these after their steps."""
+    query = f"SELECT {', '.join((*kept, *chains))} FROM {source}"
+    for level in range(max((len(chain) for chain in chains.values()), default=0)):
         listed = ", ".join(
-            f"{chain[level](f'c{number}') if level < len(chain) else f'c{number}'} AS c{number}"
-            for number, (_, chain) in enumerate(columns)
+            f"{chain[level](name)} AS {name}" if level < len(chain) else name
+            for name, chain in chains.items()
         )
-        query = f"SELECT __id, {listed} FROM ({query})"
+        query = f"SELECT {', '.join((*kept, listed))} FROM ({query})"
     return query
 
 

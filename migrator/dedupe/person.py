@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pyarrow as pa
 
-from migrator.dedupe.latin_person import TOKEN, latin_person, named_words
+from migrator.dedupe.latin_person import TOKEN, latin_person, named_words, plain_person
 from migrator.dedupe.person_parts import Person, formal, hanzi_names, name_words, suffix_of
 from migrator.dedupe.romanise import is_surname, name_keys, spelled_keys, split_name, surname_classes
 from migrator.dedupe.script import HAN, WORD, bare, composed
@@ -62,6 +63,9 @@ _NOBODY = Person()
 
 
 def _features(text: str) -> Person:
+    plain = plain_person(text)
+    if plain is not None:
+        return plain
     main, asides = _set_aside(text)
     han = "".join(HAN.findall(main))
     if not han:
@@ -87,8 +91,8 @@ def _han_person(han: str, beside: str) -> Person:
         return latin_person(beside, ())
     name = _without_title(han)
     family, given = split_name(name)
-    words = TOKEN.findall(bare(beside))
-    latin = named_words(words)
+    words = TOKEN.findall(bare(beside)) if WORD.search(beside) else []
+    latin = named_words(words) if words else words
     english = [word for word in words if formal(word)]
     classes = surname_classes(family)
     sounding = hanzi_names().get(given, ())
@@ -110,9 +114,17 @@ def _han_person(han: str, beside: str) -> Person:
 
 
 def _without_title(han: str) -> str:
+    if han[-1] not in _title_ends():
+        return han
     for title in name_words("han_title"):
         if han.endswith(title) and len(han) > len(title):
             rest = han[: -len(title)]
             if len(title) > 1 or len(rest) == 1 or is_surname(rest):
                 return rest
     return han
+
+
+@cache
+def _title_ends() -> frozenset[str]:
+    """The last characters of titles: most names end in none."""
+    return frozenset(title[-1] for title in name_words("han_title"))

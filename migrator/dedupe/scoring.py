@@ -18,18 +18,21 @@ from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, choose_features, make_features
 from migrator.dedupe.follow import follow_decisions
 from migrator.dedupe.frozen import features_query, freeze
+from migrator.dedupe.grading import Evidence, add_scored, create_scored, grade
 from migrator.dedupe.learning import (
     SCORED,
     Model,
+    drop_counted,
     estimate_prior,
     learn_model,
     scored_weights,
     weigh_values,
 )
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
+from migrator.dedupe.odds import Odds
 from migrator.dedupe.shared_values import drop_shared
-from migrator.dedupe.splink_model import Evidence, Odds, create_scored, score
 from migrator.dedupe.sureness import find_kin, sure
+from migrator.dedupe.units import UNITS
 from migrator.dedupe.vetoes import VETOED, add_veto_edges, add_vetoed, create_vetoed
 from migrator.staging.engine import Session, literal
 
@@ -37,8 +40,9 @@ RULE = "model"
 """The `rule` of scored edges."""
 PLACE = 1_000
 """After all exact rules: those explain better."""
-CHUNK = 1_000_000
+CHUNK = 4_000_000
 """Pairs scored at once."""
+_GRADED = "dedupe_graded"
 _KEPT_BELOW = 6.0
 """Bits below the odds of one half down to which pairs are kept: average linkage looks at them."""
 
@@ -78,7 +82,9 @@ def add_scored_edges(
     comparisons = make_comparisons(session, features)
     model = learn_model(session, features, comparisons, wanted)
     block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
+    session.execute(f"DROP TABLE {UNITS}")
     often = weigh_values(session, model)
+    drop_counted(session, model.comparisons)
     least = bits_of(1 - model.prior) - _KEPT_BELOW
     pairs = score_tried(session, model, often, scratch, least=least, wanted=wanted)
     sure_from = bits_of(1 - model.prior) + automatic_bits(wanted, 0.0)
@@ -123,12 +129,11 @@ def score_tried(
     evidence = Evidence(model.comparisons, model.odds, often)
     chunks = -(-count // CHUNK)
     for chunk in range(chunks):
-        session.execute(
-            "CREATE OR REPLACE TABLE dedupe_blocked AS SELECT a AS join_key_l, b AS join_key_r, '0' AS match_key "
-            f"FROM dedupe_candidates WHERE a % {chunks} = {chunk}"
-        )
-        score(session, FEATURES, "dedupe_blocked", evidence, least=least, into=SCORED)
-        add_vetoed(session, [item.feature for item in model.comparisons], "dedupe_blocked")
+        some = f"SELECT a, b FROM dedupe_candidates WHERE a % {chunks} = {chunk}"
+        grade(session, some, model.comparisons, _GRADED)
+        add_scored(session, _GRADED, evidence, least=least, into=SCORED)
+        add_vetoed(session, [item.feature for item in model.comparisons], _GRADED)
+    session.execute(f"DROP TABLE IF EXISTS {_GRADED}")
     session.execute("DROP VIEW dedupe_candidates")
     path.unlink()
     lower_by_context(session, SCORED, model.comparisons, model.odds, model.contexts)
@@ -254,5 +259,5 @@ def _levels(item: Comparison, odds: Odds) -> list[dict[str, Any]]:
 
 def drop_scored(session: Session) -> None:
     """Give back what scoring no longer needs."""
-    for name in (SCORED, FEATURES, "dedupe_blocked"):
+    for name in (SCORED, FEATURES):
         session.execute(f"DROP TABLE IF EXISTS {name}")

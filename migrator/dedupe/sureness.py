@@ -13,7 +13,7 @@ from migrator.core.mapped import Meaning
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.features import naming, naming_persons
 from migrator.dedupe.levels import NEARLY_ALL, two_words
-from migrator.dedupe.splink_model import Odds
+from migrator.dedupe.odds import Odds
 from migrator.staging.engine import Session
 
 _TELLING = 4.0

@@ -32,7 +32,7 @@ def create_vetoed(session: Session) -> None:
 
 
 def add_vetoed(session: Session, features: Sequence[Feature], pairs: str) -> None:
-    """Add those of the `pairs` (join_key_l, join_key_r) whose names contradict each other."""
+    """Add those of the `pairs` (a, b) whose names contradict each other."""
     names = naming(features)
     told = {item.apart: item.told for item in features if item.number in names and item.apart is not None}
     for number, kind in told.items():
@@ -42,9 +42,9 @@ def add_vetoed(session: Session, features: Sequence[Feature], pairs: str) -> Non
         else:
             find, which, both = company_contradiction, company_says_which(struct(f"a{number}")), "OR"
         session.execute(
-            f"INSERT INTO {VETOED} SELECT join_key_l, join_key_r FROM {pairs} "
-            f"JOIN (SELECT n, a{number} AS name, {which} AS which FROM {FEATURES}) l ON join_key_l = l.n "
-            f"JOIN (SELECT n, a{number} AS name, {which} AS which FROM {FEATURES}) r ON join_key_r = r.n "
+            f"INSERT INTO {VETOED} SELECT a, b FROM {pairs} "
+            f"JOIN (SELECT n, a{number} AS name, {which} AS which FROM {FEATURES}) l ON a = l.n "
+            f"JOIN (SELECT n, a{number} AS name, {which} AS which FROM {FEATURES}) r ON b = r.n "
             f"WHERE (l.which {both} r.which) AND {find(struct('l.name'), struct('r.name'))}"
         )
 

@@ -337,10 +337,3 @@ def _damaged(error: duckdb.Error) -> FatalError:
 def _first_line(error: duckdb.Error) -> str:
     """Without the engine's own advice, which speaks of settings that a project does not have."""
     return str(error).partition("\n")[0]
-
-
-def splink_connection(session: Session) -> duckdb.DuckDBPyConnection:
-    """The connection under a session, for Splink's own DuckDB backend; it sees the session's tables and obeys its limits."""
-    if not isinstance(session, DuckSession):
-        raise TypeError("Splink's DuckDB backend needs a session on DuckDB")
-    return session.connection

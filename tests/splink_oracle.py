@@ -1,70 +1,23 @@
-"""Everything that knows Splink: it learns a model's parameters from unlabelled pairs and scores pairs by them.
-
-Splink is fed tables of ours whose columns are numbered, and pairs that are already blocked: it has no cap on blocks, and
-its sampling depends on the order of rows, so samples are drawn before, by hash of the id. To learn from given pairs, each
-pair is laid out as two rows with a number of its own, and that number is the blocking rule.
-"""
+"""Splink itself, given the comparisons and pairs that ours are given: what it learns and how it weighs, to hold ours to."""
 
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from migrator.dedupe.comparison import Comparison
-from migrator.staging.engine import Session, quote, splink_connection
+import duckdb
 
-DIGITS = 4
-"""Parameters are rounded to so many significant digits: sums in another order must not change a model."""
+from migrator.dedupe.comparison import Comparison
+from migrator.dedupe.grading import Evidence
+from migrator.dedupe.maximise import Learnt
+from migrator.dedupe.odds import Odds, rounded
+from migrator.staging.engine import DuckSession, Session, quote
+
 _ROUNDS = 25
 _SETTLED = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Odds:
-    """How often each level of a comparison is seen, disagreement last: among matches (`m`), among others (`u`)."""
-
-    m: tuple[float, ...]
-    u: tuple[float, ...]
-
-    def bits(self) -> tuple[float, ...]:
-        """The weight of each level."""
-        return tuple(math.log2(m / u) for m, u in zip(self.m, self.u, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What pairs are scored by. `often` names, for each column whose rare values weigh more, a table of its values and
-    of how often they are.
-    """
-
-    comparisons: Sequence[Comparison]
-    odds: Mapping[str, Odds]
-    often: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """What one round of learning found: how often levels are seen among matches, and how many of the pairs are matches."""
-
-    m: Mapping[str, tuple[float, ...]]
-    share: float
-
-
-def level_shares(
-    session: Session, table: str, comparisons: Sequence[Comparison]
-) -> dict[str, tuple[float, ...]]:
-    """How often each level is seen among all pairs of the records in `table`; a level never seen has share 0."""
-    with _quiet(session):
-        linker = _linker(session, table, _settings(comparisons, {}))
-        linker.training.estimate_u_using_random_sampling(
-            max_pairs=1e12, min_count_per_level=None, num_chunks=1
-        )
-        return _read(linker, "u_probability")
 
 
 def learn(
@@ -103,7 +56,7 @@ def score(session: Session, table: str, pairs: str, evidence: Evidence, *, least
     with _quiet(session):
         from splink.backends.duckdb import DuckDBAPI
 
-        api = DuckDBAPI(splink_connection(session))
+        api = DuckDBAPI(_connection(session))
         by_value = frozenset(evidence.often)
         linker = _linker(
             session, table, _settings(evidence.comparisons, evidence.odds, by_value=by_value), api
@@ -127,19 +80,11 @@ def score(session: Session, table: str, pairs: str, evidence: Evidence, *, least
         found.drop_table_from_database_and_remove_from_cache()
 
 
-def create_scored(session: Session, comparisons: Sequence[Comparison], table: str) -> None:
-    """An empty table for what `score` finds."""
-    listed = ", ".join(
-        f"b{item.feature.number} DOUBLE, r{item.feature.number} DOUBLE" for item in comparisons
-    )
-    session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, weight DOUBLE, {listed})")
-
-
 def _linker(session: Session, table: str, settings: dict[str, Any], api: Any = None) -> Any:
     from splink import Linker
     from splink.backends.duckdb import DuckDBAPI
 
-    api = api or DuckDBAPI(splink_connection(session))
+    api = api or DuckDBAPI(_connection(session))
     return Linker(api.register(table, dataset_display_name=table), settings, log_level=logging.ERROR)
 
 
@@ -201,11 +146,6 @@ def _read(linker: Any, which: str) -> dict[str, tuple[float, ...]]:
     }
 
 
-def rounded(value: float) -> float:
-    """A parameter to its significant digits."""
-    return float(f"{value:.{DIGITS}g}")
-
-
 @contextmanager
 def _quiet(session: Session) -> Iterator[None]:
     """Without warnings of parameters never seen (whoever called deals with those), and with no table of Splink's left."""
@@ -220,3 +160,8 @@ def _quiet(session: Session) -> Iterator[None]:
         )
         for row in left.to_pylist():
             session.execute(f"DROP {'VIEW' if row['type'] == 'VIEW' else 'TABLE'} {quote(row['name'])}")
+
+
+def _connection(session: Session) -> duckdb.DuckDBPyConnection:
+    assert isinstance(session, DuckSession)
+    return session.connection
