@@ -20,10 +20,12 @@ from migrator.sync.returning import is_back
 from migrator.sync.state import CREATING, GONE, UNLISTED, Changes, Key, Part, Watermark
 from migrator.sync.store import SyncStore
 from migrator.sync.streams import Scene, Stream
-from migrator.sync.values import table_fingerprints, text_fingerprints
+from migrator.sync.values import row_fingerprints, table_fingerprints, text_fingerprints
 from migrator.sync.work import Work
 
 _PAGE = 50_000
+_FEW = 20
+"""Up to so many rows of a page the columns cost more than the rows."""
 _LIVE_IDS = Prepared(
     sa.select(members.c.id)
     .where(
@@ -84,7 +86,12 @@ def reconcile(work: Work, scene: Scene, stream: Stream, mark: Watermark, waterma
 
 def _differing(store: SyncStore, stream: Stream, rows: pa.Table, ids: Sequence[str]) -> list[tuple[str, str]]:
     """Ids of a page that the store knows otherwise, or not at all; the database compares, a page at a time."""
-    prints = table_fingerprints(rows, stream.compared)
+    few = rows.num_rows <= _FEW
+    prints = (
+        row_fingerprints(rows.to_pylist(), stream.compared)
+        if few
+        else table_fingerprints(rows, stream.compared)
+    )
     if store.ledger.engine.dialect.name == SQLITE:
         page = list(zip(ids, prints, strict=True))
         found = store.ledger.fetch(_DIFFERING, {"page": page, "of": stream.name})

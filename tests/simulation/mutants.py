@@ -703,7 +703,7 @@ def _mutants() -> Iterator[Mutant]:
     yield one("follows-latest-member", "I16 I1 I4", replace(QUIET, grouped=0.6), _fields(latest_member))
     yield one(
         "deleted-and-hidden-is-gone",
-        "I3 I8",
+        "I8",
         replace(HIDING, actions=DELETING, nights=30),
         _life(gone_and_hidden),
         seeds=6,

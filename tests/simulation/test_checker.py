@@ -27,6 +27,7 @@ class Records:
     exceptions: dict[Node, tuple[str, ...]] = field(default_factory=dict)
     has_intents: bool = True
     brake_lifted: bool = False
+    back: list[Node] = field(default_factory=list)
 
     def logged(self, side: str, field: str, value: Value) -> bool:  # noqa: ARG002
         return (field, value) in self.log
@@ -36,6 +37,9 @@ class Records:
 
     def listed(self) -> Mapping[Node, tuple[str, ...]]:
         return self.exceptions
+
+    def returned(self) -> list[Node]:
+        return self.back
 
     def approved(self, object_name: str) -> bool:  # noqa: ARG002
         return self.brake_lifted
@@ -231,6 +235,25 @@ def test_i7_a_deleted_record_comes_back(stage: Stage) -> None:
     values = {"family_name": str(stage.old.values["LastName"])}
     stage.sides[NEW].create("person", "legacy_id", [Create(f"crm:{stage.old.id}", values)])
     assert stage.broken() == {"I7"}
+
+
+def test_i8_a_hidden_record_that_waits_as_if_it_had_been_undeleted(stage: Stage) -> None:
+    crm = stage.world.crms[OLD]
+    crm.delete(stage.old, Actor.USER)
+    node = (NEW, stage.new.id)
+    stage.records.exceptions[node], stage.records.back = ("",), [node]
+    check_settled(stage.checker)
+    assert stage.broken() == {"I8"}
+
+
+def test_i8_a_record_that_a_user_undeleted_may_wait(stage: Stage) -> None:
+    crm = stage.world.crms[OLD]
+    crm.delete(stage.old, Actor.USER)
+    crm.undelete(stage.old)
+    node = (NEW, stage.new.id)
+    stage.records.exceptions[node], stage.records.back = ("",), [node]
+    check_settled(stage.checker)
+    assert stage.broken() == set()
 
 
 def test_i11_a_write_without_an_intent(stage: Stage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +35,12 @@ _WAITING = tuple(
         .where(table.c.state == "open" if table is t.conflicts else sa.true())
     )
     for table in (t.holds, t.deferred, t.conflicts)
+)
+_RETURNED = Prepared(
+    sa.select(t.members.c.stream, t.members.c.id)
+    .join(t.holds, t.members.c.grp == t.holds.c.grp)
+    .where(_NOW, t.holds.c.kind == "undelete")
+    .order_by(t.members.c.stream, t.members.c.id)
 )
 
 
@@ -77,6 +83,10 @@ class Books:
                 elif field == f"#{stream}:{id_}":
                     add(stream, id_, "#")
         return found
+
+    def returned(self) -> Sequence[Node]:
+        """Records of groups that wait because one of theirs is said to have come back."""
+        return [(side_of(row.stream), row.id) for row in self.ledger.fetch(_RETURNED)]
 
     def approved(self, object_name: str) -> bool:
         """Whether a brake of the object's mapping is lifted by name."""

@@ -52,6 +52,10 @@ class Witness(Protocol):
         """What waits for a person or a later run: record -> reasons, with the field where it is one field's."""
         ...
 
+    def returned(self) -> Iterable[Node]:
+        """Records of groups that wait because one of theirs is said to have come back."""
+        ...
+
     def approved(self, object_name: str) -> bool:
         """Whether a person lifted the brake of an object for this run."""
         ...
@@ -392,6 +396,13 @@ class Checker:
         pairs = shape_of(node[0], row.object).pairs
         return any(self._contested(pair, members) for pair in pairs) or self._waits_for_other(
             members, asked | {*members}
+        )
+
+    def may_have_returned(self, node: Node) -> bool:
+        """Whether a record of the group was undeleted, or ended by anybody but a user; what was only hidden never came back."""
+        ends = [event for member in self.groups.members(node) for event in self._life(member)]
+        return any(member[1] in self.touched for member in self.groups.members(node)) or any(
+            event.deed is Deed.UNDELETE or event.actor is not Actor.USER for event in ends
         )
 
     def _waits_for_other(self, members: list[Node], asked: frozenset[Node]) -> bool:

@@ -28,6 +28,11 @@ def check_settled(checker: Checker, *, invariant: str = "I3") -> None:
     for side in world.crms:
         _check_keys(checker, side)
     _check_holds(checker, listed)
+    for node in checker.witness.returned() if checker.witness else ():
+        if not checker.may_have_returned(node):
+            checker.broken(
+                "I8", f"{node[0]} {node[1]} waits as if it had come back, and nobody ever deleted it"
+            )
 
 
 def _check_sides(
