@@ -16,7 +16,7 @@ from migrator.sync.life import Presence
 from migrator.sync.linked import verify_links
 from migrator.sync.lives import Lives, examine, examine_gone
 from migrator.sync.settle import settle
-from migrator.sync.state import GONE, Changes, HoldRow, Intent, Key, Part
+from migrator.sync.state import GONE, LIVE, Changes, HoldRow, Intent, Key, Part
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.values import natives_of, row_fingerprints
 from migrator.sync.verdicts import (
@@ -118,8 +118,34 @@ def _newcomers(batch: _Batch) -> None:
             )
     placed = {row.key for row in batch.lives.result.members}
     # the master of a merge takes the place of its loser
-    wanted += [(key, None) for key in fresh if key not in placed and _needs_partner(batch, key)]
+    waiting = _masters(batch, [key for key in fresh if key not in placed])
+    wanted += [
+        (key, None)
+        for key in fresh
+        if key not in placed and key not in waiting and _needs_partner(batch, key)
+    ]
     _plan(batch, wanted)
+
+
+def _masters(batch: _Batch, keys: Sequence[Key]) -> frozenset[Key]:
+    """New records that something was merged into which has a partner: they wait until that merge is followed."""
+    work, found = batch.work, batch.found
+    losers = [
+        ((row.stream, case.proofs[row.key].into), row.key)
+        for case in found.cases.values()
+        for row in case.rows
+        if case.presence[row.key] is Presence.MERGED
+    ]
+    losers += work.store.merged_into(keys) if keys else []
+    known = work.store.members([loser for _, loser in losers]) if losers else {}
+    masters = frozenset(
+        master for master, loser in losers if loser in known and known[loser].state == LIVE
+    ).intersection(keys)
+    for key in keys:
+        if key in masters:
+            batch.lives.result.dirty.append(soon(work, key, found.queued.get(key), "merge"))
+            batch.lives.again.append(key)
+    return masters
 
 
 def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:

@@ -213,10 +213,11 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
     master = work.store.members([(row.stream, into)]).get((row.stream, into))
     result = lives.result
     if master is None:
-        if len(case.of(row.which)) > 1:
-            return False
-        _adopt_master(scene, case, row, into, result)
-        lives.again.append((row.stream, into))
+        if (row.stream, into) in {one.key for one in result.members}:
+            _postpone(work, found, case, lives)  # another loser of this batch has its place
+        else:
+            _adopt_master(scene, case, row, into, result)
+            lives.again.append((row.stream, into))
         return True
     if master.grp == case.grp:
         bury(scene, case, row, result, "merged")

@@ -96,6 +96,13 @@ _EVIDENCE = Prepared(
         .order_by(_E.stream, _E.id, _E.seen_at, _E.version)
     )
 )
+_LOSERS = Prepared(
+    lambda d: (
+        sa.select(_E.stream, _E.id, _E.into)
+        .where(among(d, _E.stream, _E.into), _E.kind == EvidenceKind.MERGED.value)
+        .order_by(_E.stream, _E.id)
+    )
+)
 _STONES = t.tombstones.c
 _TOMBSTONES = Prepared(
     lambda d: sa.select(_STONES.stream, _STONES.id, _STONES.grp, _STONES.version, _STONES.key_hash).where(
@@ -237,6 +244,10 @@ class SyncStore:
             )  # fmt: skip
             found.setdefault((row.stream, row.id), []).append((proof, row.ours))
         return found
+
+    def merged_into(self, keys: Sequence[Key]) -> list[tuple[Key, Key]]:
+        """Which of these records others were merged into, by all that was proved: master and loser."""
+        return [((row.stream, row.into), (row.stream, row.id)) for row in self._many(_LOSERS, keys)]
 
     def tombstones(self, keys: Sequence[Key]) -> dict[Key, Tombstone]:
         """Those of these records."""

@@ -33,6 +33,24 @@ def linked(tmp_path: Path) -> tuple[World, str, str]:
     return found, name, found.partner(name)
 
 
+@pytest.fixture
+def merged(tmp_path: Path) -> tuple[World, str, str, str]:
+    """Two old records that the load merged, and their partner, whose name its system writes in capitals."""
+    found = world(tmp_path)
+    lead, other = (found.old.add("Account", Name=name) for name in ("A", "B"))
+    new = found.new.add("customer", "a:O001", name="A")
+    with found.ledger.lease():
+        run = found.wiring(SyncStore(found.ledger))
+        run.store.open()
+        work = prepare(run)
+        links = pa.table([[f"a:{lead}", f"a:{other}"], [new, new], [True, False]], schema=LINKS)
+        assert seed(work, next(iter(work.scenes)), [links]) == 2
+        assert seed(work, next(iter(work.scenes)), [links]) == 0
+    assert found.night(full=True).writes == 0
+    found.new.automation = lambda values: values.update(name=values["name"].upper())
+    return found, lead, other, new
+
+
 def test_a_record_gets_a_partner_once(linked: tuple[World, str, str]) -> None:
     found, _, partner = linked
     assert found.new.values("customer", partner)["name"] == "Ada"
@@ -131,6 +149,32 @@ def test_a_merge_leads_edits_of_the_loser_to_the_master(tmp_path: Path) -> None:
     cities = {found.new.values("customer", one)["city"] for one in (gone, kept)}
     assert cities == {found.old.values("Account", master)["City"]} == {"Rome"}
     assert found.night(full=True).writes == 0
+
+
+def test_what_is_merged_into_a_new_record_brings_its_group_along(merged: tuple[World, str, str, str]) -> None:
+    found, lead, other, new = merged
+    master = found.old.add("Account", Name="M")
+    found.old.remove("Account", other, into=master)
+    found.night()
+    assert list(found.new.rows["customer"]) == [new]
+    assert found.partner(master) == found.partner(lead) == new
+    assert {found.old.values("Account", name)["Name"] for name in (lead, master)} == {"M"}
+    assert found.night(full=True).writes == 0
+
+
+def test_merges_on_both_sides_at_once_make_no_second_partner(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    loser, second = (found.old.add("Account", Name=name) for name in ("L", "S"))
+    found.night()
+    one, two = found.partner(loser), found.partner(second)
+    master = found.old.add("Account", Name="M")
+    found.old.remove("Account", loser, into=master)
+    found.new.remove("customer", one, into=two)
+    found.night()
+    found.night()
+    assert list(found.new.rows["customer"]) == [two]
+    assert found.partner(master) == found.partner(second) == two
+    assert found.night(full=True).status is Status.GREEN
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -469,24 +513,6 @@ def test_a_person_s_word_on_a_delete_against_an_edit(
     assert len(found.new.rows["customer"]) == left
     assert len(found.old.rows["Account"]) == left
     assert found.night(full=True).status is Status.GREEN
-
-
-@pytest.fixture
-def merged(tmp_path: Path) -> tuple[World, str, str, str]:
-    """Two old records that the load merged, and their partner, whose name its system writes in capitals."""
-    found = world(tmp_path)
-    lead, other = (found.old.add("Account", Name=name) for name in ("A", "B"))
-    new = found.new.add("customer", "a:O001", name="A")
-    with found.ledger.lease():
-        run = found.wiring(SyncStore(found.ledger))
-        run.store.open()
-        work = prepare(run)
-        links = pa.table([[f"a:{lead}", f"a:{other}"], [new, new], [True, False]], schema=LINKS)
-        assert seed(work, next(iter(work.scenes)), [links]) == 2
-        assert seed(work, next(iter(work.scenes)), [links]) == 0
-    assert found.night(full=True).writes == 0
-    found.new.automation = lambda values: values.update(name=values["name"].upper())
-    return found, lead, other, new
 
 
 def test_members_of_one_record_follow_whoever_changed(merged: tuple[World, str, str, str]) -> None:
