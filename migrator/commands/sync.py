@@ -225,7 +225,9 @@ def settings_of(project: Project) -> Settings:
         policy=Rule(said.policy) if said.policy else None,
         frozen=frozenset(Which(name) for name in said.frozen),
     )
-    return replace(Settings(), scan_every=said.reconcile, terms=terms, deletes=said.deletes)
+    return replace(
+        Settings(), scan_every=said.reconcile, rotation=said.reconcile.days, terms=terms, deletes=said.deletes
+    )
 
 
 def _tell_failure(workspace: Workspace, error: MigratorError) -> None:

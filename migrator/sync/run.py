@@ -21,6 +21,7 @@ from migrator.sync.decide import Terms
 from migrator.sync.meter import Allowance, BudgetSpent, Meter
 from migrator.sync.pull import pull
 from migrator.sync.report import RunReport, Status
+from migrator.sync.rotation import rotate
 from migrator.sync.settle import settle
 from migrator.sync.state import Changes, HoldRow, Key, Part, Watermark
 from migrator.sync.status import assess
@@ -167,6 +168,12 @@ def _pull(work: Work, *, full: bool) -> None:
                 scene,
                 lambda scene=scene, stream=stream, mark=mark: pull(work, scene, stream, mark, full=full),  # type: ignore[misc]
             )
+            if stream.name not in work.report.reconciled and not work.read_only:
+                _one(
+                    work,
+                    scene,
+                    lambda scene=scene, stream=stream, mark=mark: rotate(work, scene, stream, mark),  # type: ignore[misc]
+                )
 
 
 def _brakes(work: Work) -> None:

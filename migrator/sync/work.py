@@ -46,6 +46,8 @@ class Settings:
     missing_alarm: int = 7
     """A record that was absent in so many runs is told in red."""
     scan_every: timedelta = timedelta(days=7)
+    rotation: int = 0
+    """Between two full comparisons so many days' parts are compared, one a day; 0: none."""
     limits: Limits = Limits()
     retry: RetryPolicy = field(
         default_factory=lambda: RetryPolicy(attempts=3, first=1.0, longest=30.0, patience=60.0)
