@@ -13,6 +13,7 @@ R07   an id stands twice                                      R15   the switch w
 R08   owner or backup unknown, or one and the same            R16   P5 to P8 without an abort trigger
 R17   an unknown group, or groups that wait for one another   R18   no steps
 R19   a manual step without form or instructions              R20   a message to nobody
+R21   a wave points to records of one that does not come first  R22   a mapping that is not there (both: `waves`)
 ====  =====================================================  ====  ===============================================
 """
 

@@ -8,11 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, open_workspace
+from migrator.commands.steps import flat
 from migrator.commands.sync import OpenSide
 from migrator.commands.sync_sides import open_side
 from migrator.core.clock import Clock
-from migrator.core.errors import DataError, MigratorError, Problem, ProjectError, Severity
+from migrator.core.errors import (
+    DataError,
+    MigratorError,
+    Problem,
+    ProjectError,
+    Severity,
+    raise_errors,
+)
 from migrator.runbook.answers import FileAnswers, NobodyThere
 from migrator.runbook.checking import check_runbook, evening
 from migrator.runbook.consent import footing_of
@@ -30,6 +39,7 @@ from migrator.runbook.shelf import find_book
 from migrator.runbook.syncing import SyncFacts
 from migrator.runbook.verbs import Call
 from migrator.runbook.view import BookView, view
+from migrator.runbook.waves import WaveFacts, undeclared
 from migrator.runbook.world import RunReport, World, silent
 from migrator.staging.phases import standings
 
@@ -127,7 +137,7 @@ def check(folder: Path, project: Project | None, name: str, operator: str) -> Ch
         problems = check_runbook(book)
         return Checked(book, tuple(problems), worst=evening(book, {}))
     with carry_out(project, book, Given(operator)) as (runner, world):
-        problems = check_runbook(book, world.rehearsed)
+        problems = [*check_runbook(book, world.rehearsed), *_across(project, book)]
         found = Checked(book, tuple(problems), worst=evening(book, world.rehearsed))
         if any(item.severity is Severity.ERROR for item in problems):
             return found
@@ -140,10 +150,9 @@ def check(folder: Path, project: Project | None, name: str, operator: str) -> Ch
 
 def run(project: Project, name: str, given: Given) -> RunReport:
     """Carry a runbook out from the first step that is not done or does not hold."""
-    with (
-        carry_out(project, find_book(project.folder, name), given) as (runner, world),
-        world.ledger.lease(LEASE),
-    ):
+    book = find_book(project.folder, name)
+    raise_errors(_across(project, book))
+    with carry_out(project, book, given) as (runner, world), world.ledger.lease(LEASE):
         return runner.run()
 
 
@@ -159,6 +168,7 @@ def cancel(project: Project, name: str, given: Given, why: str) -> None:
 def rehearse(project: Project, name: str, given: Given, on: Path | None = None) -> RunReport:
     """Carry a runbook out on copies (`on`: a project on sandboxes), and put its times on record."""
     book = find_book(project.folder, name)
+    raise_errors(_across(project, book))
     with open_workspace(project) as workspace:
         stamp = f"{workspace.ledger.clock.now():%Y%m%dT%H%M%S%f}"
         copy = open_copy(project, on) if on else make_copy(project, project.workspace / "rehearsals" / stamp)
@@ -206,26 +216,37 @@ def carry_out(
     with open_workspace(project) as workspace:
         clock = workspace.ledger.clock
         asker = FileAnswers(given.answers, given.asker) if given.answers else given.asker
-        done_with = verbs or _verbs(project, given, clock=clock)
+        done_with = verbs or _verbs(project, book, given, clock=clock)
         footing = footing_of(project, book)
         history = replay(workspace.ledger)
         rehearsed = {step: item.worst for step, item in timings(history, book, footing).items()}
         world = World(
             workspace.ledger, Hands(done_with, asker, clock, project.folder), given.operator, mode,
             project.folder / "evidence" / book.name / footing.plan[:8], footing.mapping,
-            FirstOf((SyncFacts(project, given.open_system), ProjectFacts(project))),
+            FirstOf(
+                (SyncFacts(project, given.open_system, book), ProjectFacts(project), WaveFacts(project, book))
+            ),
             rehearsed, given.tell,
         )  # fmt: skip
         yield Runner(book, world), world
 
 
-def _verbs(project: Project, given: Given, *, clock: Clock) -> dict[str, Doing]:
+def _across(project: Project, book: Runbook) -> list[Problem]:
+    """What the mappings say against the waves of a runbook; nothing where no group has mappings of its own."""
+    if not any(rule.objects for rule in book.rule.groups.values()):
+        return []
+    with open_workspace(project) as workspace:
+        return list(undeclared(book, flat(bind_project(workspace, staged=lambda _: None).groups)))
+
+
+def _verbs(project: Project, book: Runbook, given: Given, *, clock: Clock) -> dict[str, Doing]:
     """What a project can do, and to rehearse another runbook of it."""
 
     def rehearsal(call: Call, _: Sequence[str]) -> Outcome:
         return Outcome(document=rehearse(project, call.arguments[0], given).to_json())
 
-    place = Place(project, clock, given.production, open_system=given.open_system)
+    groups = {name: rule.objects for name, rule in book.rule.groups.items()}
+    place = Place(project, clock, given.production, open_system=given.open_system, groups=groups)
     return {**project_verbs(place), "runbook rehearse": rehearsal}
 
 

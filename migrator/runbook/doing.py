@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,16 @@ class Place:
     progress: Progress = QUIET
     open_system: OpenSide = open_side
     """How a system is opened for the sync."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Group → its mappings, for groups that have mappings of their own."""
+    moving: tuple[str, ...] = ()
+    """The groups that the verb is about."""
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The mappings that the verb is about; () for all."""
+        named = [self.groups.get(group, ()) for group in self.moving]
+        return tuple(dict.fromkeys(name for one in named for name in one)) if named and all(named) else ()
 
 
 def project_verbs(place: Place) -> dict[str, Doing]:
@@ -69,9 +79,9 @@ def project_verbs(place: Place) -> dict[str, Doing]:
 
 
 def _called(
-    place: Place, verb: Callable[[Place, Sequence[str]], Outcome], call: Call, groups: Sequence[str]  # noqa: ARG001 (a project has one set of mappings)
+    place: Place, verb: Callable[[Place, Sequence[str]], Outcome], call: Call, groups: Sequence[str]
 ) -> Outcome:  # fmt: skip
-    return verb(place, call.arguments)
+    return verb(replace(place, moving=tuple(groups)), call.arguments)
 
 
 def options(arguments: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
@@ -88,8 +98,13 @@ def options(arguments: Sequence[str], known: Mapping[str, str]) -> dict[str, str
     return found
 
 
+def own_part(found: Accounting, objects: Sequence[str]) -> Accounting:
+    """The equations of these mappings; all of them for ()."""
+    return Accounting(tuple(item for item in found.objects if item.name in objects)) if objects else found
+
+
 def accounting_facts(found: Accounting) -> dict[str, Value]:
-    """What the equation of all objects says."""
+    """What the equations say."""
     held = sum(item.counts.get(name, 0) for item in found.objects for name in ("quarantined", "pending"))
     pending = sum(
         number
@@ -153,7 +168,7 @@ def _load(place: Place, _: Sequence[str]) -> Outcome:
     from migrator.commands.inspect import status
 
     report = steps.load(place.project, place.progress, place.production)
-    found = status(place.project)
+    found = own_part(status(place.project), place.objects)
     return Outcome(accounting_facts(found), {"load": report.to_json(), **found.to_json()})
 
 
@@ -179,7 +194,8 @@ def _status(place: Place, _: Sequence[str]) -> Outcome:
     from migrator.runbook.syncing import given_up
 
     found = status(place.project)
-    facts, left = accounting_facts(found), given_up(place.project)
+    found = own_part(found, place.objects)
+    facts, left = accounting_facts(found), given_up(place.project, place.objects)
     facts["exceptions.count"] = float(facts["exceptions.count"]) + left
     return Outcome(facts, {**found.to_json(), "given_up_by_the_sync": left})
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from migrator.commands import steps
+from migrator.commands.binding import bind_project
 from migrator.commands.project import Workspace, open_workspace
+from migrator.commands.steps import flat
 from migrator.core.errors import DataError
 from migrator.runbook.doing import MOST_PULLS, Place, accounting_facts, options
 from migrator.runbook.execute import Outcome
@@ -17,6 +19,7 @@ from migrator.staging.engine import Session, literal, quote
 from migrator.staging.phases import standings
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind
+from migrator.sync.report import RunReport
 
 
 def freeze_proof(place: Place, arguments: Sequence[str]) -> Outcome:
@@ -28,11 +31,11 @@ def freeze_proof(place: Place, arguments: Sequence[str]) -> Outcome:
     given = options(arguments, {"modifier": "", "integration": ""})
     steps.extract(place.project, (), place.progress)
     with open_workspace(place.project) as workspace, closing(workspace.session()) as session:
-        folder = place.project.workspace / "freeze" / _freeze(workspace)
+        folder = place.project.workspace / "freeze" / _freeze(workspace, place.moving)
         folder.mkdir(parents=True, exist_ok=True)
         found = {
             name: _since_the_freeze(session, _staged(workspace, name), folder, given)
-            for name in workspace.store.names(Kind.STAGED)
+            for name in _read_by(workspace, place.objects)
         }
     edits = sum(item["edits"] for item in found.values())
     deletes = sum(item["deletes"] for item in found.values())
@@ -46,15 +49,31 @@ def freeze_proof(place: Place, arguments: Sequence[str]) -> Outcome:
     )  # fmt: skip
 
 
-def _freeze(workspace: Workspace) -> str:
-    """A name for the freeze that holds now: another one after the old side was opened in between."""
+def _read_by(workspace: Workspace, objects: Sequence[str]) -> list[str]:
+    """The staged objects that these mappings read; all for ()."""
+    names = list(workspace.store.names(Kind.STAGED))
+    if not objects:
+        return names
+    read = {
+        source.staged
+        for item in flat(bind_project(workspace).groups)
+        if item.name in objects
+        for source in item.sources
+    }
+    return [name for name in names if name in read]
+
+
+def _freeze(workspace: Workspace, moving: Sequence[str]) -> str:
+    """A name for the freeze of these groups that holds now: another one after the old side was opened in between."""
     with workspace.ledger.read() as connection:
         numbers = [item.journal for item in standings(connection).values()]
     from migrator.core.phases import Phase
     from migrator.runbook.record import replay
 
     entered = [
-        entry.number for entry in replay(workspace.ledger).phases if entry.body["to"] == Phase.P5.value
+        entry.number
+        for entry in replay(workspace.ledger).phases
+        if entry.body["to"] == Phase.P5.value and (not moving or entry.body["group"] in moving)
     ]
     return f"{max(entered, default=max(numbers, default=0)):06}"
 
@@ -120,7 +139,10 @@ def verdict(place: Place, _: Sequence[str]) -> Outcome:
 
     synced = syncing.is_synced(place.project)
     found = [_by_sync(place)] if synced else []
-    rest = syncing.only_loaded(place.project) if synced else ()
+    rest = [
+        name for name in (syncing.only_loaded(place.project) if synced else ())
+        if not place.objects or name in place.objects
+    ] or (() if synced else place.objects)  # fmt: skip
     if rest or not synced:
         found.append(_by_validation(place, rest))
     colour = max((str(item["verdict"]) for item in found), key=_COLOURS.index)
@@ -136,13 +158,22 @@ def verdict(place: Place, _: Sequence[str]) -> Outcome:
 _COLOURS = ("green", "yellow", "red")
 
 
+_SEEN_NOW = frozenset({"backlog", "hold"})
+"""Causes of a whole run that what is counted of a wave's own mappings says better."""
+
+
 def _by_sync(place: Place) -> dict[str, Any]:
     from migrator.runbook import syncing
 
     done, _ = syncing.one_run(place, full=True)
-    differs = syncing.differing(done)
-    colour = done.report.status.value if not differs else "red"
-    objects = {cause.mapping for cause in done.report.causes if cause.mapping}
+    differs = syncing.differing(place, done)
+    own = place.objects
+    causes = [cause for cause in done.report.causes if not own or not cause.mapping or cause.mapping in own]
+    told = RunReport(
+        causes=[cause for cause in causes if not own or cause.mapping or cause.code not in _SEEN_NOW]
+    )
+    colour = told.status.value if not differs else "red"
+    objects = {cause.mapping for cause in causes if cause.mapping}
     return {
         "verdict": colour, "unexplained": differs, "not_matching": len(objects),
         "not_compared": syncing.not_compared(place.project), "sync": done.to_json(),

@@ -104,6 +104,7 @@ def _catalogue() -> dict[str, Fact]:
         ("cannot_go_back.open", number, "values that the old side cannot hold and nobody accepted to lose"),
         ("erasure.backlog", number, "requests to be forgotten that are not done"),
         # waves
+        ("references.found", number, "links of this wave to records of waves that have not come as far"),
         ("parents.behind", number, "groups that this one refers to and that are in an earlier phase"),
     )  # fmt: skip
     said = (

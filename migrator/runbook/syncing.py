@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -22,10 +23,12 @@ from migrator.core.translation import Direction, PairedObject
 from migrator.runbook.doing import Place
 from migrator.runbook.execute import Outcome
 from migrator.runbook.facts import Value
-from migrator.staging.phases import standings
+from migrator.runbook.parse import Runbook
+from migrator.runbook.waves import narrowed, objects_of
+from migrator.staging.phases import standings, with_waves
 from migrator.staging.sync_tables import reports
 from migrator.sync.decide import SIDE_FROZEN
-from migrator.sync.report import Status
+from migrator.sync.report import RunReport, Status
 
 FOR_EVER = 100 * 365 * 86_400.0
 """Seconds that stand for a feed that never forgets."""
@@ -68,7 +71,8 @@ def one_run(place: Place, *, full: bool = False) -> tuple[SyncRun, dict[str, Val
     done = once(
         place.project, production=named, full=full, progress=place.progress, open_system=place.open_system
     )
-    return done, state_facts(done.status.state)
+    with open_workspace(place.project) as workspace:
+        return done, state_facts(narrowed(done.status.state, workspace.ledger, place.objects))
 
 
 def sync_once(place: Place, _: Sequence[str]) -> Outcome:
@@ -83,20 +87,33 @@ def sync_reconcile(place: Place, _: Sequence[str]) -> Outcome:
     first, _facts = one_run(place, full=True)
     again, facts = one_run(place, full=True)
     _refuse_red(again)
-    differs = float(differing(again))
+    differs = float(differing(place, again))
     facts |= {
         "reverse.mismatches": differs,
         "unexplained": differs,
-        "echo.writes": float(again.report.writes),
+        "echo.writes": float(writes_of(again, place.objects)),
     }
     return Outcome(facts, {"mended": first.report.writes, **again.to_json()})
 
 
-def differing(done: SyncRun) -> int:
+def differing(place: Place, done: SyncRun) -> int:
     """What a full comparison found to differ: what it wrote, what its phase keeps it from writing, and what did not match."""
-    state = done.status.state
+    state = own_state(place, done)
     held = sum(item.number for item in state.held if item.kind == SIDE_FROZEN)
-    return done.report.writes + state.mismatched + held + dict(state.errors).get(SIDE_FROZEN, 0)
+    waiting = sum(item.records for item in state.waiting)
+    return writes_of(done, place.objects) + state.mismatched + held + waiting
+
+
+def own_state(place: Place, done: SyncRun) -> SyncState:
+    """Where the sync stands after a run, as far as the mappings of a verb go."""
+    with open_workspace(place.project) as workspace:
+        return narrowed(done.status.state, workspace.ledger, place.objects)
+
+
+def writes_of(done: SyncRun, objects: Sequence[str]) -> int:
+    """Rows that a run wrote of these mappings; of all for ()."""
+    kept = {name: item for name, item in done.report.figures.items() if not objects or name in objects}
+    return RunReport(figures=kept).writes
 
 
 def sync_check(place: Place, _: Sequence[str]) -> Outcome:
@@ -113,19 +130,21 @@ def trace(place: Place, arguments: Sequence[str]) -> Outcome:
 
     wanted = int(options(arguments, {"edits": "100"})["edits"])
     done, facts = one_run(place)
-    figures = done.report.figures.values()
+    own = place.objects
+    figures = [found for name, found in done.report.figures.items() if not own or name in own]
     arrived = sum(found[name] for found in figures for name in ("written_old", "created_old", "deleted_old"))
     lost = sum(found[name] for found in figures for name in ("held", "refused", "unknown"))
     facts |= {"first_edits.traced": float(arrived), "first_edits.lost": float(lost)}
     return Outcome(facts, {"asked_for": wanted, **done.to_json()})
 
 
-def given_up(project: Project) -> int:
+def given_up(project: Project, objects: Sequence[str] = ()) -> int:
     """Records that the sync tried often enough and left in quarantine; 0 in a project without one."""
     if not is_synced(project):
         return 0
     with open_workspace(project) as workspace:
-        return sum(item.quarantined for item in look(workspace).state.waiting)
+        state = narrowed(look(workspace).state, workspace.ledger, objects)
+        return sum(item.quarantined for item in state.waiting)
 
 
 def pulls_until_empty(place: Place, most: int) -> tuple[list[int], dict[str, Value]]:
@@ -138,7 +157,7 @@ def pulls_until_empty(place: Place, most: int) -> tuple[list[int], dict[str, Val
             )
         done, facts = one_run(place)
         _refuse_red(done)
-        written.append(done.report.writes)
+        written.append(writes_of(done, place.objects))
     return written, facts | {"final_delta.empty_pulls": 2.0}
 
 
@@ -173,8 +192,8 @@ def _age(state: SyncState, moments: Iterable[datetime]) -> float:
 class SyncFacts:
     """Where the sync of a project stands now, read from the ledger; what asks a system is asked once."""
 
-    def __init__(self, project: Project, open_system: OpenSide) -> None:
-        self._project, self._open = project, open_system
+    def __init__(self, project: Project, open_system: OpenSide, book: Runbook) -> None:
+        self._project, self._open, self._book = project, open_system, book
         self._paired: list[PairedObject] | None = None
         self._fixed: dict[str, Value | None] = {}
 
@@ -186,11 +205,13 @@ class SyncFacts:
             if name not in self._fixed:
                 self._fixed[name] = self._of_sides(name)
             return self._fixed[name]
+        own = objects_of(self._book, [group])
         with open_workspace(self._project) as workspace:
             if name in {"nights.green", "nights.both_ways"}:
-                return float(_nights(workspace, group, both=name == "nights.both_ways"))
+                return float(_nights(workspace, group, own, both=name == "nights.both_ways"))
+            state = narrowed(look(workspace).state, workspace.ledger, own)
             # that nothing waits says nothing of what was not read yet: only a run establishes that the way back is clear
-            return None if name == "reverse_lag" else state_facts(look(workspace).state).get(name)
+            return None if name == "reverse_lag" else state_facts(state).get(name)
 
     def _synced(self) -> bool:
         if self._paired is None:
@@ -216,20 +237,23 @@ class SyncFacts:
         return max((item.overlap for item in found), default=None)
 
 
-def _nights(workspace: Workspace, group: str, *, both: bool) -> int:
-    """Days in a row, up to today or yesterday, whose last run was green; `both`: only since the group is in P4 or later."""
+def _nights(workspace: Workspace, group: str, own: Sequence[str], *, both: bool) -> int:
+    """Days in a row, up to today or yesterday, whose last run was green; `both`: only since the group is in P4 or later.
+
+    A night that was not green for the mappings of others alone is green for a group of `own` mappings.
+    """
     with workspace.ledger.read() as connection:
         rows = connection.execute(
-            sa.select(reports.c.started_at, reports.c.status).order_by(reports.c.started_at)
+            sa.select(reports.c.started_at, reports.c.status, reports.c.report).order_by(reports.c.started_at)
         ).all()
-        standing = standings(connection).get(group)
+        standing = with_waves(standings(connection), [group]).get(group)
     since: datetime | None = None
     if both:
         if standing is None or standing.phase.number < Phase.P4.number:
             return 0
         since = standing.entered_at if standing.phase is Phase.P4 else None
     last: dict[Any, str] = {
-        row.started_at.date(): row.status for row in rows if since is None or row.started_at >= since
+        row.started_at.date(): _colour(row, own) for row in rows if since is None or row.started_at >= since
     }
     day = workspace.ledger.clock.now().date()
     if day not in last:
@@ -238,3 +262,12 @@ def _nights(workspace: Workspace, group: str, *, both: bool) -> int:
     while last.get(day) == Status.GREEN.value:
         count, day = count + 1, day - timedelta(days=1)
     return count
+
+
+def _colour(row: Any, own: Sequence[str]) -> str:
+    """The colour of one run for some mappings."""
+    if row.status == Status.GREEN.value or not own:
+        return str(row.status)
+    causes = json.loads(row.report or "{}").get("causes", ())
+    others = causes and all(one.get("mapping") and one["mapping"] not in own for one in causes)
+    return Status.GREEN.value if others else str(row.status)
