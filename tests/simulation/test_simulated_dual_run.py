@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from migrator.testing.simulation.__main__ import main
+from migrator.testing.simulation.command import main
 from migrator.testing.simulation.engine import make_engine
 from migrator.testing.simulation.halfyear import HalfYear
 from migrator.testing.simulation.history import Actor
@@ -109,3 +109,23 @@ def test_the_command_prints_figures_and_fails_when_something_is_violated(
 ) -> None:
     assert main(["--nights", "2", "--records", "12", "--edits", "5", "--faults", "none", "--json"]) == 0
     assert '"violations": []' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_several_processes_give_what_one_gives() -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "migrator.testing.simulation",
+        "--nights",
+        "2",
+        "--records",
+        "12",
+        "--edits",
+        "5",
+    ]
+    one, two = (
+        subprocess.run([*words, "--seeds", "1-3", "--jobs", jobs], capture_output=True, text=True, check=True)
+        for jobs in ("1", "2")
+    )
+    assert one.stdout == two.stdout
