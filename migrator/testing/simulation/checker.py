@@ -399,10 +399,10 @@ class Checker:
         )
 
     def may_have_returned(self, node: Node) -> bool:
-        """Whether a record of the group was undeleted, or ended by anybody but a user; what was only hidden never came back."""
+        """Whether a record of the group was undeleted, converted, or ended by anybody but a user; what was hidden never came back."""
         ends = [event for member in self.groups.members(node) for event in self._life(member)]
         return any(member[1] in self.touched for member in self.groups.members(node)) or any(
-            event.deed is Deed.UNDELETE or event.actor is not Actor.USER for event in ends
+            event.deed in {Deed.UNDELETE, Deed.CONVERT} or event.actor is not Actor.USER for event in ends
         )
 
     def _waits_for_other(self, members: list[Node], asked: frozenset[Node]) -> bool:
