@@ -21,7 +21,6 @@ from migrator.sync.returning import (
     doomed,
     hold_kind,
     is_back,
-    is_decided,
     learns_version,
     let_live,
 )
@@ -336,8 +335,10 @@ def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> No
         return
     old, new = _side(case, Which.OLD), _side(case, Which.NEW)
     digest = life_digest(case, old, new)
-    if same and not is_decided(work, case.grp, "", digest):
-        # what was asked, or decided, of the record as it was before: this is another question
+    if (case.grp, "", digest) in work.asked:
+        return
+    if same:
+        # what was asked, or answered, of the records as they were before: this is another question
         lives.first.resolved.append((case.grp, ""))
     members = [
         {

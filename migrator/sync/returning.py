@@ -52,11 +52,6 @@ def decided(work: Work, grp: int, name: str, digest: str) -> Which | None:
     return said[1] if said is not None and said[0] == digest else None
 
 
-def is_decided(work: Work, grp: int, name: str, digest: str) -> bool:
-    """Whether there is such an answer."""
-    return decided(work, grp, name, digest) is not None
-
-
 def _digest(row: MemberRow, record: Record) -> str:
     """Names the question: an edit since makes another one of it."""
     return hashlib.blake2b(f"{row.grp}/back/{row.key}/{record.version}".encode(), digest_size=12).hexdigest()
@@ -78,17 +73,18 @@ def answered(work: Work, row: MemberRow, record: Record, name: str) -> Which | N
 def ask(work: Work, row: MemberRow, record: Record, hold: HoldRow, first: Changes) -> None:
     """Put the question among the conflicts, once for each version of the record; an answer to an older one is void."""
     digest = _digest(row, record)
-    if work.resolved.get(row.grp, {}).get(hold.field, (digest,))[0] != digest:
+    if (row.grp, hold.field, digest) in work.asked:
+        return
+    if any((grp, name) == (row.grp, hold.field) for grp, name, _ in work.asked):
         first.resolved.append((row.grp, hold.field))
     member = {
         "side": row.which.value, "stream": row.stream, "id": row.id, "version": record.version, "presence": UNDELETE
     }  # fmt: skip
-    if not is_decided(work, row.grp, hold.field, digest):
-        first.conflicts.append(
-            ConflictRow(
-                hold.mapping, row.grp, hold.field, digest, "held", "hold", UNDELETE, to_text({"members": [member]}), "open"
-            )
-        )  # fmt: skip
+    first.conflicts.append(
+        ConflictRow(
+            hold.mapping, row.grp, hold.field, digest, "held", "hold", UNDELETE, to_text({"members": [member]}), "open"
+        )
+    )  # fmt: skip
 
 
 def let_live(work: Work, row: MemberRow, gone: Sequence[MemberRow], hold: HoldRow, result: Changes) -> None:

@@ -123,7 +123,7 @@ def _work(work: Work, *, full: bool) -> None:
     _pull(work, full=full)
     if not work.read_only:
         _brakes(work)
-    work.resolved = work.store.resolutions()
+    work.resolved, work.asked = work.store.resolutions(), work.store.asked()
     for scene in work.scenes:
         _one(work, scene, lambda scene=scene: _mapping(work, scene))  # type: ignore[misc]  # called at once
     if work.read_only and not work.stopped:

@@ -23,6 +23,7 @@ from migrator.staging.ledger import Ledger
 from migrator.staging.prepared import Prepared, among
 from migrator.sync.state import (
     LIVE,
+    MEMBER,
     UNLISTED,
     Changes,
     ConflictRow,
@@ -107,6 +108,12 @@ _STONES = t.tombstones.c
 _TOMBSTONES = Prepared(
     lambda d: sa.select(_STONES.stream, _STONES.id, _STONES.grp, _STONES.version, _STONES.key_hash).where(
         among(d, _STONES.stream, _STONES.id)
+    )
+)
+_ASKED = Prepared(
+    sa.select(_C.grp, _C.field, _C.digest).where(
+        sa.or_(_C.state == "open", _C.state == "resolved"),
+        sa.or_(_C.field == "", _C.field.startswith(MEMBER, autoescape=True)),
     )
 )
 _RESOLVED = Prepared(
@@ -252,6 +259,10 @@ class SyncStore:
     def tombstones(self, keys: Sequence[Key]) -> dict[Key, Tombstone]:
         """Those of these records."""
         return {(row.stream, row.id): Tombstone(**row._asdict()) for row in self._many(_TOMBSTONES, keys)}
+
+    def asked(self) -> frozenset[tuple[int, str, str]]:
+        """Questions about whole records that are open, or answered and not carried out: group, name of the hold, digest."""
+        return frozenset((row.grp, row.field, row.digest) for row in self.ledger.fetch(_ASKED, {}))
 
     def resolutions(self) -> dict[int, dict[str, tuple[str, Which]]]:
         """What people decided and is not carried out yet: group → field → digest of the conflict, the side that stands."""

@@ -80,6 +80,8 @@ class Work:
     strategy: Strategy = field(default_factory=Strategy)
     resolved: Mapping[int, Mapping[str, tuple[str, Which]]] = field(default_factory=dict)
     """Group → field → digest of the conflict that a person decided, and the side that stands."""
+    asked: frozenset[tuple[int, str, str]] = frozenset()
+    """Questions about whole records that stand: group, name of the hold, digest."""
     terms: dict[str, Terms] = field(default_factory=dict)
     """Mapping → terms, with what drifted."""
     stopped: dict[str, str] = field(default_factory=dict)
