@@ -19,6 +19,7 @@ from migrator.core.review import Asked, Band, Order
 
 if TYPE_CHECKING:
     from migrator.commands.review import Review, Reviewer
+    from validation.messages import Catalogue
 
 
 class ReviewGroup(TyperGroup):
@@ -51,7 +52,7 @@ Who = Annotated[
 ]
 Language = Annotated[
     str,
-    typer.Option("--lang", envvar="MIGRATOR_LANG", help="Language of the page: en, zh_CN, zh_TW or ms."),
+    typer.Option("--lang", envvar="MIGRATOR_LANG", help="Language of the review: en, zh_CN, zh_TW or ms."),
 ]
 
 
@@ -87,7 +88,7 @@ def review(
     elif as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         _list(wanted, unmask=unmask, as_json=as_json)
     else:
-        _in_the_terminal(wanted)
+        _in_the_terminal(wanted, lang)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +114,16 @@ def _reviewer(who: str, way: str) -> Reviewer:
     return Reviewer(someone(who), Way(way))
 
 
-def _in_the_terminal(wanted: _Wanted) -> None:
+def _in_the_terminal(wanted: _Wanted, language: str) -> None:
+    from migrator.cli import show_review
     from migrator.commands.review import reviewing
 
+    text = show_review.texts(language)
     with reviewing(
         opened_project(), wanted.objects, wanted.asked, _reviewer(wanted.who, "terminal")
     ) as sitting:
-        ask(sitting, stdout, _pressed, lambda: str(typer.prompt("why", default="", show_default=False)))
+        why = lambda: str(typer.prompt(text("reason"), default="", show_default=False))  # noqa: E731
+        ask(sitting, stdout, _pressed, why, text)
 
 
 def _pressed() -> str:
@@ -130,7 +134,9 @@ def _pressed() -> str:
         return "q"
 
 
-def ask(review: Review, console: Console, key: Callable[[], str], reason: Callable[[], str]) -> None:
+def ask(
+    review: Review, console: Console, key: Callable[[], str], reason: Callable[[], str], text: Catalogue
+) -> None:
     """Show pair after pair until none is open or the reviewer quits; `key` waits for one key, `reason` for a line."""
     from migrator.cli import show_review
 
@@ -140,33 +146,37 @@ def ask(review: Review, console: Console, key: Callable[[], str], reason: Callab
         return
     number, why = review.next_open(-1), ""
     while number is not None:
-        show_review.pair(review, number, console)
-        show_review.progress(review, console)
-        console.print(_KEYS, highlight=False)
+        show_review.pair(review, number, console, text)
+        show_review.progress(review, console, text)
+        console.print(_keys(text), highlight=False)
         pressed = key().lower()
         if pressed == "q":
             break
         if pressed == "w":
             why = reason()
             continue
-        number = _move(review, number, pressed, why, console)
+        number = _move(review, number, pressed, why, console=console, text=text)
         why = "" if pressed in _VERDICTS else why
-    show_review.ended(review, console)
+    show_review.ended(review, console, text)
 
 
-_KEYS = (
-    "[bold]s[/] same · [bold]n[/] not the same · [bold]u[/] unsure · [bold]w[/] why · [bold]b[/] back · "
-    "[bold]space[/] skip · [bold]q[/] quit"
-)
+def _keys(text: Catalogue) -> str:
+    """The keys are the same in every language, so that hands need not learn them anew."""
+    keys = {key: f"[bold]{key}[/]" for key in "snuwbq"}
+    return text("keys", **keys, space=f"[bold]{text('key.space')}[/]")
+
+
 _VERDICTS = {"s": Same.SAME, "n": Same.NOT_SAME, "u": Same.UNSURE}
 
 
-def _move(review: Review, number: int, pressed: str, why: str, console: Console) -> int | None:
+def _move(
+    review: Review, number: int, pressed: str, why: str, *, console: Console, text: Catalogue
+) -> int | None:
     """What a key does; returns the pair to show next."""
     from migrator.cli import show_review
 
     if pressed in _VERDICTS:
-        show_review.conflict(review.decide(number, _VERDICTS[pressed], why), console)
+        show_review.contradicted(review.decide(number, _VERDICTS[pressed], why), console, text)
         return review.next_open(number)
     if pressed in {"b", "\x7f", "\b"}:
         back = review.undo()
@@ -199,7 +209,7 @@ def _on_a_page(wanted: _Wanted, language: str, port: int, *, browse: bool) -> No
             webbrowser.open(page.url)
         with contextlib.suppress(KeyboardInterrupt):
             page.wait()
-        show_review.ended(sitting, stdout)
+        show_review.ended(sitting, stdout, show_review.texts(language))
 
 
 @review_app.command("export")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from migrator.core.mapped import Judgement
     from migrator.dedupe.queue import Pair
     from migrator.staging.match_decisions import MatchDecision
+    from validation.messages import Catalogue
 
 BAR = 40
 """Characters that the way of a weight is drawn on."""
@@ -31,31 +32,47 @@ _OBEYED = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\
 _SIGNS = {Difference.SAME: "=", Difference.ALIKE: "≈"}
 
 
-def pair(review: Review, number: int, console: Console) -> None:
+def texts(language: str) -> Catalogue:
+    """What is said of pairs, in a language; raises `ProjectError` for one that there is not."""
+    from migrator.commands.report import check_language
+    from migrator.commands.review_page.app import TEXTS
+    from validation.messages import catalogue
+
+    return catalogue(check_language(language), TEXTS)
+
+
+def pair(review: Review, number: int, console: Console, text: Catalogue) -> None:
     """One pair: both records side by side, what speaks for and against, and what was said of it."""
     found = review.pairs[number]
-    console.rule(f"{escape(found.mapping)}  {number + 1} of {len(review.pairs)}", align="left")
-    console.print(_headline(found))
-    console.print(_records(found))
+    place = text("position", n=number + 1, total=len(review.pairs))
+    console.rule(f"{escape(found.mapping)}  {escape(place)}", align="left")
+    console.print(_headline(found, text))
+    console.print(_records(found, text))
     if found.steps:
-        console.print(_waterfall(found.steps))
+        console.print(_waterfall(found.steps, text))
     said = review.said(number)
     if said is not None:
         why = f": {said.why}" if said.why else ""
-        console.print(
-            Text(f"{said.who} said {WORDS[said.verdict]} on {said.at:%Y-%m-%d %H:%M} UTC{why}", style="cyan")
-        )
-    conflict(review.conflict(number), console)
+        at = text.moment(said.at.isoformat()) if said.at else ""
+        told = text("said", who=said.who, at=at, verdict=_word(said.verdict, text))
+        console.print(Text(_visible(f"{told}{why}"), style="cyan"))
+    contradicted(review.conflict(number), console, text)
 
 
-def _headline(found: Pair) -> Text:
-    rules = ", ".join("the model" if rule == "model" else rule for rule in found.rules)
-    weight = "" if found.weight is None else f"{found.weight:+.1f} bits"
-    likely = "" if found.probability is None else f" ({found.probability:.1%} likely the same)"
-    return Text.assemble((weight, "bold"), likely, "  found by ", rules)
+def _word(verdict: Same | None, text: Catalogue) -> str:
+    return text(verdict.value if verdict else "open")
 
 
-def _records(found: Pair) -> Table:
+def _headline(found: Pair, text: Catalogue) -> Text:
+    rules = ", ".join(text("model") if rule == "model" else rule for rule in found.rules)
+    weight = "" if found.weight is None else text("bits", bits=f"{found.weight:+.1f}")
+    likely = (
+        "" if found.probability is None else f" ({text('probability', percent=f'{found.probability:.1%}')})"
+    )
+    return Text.assemble((weight, "bold"), likely, f"  {text('found_by')}: ", rules)
+
+
+def _records(found: Pair, text: Catalogue) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in ("", found.one, "", found.other):
         table.add_column(Text(_visible(title)), overflow="fold", ratio=None if not title else 1)
@@ -64,19 +81,22 @@ def _records(found: Pair) -> Table:
         name = Text(item.field, style="bold yellow" if item.difference.differs else "dim")
         left, right = item.spans
         table.add_row(
-            name, _cut(item, left), Text(sign, style="yellow" if sign == "≠" else "dim"), _cut(item, right)
+            name,
+            _cut(item, left, text),
+            Text(sign, style="yellow" if sign == "≠" else "dim"),
+            _cut(item, right, text),
         )
     return table
 
 
-def _cut(item: Contrast, spans: Iterable[Span]) -> Text:
+def _cut(item: Contrast, spans: Iterable[Span], text: Catalogue) -> Text:
     plain = "" if item.difference.differs else "dim"
-    text = Text.assemble(
+    shown = Text.assemble(
         *((_visible(span.text), "bold black on yellow" if span.differs else plain) for span in spans)
     )
-    if len(text) > MOST_TEXT:
-        return Text.assemble(text[:MOST_TEXT], (f" … ({len(text):,} characters)", "dim"))
-    return text if text else Text("∅", style="dim")
+    if len(shown) > MOST_TEXT:
+        return Text.assemble(shown[:MOST_TEXT], (f" … ({text('cut', n=len(shown))})", "dim"))
+    return shown if shown else Text("∅", style="dim")
 
 
 def _safe(text: str) -> str:
@@ -88,7 +108,7 @@ def _visible(text: str) -> str:
     return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _waterfall(steps: Sequence[Step]) -> Table:
+def _waterfall(steps: Sequence[Step], text: Catalogue) -> Table:
     ends = [0.0, *(step.after for step in steps)]
     low, width = min(ends), max(max(ends) - min(ends), 1e-9)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
@@ -97,11 +117,15 @@ def _waterfall(steps: Sequence[Step]) -> Table:
     table.add_column(no_wrap=True)
     for step in steps:
         table.add_row(
-            Text(step.field or "before comparing"), Text(step.level), Text(f"{step.bits:+.1f}", justify="right"),
+            Text(step.field or text("level.context" if step.level == "context" else "prior")),
+            Text(text(f"level.{step.level}") if text.has(f"level.{step.level}") else step.level), Text(f"{step.bits:+.1f}", justify="right"),
             _bar(step, low, width),
         )  # fmt: skip
     table.add_row(
-        Text("together", style="bold"), "", Text(f"{steps[-1].after:+.1f}", style="bold", justify="right"), ""
+        Text(text("total"), style="bold"),
+        "",
+        Text(f"{steps[-1].after:+.1f}", style="bold", justify="right"),
+        "",
     )
     return table
 
@@ -122,18 +146,30 @@ def conflict(words: Sequence[Judgement], console: Console) -> None:
         console.print(f"  {escape(word.one)} · {escape(word.other)}: {WORDS[word.verdict]}", highlight=False)
 
 
-def progress(review: Review, console: Console) -> None:
+def contradicted(words: Sequence[Judgement], console: Console, text: Catalogue) -> None:
+    """As `conflict`, in the reviewer's language."""
+    if words:
+        console.print(Text(text("conflict"), style="bold red"))
+    for word in words:
+        console.print(
+            f"  {escape(word.one)} · {escape(word.other)}: {_word(word.verdict, text)}", highlight=False
+        )
+
+
+def progress(review: Review, console: Console, text: Catalogue) -> None:
     """How far it is."""
-    told = ", ".join(f"{n} {WORDS[verdict]}" for verdict, n in review.counts().items())
-    console.print(f"{told} of {len(review.pairs)} pairs", style="dim", highlight=False)
+    counts = review.counts()
+    done = text("progress", done=len(review.pairs) - counts[None], total=len(review.pairs))
+    told = ", ".join(f"{_word(verdict, text)}: {n}" for verdict, n in counts.items())
+    console.print(f"{done} ({told})", style="dim", highlight=False, markup=False)
 
 
-def ended(review: Review, console: Console) -> None:
+def ended(review: Review, console: Console, text: Catalogue) -> None:
     """What was decided, and what to do next."""
-    progress(review, console)
+    progress(review, console, text)
     counts = review.counts()
     if counts[Same.SAME] + counts[Same.NOT_SAME]:
-        console.print("next: [bold]migrator dedupe[/] merges by what was decided, now and in every later run")
+        console.print(text("done.next"), markup=False)
 
 
 def waiting(found: Waiting, console: Console) -> None:

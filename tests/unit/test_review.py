@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -15,18 +16,23 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from migrator.cli.dedupe_review import ask
+from migrator.cli.show_review import texts
 from migrator.commands import steps
 from migrator.commands.match_decisions import About, add_decision, list_decisions, withdraw
 from migrator.commands.project import Project, load_project, open_workspace
 from migrator.commands.review import Reviewer, reviewing, someone, waiting_pairs
 from migrator.core.errors import FatalError, ProjectError
-from migrator.core.mapped import Same
+from migrator.core.mapped import Meaning, Same
 from migrator.core.review import Asked, Band, Order
+from migrator.dedupe.comparison import make_comparisons
 from migrator.dedupe.contrast import Contrast, Difference, waterfall
+from migrator.dedupe.features import KINDS, Feature
+from migrator.staging.engine import EngineSettings, open_engine
 from migrator.staging.match_decisions import Way
 from migrator.staging.store import Kind
 from tests.e2e.demo_project import run
 from tests.review_project import PAIRS, write_pairs, write_people
+from validation.messages import LANGUAGES
 
 ADA = Reviewer("Ada", Way.TERMINAL)
 
@@ -87,11 +93,15 @@ def test_without_pairs_it_says_what_makes_them(project: Project) -> None:
         waiting_pairs(project, ["contacts"], Asked())
 
 
-def sit(project: Project, keys: str, reasons: Sequence[str] = (), **wanted: object) -> str:
+def sit(
+    project: Project, keys: str, reasons: Sequence[str] = (), language: str = "en", **wanted: object
+) -> str:
     """What the terminal shows while these keys are pressed."""
     said, pressed, lines = StringIO(), iter(keys), iter(reasons)
     with reviewing(project, (), Asked(**wanted), ADA) as review:  # type: ignore[arg-type]
-        ask(review, Console(file=said, width=120), lambda: next(pressed), lambda: next(lines))
+        ask(
+            review, Console(file=said, width=120), lambda: next(pressed), lambda: next(lines), texts(language)
+        )
     assert next(pressed, None) is None, "it ended before all keys were pressed"
     return said.getvalue()
 
@@ -99,6 +109,36 @@ def sit(project: Project, keys: str, reasons: Sequence[str] = (), **wanted: obje
 def said(project: Project, *, standing: bool = True) -> list[tuple[str, str, str]]:
     found = list_decisions(project, About(standing=standing))
     return [(item.one, item.other, item.said) for item in found]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("zh_CN", ("第 1 对，共 4 对", "不是同一个", "空格")),
+        ("zh_TW", ("第 1 組，共 4 組", "略過")),
+        ("ms", ("tidak sama", "ruang")),
+    ],
+)
+def test_a_sitting_in_the_languages_of_the_page(
+    project: Project, language: str, words: tuple[str, ...]
+) -> None:
+    shown = sit(project, "nq", language=language)
+    assert said(project)[0][2] == "not_same"
+    assert [word for word in words if word not in shown] == []
+    assert "skip" not in shown
+
+
+def test_every_level_of_the_model_has_a_name_in_every_language(tmp_path: Path) -> None:
+    named = (Meaning.PERSON, Meaning.COMPANY, Meaning.FAMILY, Meaning.GIVEN)
+    features = [
+        Feature(number, meaning.value, meaning, kind, number if meaning in named else None)
+        for number, (meaning, kind) in enumerate(KINDS.items())
+    ]
+    with closing(open_engine(EngineSettings("100MB", threads=1), tmp_path)) as session:
+        comparisons = make_comparisons(session, features)
+    labels = {"missing", "prior", "context", *(label for item in comparisons for label in item.labels)}
+    for language in LANGUAGES:
+        assert [name for name in labels if not texts(language).has(f"level.{name}")] == []
 
 
 def test_a_sitting_key_by_key(project: Project) -> None:
@@ -113,7 +153,7 @@ def test_a_sitting_key_by_key(project: Project) -> None:
     )
     assert everything[0].weight == -0.5
     assert "王伟" in shown
-    assert "1 same, 1 not the same, 0 unsure, 2 open of 4 pairs" in shown
+    assert "2 of 4 decided (Same: 1, Not the same: 1, Unsure: 0, Open: 2)" in shown
     assert "migrator dedupe" in shown
 
 
@@ -123,7 +163,7 @@ def test_a_sitting_ends_when_every_pair_has_a_word_and_pairs_that_follow_count_a
     add_decision(project, "contact", ("crm:3", "erp:7"), Same.SAME, who="Bob")
     shown = sit(project, "nsu")
     assert ("crm:1", "erp:7", "same") not in said(project), "it follows, so it is not asked"
-    assert shown.rstrip().splitlines()[-2].startswith("2 same, 1 not the same, 1 unsure, 0 open"), shown
+    assert shown.rstrip().splitlines()[-2].startswith("4 of 4 decided (Same: 2, "), shown
     assert sit(project, "bu", unsure=True).count("erp:9") >= 1
     assert "no pair waits" in sit(project, "")
 
