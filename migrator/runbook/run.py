@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from migrator import __version__
+from migrator.core.boundary import boundary
 from migrator.core.errors import MigratorError, SafetyStop
 from migrator.core.phases import CUTOVER, Phase
 from migrator.runbook.durations import spoken
@@ -76,6 +77,7 @@ class Runner:
     def cancel(self, why: str) -> None:
         """Take the evening back: undo what was done since the freeze, the last first, and return to P4."""
         self._rows.step(CANCEL, self._groups_in_cutover(), State.STARTED, message=why)
+        boundary("runbook.cancelling")
         self._finish_cancel()
 
     def look(self) -> Look:
@@ -121,11 +123,13 @@ class Runner:
             self._check_triggers(placed, look)
             reasons, judged = refusals(look, placed)
             self._rows.gate(placed, judged, passed=not reasons)
+            boundary("runbook.judged")
             if reasons:
                 self._refuse(placed, Refused(placed.id, reasons))
             self._do(placed, groups, judged)
         except Interrupted as error:
             self._rows.step(placed.id, groups, State.FAILED, message=error.message)
+            boundary("runbook.failed")
             self._give_up(placed, error)
         self._announce(placed)
 
@@ -141,13 +145,16 @@ class Runner:
         began, start = self._clock.now(), self._clock.monotonic()
         self._world.tell(placed.id, "begins")
         self._rows.step(placed.id, groups, State.STARTED, began=began)
+        boundary("runbook.begun")
         call = call_of(self._book, placed)
         try:
             if call is not None and call.enters is not None:
                 self._enter(call.enters, groups, judged)
+                boundary("runbook.entered")
                 outcome = Outcome(document={"entered": call.enters.value, "groups": list(groups)})
             else:
                 outcome = self._execute(placed, groups)
+                boundary("runbook.executed")
         except Interrupted:
             raise
         except MigratorError as error:
@@ -156,10 +163,12 @@ class Runner:
             raise
         seconds = self._clock.monotonic() - start
         evidence = keep_evidence(placed, self._world.evidence, outcome.document)
+        boundary("runbook.evidence")
         row = self._rows.step(
             placed.id, groups, State.STARTED, began=began, seconds=seconds, by=outcome.by, evidence=evidence,
             facts=dict(outcome.facts),
         )  # fmt: skip
+        boundary("runbook.established")
         limit = placed.rule.limit
         if limit is not None and seconds > limit:
             raise Interrupted(f"{placed.id} took {spoken(seconds)}, at most {spoken(limit)}")
@@ -169,6 +178,7 @@ class Runner:
             raise Interrupted(f"{placed.id} is not done: {wrong}")
         self._check_triggers(placed, look)
         self._rows.step(placed.id, groups, State.DONE, row=row)
+        boundary("runbook.done")
         self.report.done[placed.id] = round(seconds, 3)
         self._world.tell(placed.id, f"done in {spoken(seconds)}")
 
@@ -256,6 +266,7 @@ class Runner:
             if undo is not None:
                 self._undo(undo, placed)
             self._rows.step(placed.id, last.groups, State.UNDONE, message=row.message)
+            boundary("runbook.undone")
         frozen = self._groups_in_cutover()
         with self._world.ledger.begin() as connection:
             for group in frozen:
@@ -268,6 +279,7 @@ class Runner:
                     },
                 )  # fmt: skip
             append(connection, STEP, self._rows.body(CANCEL, row.groups, State.DONE), at=self._clock.now())
+        boundary("runbook.cancelled")
 
     def _undo(self, undo: Placed, placed: Placed) -> None:
         groups = self._book.groups_of(placed)
@@ -280,6 +292,7 @@ class Runner:
                 f"{undo.id}, which takes back {placed.id}, failed: {error.message}",
                 hint="settle it, then run again: taking back goes on where it stopped",
             ) from error
+        boundary("runbook.undoing")
         evidence = keep_evidence(undo, self._world.evidence, outcome.document)
         self._rows.step(
             undo.id,

@@ -35,6 +35,23 @@ ELSEWHERE = {
     "sql.staged": "PostgreSQL's own: tests/e2e/test_kill.py",
     "ledger.upgrading": "for ledgers of an older version: tests/unit/test_ledger_upgrade.py",
     "ledger.upgraded": "the same",
+    **dict.fromkeys(
+        (
+            "runbook.begun",
+            "runbook.cancelled",
+            "runbook.cancelling",
+            "runbook.done",
+            "runbook.entered",
+            "runbook.established",
+            "runbook.evidence",
+            "runbook.executed",
+            "runbook.failed",
+            "runbook.judged",
+            "runbook.undoing",
+            "runbook.undone",
+        ),
+        "of runbooks: tests/faults/test_runbook_kills.py",
+    ),
 }
 """Boundaries in the source that this project cannot meet, and who does."""
 WRITES = ("intents.", "load.", "sql.", "outcomes.", "links.", "history.", "answers.", "crosswalk.", "doubts.")
