@@ -35,7 +35,7 @@ from migrator.cli.context import (
 from migrator.cli.dedupe import dedupe_app
 from migrator.cli.erase import erase_app
 from migrator.cli.inventory import inventory_app
-from migrator.cli.progress import LogFormat, json_log, watched
+from migrator.cli.progress import LogFormat, log_lines, watched
 from migrator.cli.runbook import runbook_app
 from migrator.cli.sandbox import sandbox_app
 from migrator.cli.sync import sync_app
@@ -101,12 +101,12 @@ def options(
         typer.Option(
             "--log-format",
             envvar="MIGRATOR_LOG_FORMAT",
-            help="On standard error: text, or a line of JSON an event.",
+            help="On standard error: text, or a line an event: json, or otlp (OpenTelemetry).",
         ),
     ] = LogFormat.TEXT,
 ) -> None:
     """Options that stand before the command."""
-    common.folder, common.log = project, json_log() if log_format is LogFormat.JSON else None
+    common.folder, common.log = project, log_lines(log_format)
     stderr.quiet = quiet
 
 

@@ -25,6 +25,7 @@ from rich.text import Text
 from migrator.core import progress as listener
 from migrator.core.clock import SystemClock
 from migrator.core.eventlines import EventLines
+from migrator.core.otlp import otlp_line
 from migrator.core.progress import Event
 
 
@@ -33,6 +34,8 @@ class LogFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
+    OTLP = "otlp"
+    """OpenTelemetry log records, a line of OTLP/JSON each."""
 
 
 class _Rate(ProgressColumn):
@@ -114,11 +117,11 @@ def watched(console: Console, log: EventLines | None = None) -> Iterator[listene
         yield Bars(drawn, console)
 
 
-def json_log() -> EventLines:
-    """Lines of JSON on standard error."""
+def log_lines(form: LogFormat) -> EventLines | None:
+    """Lines on standard error for a machine; None where a person reads."""
 
     def write(line: str) -> None:
-        sys.stderr.write(line)
+        sys.stderr.write(otlp_line(line) if form is LogFormat.OTLP else line)
         sys.stderr.flush()
 
-    return EventLines(write, SystemClock())
+    return None if form is LogFormat.TEXT else EventLines(write, SystemClock())

@@ -20,6 +20,7 @@ from migrator.commands.sync_state import SyncState
 from migrator.commands.sync_verdict import Standing
 from migrator.core.errors import ProjectError
 from migrator.core.secrets import resolve
+from migrator.staging import journal
 from migrator.staging.engine import flush_and_rename
 from migrator.staging.ledger import Ledger
 from migrator.staging.store import writing
@@ -44,9 +45,10 @@ def tell(project: Project, ledger: Ledger, state: SyncState, standing: Standing)
     settings = project.sync
     _write(project.folder / settings.metrics, prometheus(state, standing, project.name))
     trouble = [*_ping(project, standing)]
-    alerted, failed = _alert(project, ledger, standing)
+    head = _head(ledger, standing)
+    alerted, failed = _alert(project, ledger, standing, head)
     trouble += failed
-    health = standing.to_json() | {"project": project.name, "trouble": trouble}
+    health = standing.to_json() | {"project": project.name, "trouble": trouble, "journal": head}
     _write(project.folder / settings.health, json.dumps(health, ensure_ascii=False, indent=1) + "\n")
     return Telling(alerted, tuple(trouble))
 
@@ -68,7 +70,21 @@ def _ping(project: Project, standing: Standing) -> list[str]:
     return [f"the ping failed: {failed}"] if failed else []
 
 
-def _alert(project: Project, ledger: Ledger, standing: Standing) -> tuple[int, list[str]]:
+def _head(ledger: Ledger, standing: Standing) -> Mapping[str, Any]:
+    """The end of the journal: kept by whoever is told, it shows later that nobody rewrote what was before it."""
+    with ledger.read() as connection:
+        found = journal.end(connection)
+    return {
+        "ledger": ledger.identity,
+        "at": standing.at.isoformat(),
+        "number": found.number,
+        "hash": found.hash,
+    }
+
+
+def _alert(
+    project: Project, ledger: Ledger, standing: Standing, head: Mapping[str, Any]
+) -> tuple[int, list[str]]:
     """Tell those who asked for this colour, once when it comes and again after a while if it stays."""
     before = json.loads(ledger.noted(TOLD) or "{}")
     body = {
@@ -79,6 +95,7 @@ def _alert(project: Project, ledger: Ledger, standing: Standing) -> tuple[int, l
         "next_step": standing.next_step,
         "exit_code": standing.exit_code,
         "at": standing.at.isoformat(),
+        "journal": head,
     }
     sent: dict[str, str] = dict(before.get("sent", {}))
     if body["was"] != body["status"]:

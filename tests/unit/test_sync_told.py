@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from migrator.commands import sync_people as people
+from migrator.commands.audit import audit_verify
 from migrator.commands.project import Project, load_project, open_workspace
 from migrator.commands.sync_state import SyncState
 from migrator.commands.sync_tell import Telling, tell
@@ -163,3 +165,15 @@ def test_what_is_left_out_has_its_usual_value(tmp_path: Path) -> None:
     )
     often = write_project(tmp_path / "b", "sync: {every: 5m}\n").sync
     assert often.late == timedelta(minutes=15)
+
+
+def test_whoever_is_told_has_the_end_of_the_journal(tmp_path: Path) -> None:
+    project = write_project(tmp_path, "sync: {alerts: [{on: [red], command: 'sh -c \"cat > told.json\"'}]}\n")
+    people.pause(project, who="Li", why="moving house")
+    told(project)
+    health = json.loads((tmp_path / ".migrator" / "sync" / "health.json").read_text())
+    alerted = json.loads((tmp_path / "told.json").read_text())
+    assert alerted["journal"] == health["journal"]
+    assert health["journal"]["number"] == 1
+    (tmp_path / "heads.jsonl").write_text(json.dumps(health["journal"]) + "\n")
+    assert audit_verify(project, [tmp_path / "heads.jsonl"]).audit.holds
