@@ -25,7 +25,7 @@ from migrator.staging import journal
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import storable
 from migrator.sync.guard import GENERATION, accept_restored
-from migrator.sync.store import SyncStore
+from migrator.sync.store import SyncStore, keep_fact
 
 VALID = timedelta(hours=24)
 """How long an approval may be used."""
@@ -68,7 +68,7 @@ def pause(project: Project, *, who: str, why: str) -> Told:
     with open_workspace(project) as workspace, workspace.ledger.begin() as connection:
         now = workspace.ledger.clock.now()
         body = {"who": name, "at": now.isoformat(), "why": why}
-        _keep(connection, PAUSED, json.dumps(body, ensure_ascii=False))
+        keep_fact(connection, PAUSED, json.dumps(body, ensure_ascii=False))
         journal.append(connection, "paused", {"who": name, "why": why}, at=now, run=workspace.ledger.run)
     return Told(f"paused by {name}")
 
@@ -169,8 +169,3 @@ def _engaged(connection: Connection, brake: str) -> str:
 def _journal(workspace: Workspace, connection: Connection, by: Approvers, what: Mapping[str, Any]) -> None:
     body = {**what, "who": by.who, "second": by.second, "why": by.why}
     journal.append(connection, "override", body, at=workspace.ledger.clock.now(), run=workspace.ledger.run)
-
-
-def _keep(connection: Connection, name: str, value: str) -> None:
-    connection.execute(t.state.delete().where(t.state.c.name == name))
-    connection.execute(t.state.insert(), [{"name": name, "value": storable(value)}])

@@ -19,7 +19,7 @@ from migrator.core.boundary import boundary
 from migrator.core.twoway import Evidence, EvidenceKind, Which
 from migrator.staging import journal
 from migrator.staging import sync_tables as t
-from migrator.staging.ledger import Ledger
+from migrator.staging.ledger import Ledger, storable
 from migrator.staging.prepared import Prepared, among
 from migrator.sync.state import (
     LIVE,
@@ -276,10 +276,10 @@ class SyncStore:
         return next((str(row.value) for row in self.ledger.fetch(_FACT, {"of": name})), "")
 
     def note(self, name: str, value: str) -> None:
-        """Keep a single fact, under the lease."""
+        """Keep a single fact, under the lease where it is held."""
         with self.ledger.begin() as connection:
             self.ledger.check_fence(connection)
-            _put(connection, t.state, ("name",), [{"name": name, "value": value}])
+            keep_fact(connection, name, value)
 
     def _many(self, query: Prepared, values: Sequence[Any], **others: Any) -> Iterator[Any]:
         for some in _chunks(values):
@@ -437,6 +437,11 @@ class SyncStore:
                  "kind": row.kind, "detail": to_text(row.detail), "run": run, "at": now}
             )  # fmt: skip
         _insert(connection, t.events, rows)
+
+
+def keep_fact(connection: Connection, name: str, value: str) -> None:
+    """Keep a single fact inside the caller's transaction: the last one stands. People need no lease for theirs."""
+    _put(connection, t.state, ("name",), [{"name": name, "value": storable(value)}])
 
 
 def _crosswalk(do: str, change: int, rows: Sequence[MemberRow]) -> tuple[str, Mapping[str, Any]]:
