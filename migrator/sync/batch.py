@@ -16,7 +16,7 @@ from migrator.sync.life import Presence
 from migrator.sync.linked import verify_links
 from migrator.sync.lives import Lives, examine, examine_gone
 from migrator.sync.settle import settle
-from migrator.sync.state import GONE, LIVE, Changes, HoldRow, Intent, Key, Part
+from migrator.sync.state import GONE, LIVE, Changes, HoldRow, Intent, Key, MemberRow, Part
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.values import natives_of, row_fingerprints
 from migrator.sync.verdicts import (
@@ -165,11 +165,23 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
         for text, birth in births.items():
             if text in named:
                 batch.births.append(birth)
+            elif work.rebuilding and not birth.known:
+                _doubt(batch, birth)
             else:
                 row = soon(work, birth.source, found.queued.get(birth.source), "side-frozen")
                 batch.lives.result.dirty.append(
                     replace(row, code="side-frozen", message="no partner is made on that side in this phase")
                 )
+
+
+def _doubt(batch: _Batch, birth: Birth) -> None:
+    """Its partner may have been made and deleted since the ledger was put aside: a person says whether it gets another one."""
+    result = batch.lives.result
+    result.members.append(
+        MemberRow(*birth.source, birth.origin.which, birth.grp, GONE, False, birth.record.version, since=-1)
+    )
+    result.dirty.append(soon(batch.work, birth.source, None, "rebuilt"))
+    batch.lives.again.append(birth.source)
 
 
 def _needs_partner(batch: _Batch, key: Key) -> bool:

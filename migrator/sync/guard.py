@@ -270,9 +270,14 @@ def accept_restored(store: SyncStore, sides: Iterable[Side]) -> None:
             side.set_marker(f"{store.ledger.identity}/{generation}")
 
 
+def is_forgotten(store: SyncStore) -> bool:
+    """Whether no run went through to its end since the bases were forgotten."""
+    return store.fact(RESTORED) == _FORGOTTEN
+
+
 def note_rebuilt(store: SyncStore) -> None:
     """A read-only run compared every stream and looked for the partner of every record: the crosswalk is whole again."""
-    if store.fact(RESTORED) == _FORGOTTEN:
+    if is_forgotten(store):
         store.note(RESTORED, _REBUILT)
 
 

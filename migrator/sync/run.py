@@ -115,6 +115,7 @@ def _work(work: Work, *, full: bool) -> None:
     guard.check_marker(work)
     if work.read_only:
         guard.forget_bases(work.store)
+        work.rebuilding = guard.is_forgotten(work.store)
         frozen = replace(work.settings.terms, frozen=frozenset(Which), policy=Rule.HOLD)
         work.terms = {scene.mapping: frozen for scene in work.scenes}
     guard.release_brakes(work.store)

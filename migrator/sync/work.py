@@ -89,6 +89,8 @@ class Work:
     deletions: dict[str, dict[int, None]] = field(default_factory=dict)
     """Mapping → groups whose delete is proved and waits for the end of the run."""
     read_only: bool = False
+    rebuilding: bool = False
+    """The ledger was lost or restored: of a record without a partner nobody knows whether it is new or its partner was deleted."""
     waiting: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Group → fields whose links wait, as of the last look."""
 

@@ -469,6 +469,26 @@ def test_a_lost_store_counts_again_only_once_a_run_found_every_partner(
     assert lost.partner(name) == partner
 
 
+@pytest.mark.parametrize(("winner", "left"), [("old", 1), ("new", 0)])
+def test_after_a_loss_of_the_store_a_person_says_whether_a_record_without_partner_is_new(
+    linked: tuple[World, str, str], tmp_path: Path, winner: str, left: int
+) -> None:
+    found, name, partner = linked
+    found.new.remove("customer", partner)
+    lost = World(
+        found.old, found.new, open_ledger(f"sqlite:///{tmp_path / 'other.db'}", found.clock), found.clock
+    )
+    assert lost.night().holds == {"undelete": 1}
+    with lost.ledger.lease():
+        accept_restored(SyncStore(lost.ledger), (found.old, found.new))
+    assert lost.night().writes == 0
+    decided(lost, winner)
+    lost.night()
+    lost.night()
+    assert (len(found.new.rows["customer"]), len(found.old.rows["Account"])) == (left, left)
+    assert lost.night(full=True).status is Status.GREEN
+
+
 def decided(found: World, winner: str) -> None:
     """A person answers every open question in the same way."""
     c = conflicts.c
