@@ -25,6 +25,7 @@ from migrator.sync.returning import (
     let_live,
 )
 from migrator.sync.state import (
+    ALIVE,
     CREATING,
     GONE,
     LIVE,
@@ -41,6 +42,8 @@ from migrator.sync.streams import Scene
 from migrator.sync.values import to_text
 from migrator.sync.verdicts import release
 from migrator.sync.work import Work, soon
+
+CONVERTED = "converted"
 
 
 @dataclass(slots=True)
@@ -198,9 +201,9 @@ def bury(scene: Scene, case: Case, row: MemberRow, result: Changes, kind: str) -
     """The end of a member: its id stays known for ever, with the version it died with."""
     proof = case.proofs.get(row.key)
     result.members.append(replace(row, state=GONE, leads=False))
-    result.tombstones.append(
-        Tombstone(row.stream, row.id, case.grp, (proof.version if proof else "") or row.version)
-    )
+    lives_on = kind == CONVERTED and case.presence[row.key] is Presence.LIVE
+    version = ALIVE if lives_on else (proof.version if proof else "") or row.version
+    result.tombstones.append(Tombstone(row.stream, row.id, case.grp, version))
     detail = {"how": proof.how, "version": proof.version} if proof else {}
     result.events.append(EventRow(scene.mapping, case.grp, row.stream, row.id, kind, detail))
     result.clean.append(row.key)
@@ -298,7 +301,7 @@ def _carry_out(
         case LifeAct.HOLD:
             _hold(work, found.scene, case, decision.reason, lives)
         case LifeAct.TOMBSTONE | LifeAct.CLOSE:
-            kind = "deleted" if decision.act is LifeAct.TOMBSTONE else "converted"
+            kind = "deleted" if decision.act is LifeAct.TOMBSTONE else CONVERTED
             for row in case.rows:
                 bury(found.scene, case, row, result, kind)
             release(case, result)

@@ -11,6 +11,7 @@ from migrator.sync.erasing import KEPT
 from migrator.sync.gather import Case
 from migrator.sync.life import LifeAct, LifeDecision, Presence, is_later
 from migrator.sync.state import (
+    ALIVE,
     CREATING,
     LIVE,
     Changes,
@@ -33,6 +34,8 @@ def is_back(stone: Tombstone | None, version: str) -> bool:
         return True
     if stone.key_hash:
         return not stone.key_hash.startswith(KEPT)
+    if stone.version == ALIVE:
+        return False
     return is_later(version, stone.version)
 
 

@@ -15,6 +15,8 @@ Key: TypeAlias = tuple[str, str]
 
 CREATING, LIVE, GONE = "creating", "live", "gone"
 """States of a member."""
+ALIVE = "alive"
+"""In place of the version that a record died with: its link was closed, and it lives on without the sync."""
 UNLISTED = "unlisted"
 """Why a record is in the queue, or what is wrong with it: a full comparison did not list it."""
 MEMBER = "#"

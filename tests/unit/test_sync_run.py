@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError, SafetyStop
-from migrator.core.twoway import Answer, Outcome
+from migrator.core.twoway import Answer, EvidenceKind, Outcome
 from migrator.staging import journal
 from migrator.staging.ledger import open_ledger
 from migrator.staging.sync_tables import conflicts
@@ -215,6 +216,21 @@ def test_a_delete_that_was_undone_proves_nothing_when_the_record_is_hidden_later
     found.night(full=True)
     assert partner in found.new.rows["customer"]
     assert found.reports[-1].holds == {"missing": 1}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_lives_on_after_a_conversion_is_edited_without_coming_back(
+    linked: tuple[World, str, str], *, full: bool
+) -> None:
+    found, name, partner = linked
+    found.old.remove("Account", name, into="")
+    (proof,) = found.old.proofs["Account"]
+    found.old.proofs["Account"] = [replace(proof, kind=EvidenceKind.CONVERTED)]
+    found.night()
+    found.new.edit("customer", partner, name="on its own")
+    for _ in range(2):
+        report = found.night(full=full)
+        assert (report.status, report.writes, report.holds) == (Status.GREEN, 0, {})
 
 
 def test_a_field_that_could_not_be_read_when_its_record_was_carried_over_follows(tmp_path: Path) -> None:
@@ -473,7 +489,7 @@ def test_a_lost_store_counts_again_only_once_a_run_found_every_partner(
 def test_after_a_loss_of_the_store_a_person_says_whether_a_record_without_partner_is_new(
     linked: tuple[World, str, str], tmp_path: Path, winner: str, left: int
 ) -> None:
-    found, name, partner = linked
+    found, _, partner = linked
     found.new.remove("customer", partner)
     lost = World(
         found.old, found.new, open_ledger(f"sqlite:///{tmp_path / 'other.db'}", found.clock), found.clock
