@@ -37,6 +37,10 @@ CODE_STEPS: Mapping[str, str] = {
     "unknown": "nothing yet: the answer was lost, and the next run looks it up",
 }
 """Code of a failure that the sync itself gives → next step; every other one is the system's own."""
+RESTORED_STEP = (
+    "the ledger was lost or restored: answer the conflicts, let a run look for every partner, then two people say so: "
+    "migrator sync resume --restored --second NAME --why …"
+)
 OTHER_CODE = "the system refuses it: migrator sync stuck --unmask says why; mend the record there, or the mapping; it is tried daily"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from migrator.commands.sync_settings import SyncSettings
 from migrator.commands.sync_state import SyncState
-from migrator.commands.sync_steps import ASKED, NEEDS_A_PERSON, hold_step
+from migrator.commands.sync_steps import ASKED, NEEDS_A_PERSON, RESTORED_STEP, hold_step
 from migrator.sync.report import Cause, Status
 from migrator.sync.state import MEMBER
 
@@ -111,7 +111,7 @@ def _runs(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
     ended = state.last.finished_at or state.last.started_at
     late = state.now - ended
     if late > settings.late and state.pause is None:
-        what = f"no run has finished for {span(late)}, and one is due every {span(settings.every)}"
+        what = f"no run has finished for {span(late)}, and one is due every {span(settings.every).removeprefix('1 ')}"
         step = (
             "a run is at work: wait for it"
             if state.working
@@ -139,8 +139,11 @@ def _reported(state: SyncState) -> Iterator[Cause]:
 
 
 def _cause(item: Mapping[str, Any]) -> Cause:
+    what, step = item["what"], item["next_step"]
+    if item["code"] == "store":
+        what, step = f"nothing is written: {what}", RESTORED_STEP
     return Cause(
-        Status(item["status"]), item["code"], item["what"], item["next_step"], mapping=item.get("mapping", ""),
+        Status(item["status"]), item["code"], what, step, mapping=item.get("mapping", ""),
         count=item.get("count", 1), exit_code=item.get("exit_code", _LATER),
     )  # fmt: skip
 
@@ -155,7 +158,9 @@ def _people(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
     if fields:
         number, oldest = sum(item.number for item in fields), state.now - min(item.oldest for item in fields)
         what = f"{number:,} conflicts wait for a person, the oldest for {span(oldest)}"
-        step = "migrator sync conflicts list"
+        step = (
+            "migrator sync conflicts list, then resolve NUMBER --take old or new; many: export, then import"
+        )
         yield Cause(Status.RED, "conflicts", what, step, count=number, exit_code=_PERSON)
     for item in state.held:
         if item.kind in ASKED:
@@ -173,8 +178,8 @@ def _people(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
 def _reads(state: SyncState, settings: SyncSettings) -> Iterator[Cause]:
     quarantined = sum(item.quarantined for item in state.waiting)
     if quarantined:
-        what = f"{quarantined:,} records fail again and again ({_codes(state)})"
-        step = "migrator sync stuck names them; mend the records or the mapping: they are tried daily"
+        what = f"{quarantined:,} records fail again and again"
+        step = "migrator sync stuck names them, and says for each code what to do; they are tried daily"
         yield Cause(Status.RED, "quarantine", what, step, count=quarantined, exit_code=_DATA)
     failing = sum(item.failing for item in state.waiting) - quarantined
     if failing:
