@@ -14,7 +14,7 @@ from migrator.cli.sync_conflicts import Who
 from migrator.core.errors import ProjectError
 
 if TYPE_CHECKING:
-    from migrator.commands.erase import Erasure
+    from migrator.commands.erase_result import Erasure
     from migrator.staging.erasures import Request
 
 
@@ -66,14 +66,15 @@ def erase_record(
 ) -> None:
     """Forget the person of a record, with all records that stand for the same person; needs two people."""
     from migrator.commands import erase as command
+    from migrator.commands.erase_result import BOTH, Order
     from migrator.commands.review import someone
     from migrator.commands.sync_people import Approvers
 
-    sides = tuple(dict.fromkeys(on or command.BOTH))
+    sides = tuple(dict.fromkeys(on or BOTH))
     for side in sides:
-        if side not in command.BOTH:
+        if side not in BOTH:
             raise ProjectError.at("--on", f"{side!r} is no side", "old or new")
-    order = command.Order(record, sides, tuple(production or ()))
+    order = Order(record, sides, tuple(production or ()))
     if dry_run:
         found = command.preview(opened_project(), order)
         answer(as_json, found.to_json, lambda: _show(found))

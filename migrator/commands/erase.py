@@ -7,94 +7,28 @@ one transaction; then the systems are asked to delete; then datasets and backups
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
 
-from migrator.commands.binding import bind_project
-from migrator.commands.erase_keep_out import linked_among, staged_among
-from migrator.commands.erase_proof import Searched, in_bases, scrub, search, telling
-from migrator.commands.erase_subject import Search, Subject, named
-from migrator.commands.production import permit
-from migrator.commands.project import QUIET, Project, Workspace, open_workspace, work_on
+from migrator.commands.erase_result import Erasure, Order, places_of, told
+from migrator.commands.erase_steps import OpenSide, at_work
+from migrator.commands.erase_subject import Subject, named
+from migrator.commands.project import QUIET, Project, open_workspace, work_on
 from migrator.commands.sync_people import Approvers
 from migrator.commands.sync_sides import open_side
-from migrator.core.boundary import boundary
-from migrator.core.errors import MigratorError, ProjectError, SafetyStop
-from migrator.core.mapped import MappedObject
+from migrator.core.errors import ProjectError
 from migrator.core.progress import Progress
-from migrator.core.twoway import UNREADABLE, Delete, Outcome, Side, Which
 from migrator.staging import erasures, journal
-from migrator.staging.erasures import Digests, Name, Place, Request
-from migrator.staging.ledger import Ledger, open_ledger
-from migrator.staging.purge import Doomed, purge
-from migrator.staging.store import Store, writing
-from migrator.sync import erasing
-
-OpenSide: TypeAlias = Callable[[Project, str], Side]
-BOTH = ("old", "new")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a person wants."""
-
-    record: str
-    on: tuple[str, ...] = BOTH
-    production: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """What was, or would be, forgotten; nothing here names the person."""
-
-    number: int
-    places: tuple[Mapping[str, Any], ...]
-    """One a record: system, object, side, state, and its keyed hash; its id only in a dry run."""
-    forgotten: Mapping[str, int] = field(default_factory=dict)
-    """Table of the sync → rows."""
-    taken: Mapping[str, int] = field(default_factory=dict)
-    """Dataset → rows."""
-    backups: Mapping[str, str] = field(default_factory=dict)
-    """Folder → what became of it."""
-    linked: Mapping[str, int] = field(default_factory=dict)
-    """Mapping → records that stay and point to the person."""
-    left: Mapping[str, int] = field(default_factory=dict)
-    """What the count found afterwards; empty when nothing is left."""
-    searched: Searched | None = None
-    journal_holds: bool = True
-    done: bool = False
-    dry_run: bool = False
-    proof: str = ""
-    """File that says all this."""
-
-    @property
-    def by_hand(self) -> tuple[Mapping[str, Any], ...]:
-        """Records that could not be deleted from here."""
-        return tuple(item for item in self.places if item["state"] not in erasures.DONE)
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json` and the proof."""
-        return {
-            "request": self.number, "done": self.done, "dry_run": self.dry_run, "records": [dict(item) for item in self.places],
-            "tables": dict(self.forgotten), "datasets": dict(self.taken), "backups": dict(self.backups),
-            "records_that_point_here": dict(self.linked), "left": dict(self.left),
-            "searched": self.searched.to_json() if self.searched else None, "journal_holds": self.journal_holds,
-            "proof": self.proof,
-        }  # fmt: skip
+from migrator.staging.erasures import Request
 
 
 def preview(project: Project, order: Order, open_system: OpenSide = open_side) -> Erasure:
     """Who would be forgotten, and where; changes nothing."""
-    with open_workspace(project) as workspace, _at_work(workspace, open_system) as eraser:
+    with open_workspace(project) as workspace, at_work(workspace, open_system) as eraser:
         subject = eraser.subject(order.record)
-        places = _places(subject, order.on)
+        places = places_of(subject, order.on)
         states = [replace(place, state=eraser.seen(place)) for place in places]
-        return Erasure(0, tuple(_told(place, None) for place in states), linked=subject.linked, dry_run=True)
+        return Erasure(0, tuple(told(place, None) for place in states), linked=subject.linked, dry_run=True)
 
 
 def erase(
@@ -106,11 +40,11 @@ def erase(
 ) -> Erasure:
     """Forget a person. Raises `SafetyStop` unless two people say so and why, and for production that was not named."""
     by.check()
-    with work_on(project, "erase", progress) as workspace, _at_work(workspace, open_system) as eraser:
+    with work_on(project, "erase", progress) as workspace, at_work(workspace, open_system) as eraser:
         eraser.refuse_twice([named(order.record, eraser.objects)])
         subject = eraser.subject(order.record)
         eraser.refuse_twice(subject.names)
-        places = _places(subject, order.on)
+        places = places_of(subject, order.on)
         eraser.permit(places, order.production)
         request = Request(0, workspace.ledger.clock.now(), by.who, by.second, by.why, places)
         return eraser.carry_out(request, subject)
@@ -123,7 +57,7 @@ def again(
     open_system: OpenSide = open_side,
 ) -> tuple[Erasure, ...]:
     """Do what is left of every open request, and forget again whom a restored ledger remembers."""
-    with work_on(project, "erase again", progress) as workspace, _at_work(workspace, open_system) as eraser:
+    with work_on(project, "erase again", progress) as workspace, at_work(workspace, open_system) as eraser:
         eraser.take_up_restored()
         done = []
         for request in erasures.requests(workspace.ledger, open_only=True):
@@ -163,261 +97,3 @@ def listed(project: Project) -> tuple[Request, ...]:
     """All requests there ever were."""
     with open_workspace(project) as workspace:
         return erasures.requests(workspace.ledger)
-
-
-def _places(subject: Subject, on: Sequence[str]) -> tuple[Place, ...]:
-    wanted = {Which(name) for name in on}
-    return tuple(
-        Place(*name, *subject.home(name), "open" if subject.which(name) in wanted else "kept")
-        for name in subject.names
-    )
-
-
-def _told(place: Place, digests: Digests | None) -> dict[str, Any]:
-    side = "old" if "/" in place.stream else "new"
-    who = (
-        {"record": f"{place.stream}:{place.id}"} if digests is None else {"hash": digests.digest(place.name)}
-    )
-    return {"system": place.system, "object": place.object, "side": side, "state": place.state, **who}
-
-
-@dataclass(slots=True)
-class _Eraser:
-    """One command at work."""
-
-    workspace: Workspace
-    search: Search
-    open_system: OpenSide
-    opened: ExitStack
-    sides: dict[str, Side | None] = field(default_factory=dict)
-
-    @property
-    def ledger(self) -> Ledger:
-        return self.workspace.ledger
-
-    @property
-    def objects(self) -> Mapping[str, MappedObject]:
-        return self.search.objects
-
-    def subject(self, record: str) -> Subject:
-        """Everything that stands for the person of a record."""
-        name = named(record, self.objects)
-        if not self.search.is_known(name):
-            raise ProjectError.at(
-                "RECORD", f"nothing is known of {record!r}", "is it spelled as `migrator explain` names it?"
-            )
-        found = self.search.everything([name])
-        names = dict.fromkeys([*found.names, *self._in_target(found)])
-        return replace(found, names=tuple(sorted(names)))
-
-    def _in_target(self, subject: Subject) -> Iterator[Name]:
-        """Records that the new side has under the keys of these, whatever it calls them."""
-        for mapping, keys in self.search.target_keys(subject).items():
-            obj = self.objects[mapping]
-            side = self.side(obj.target_system)
-            for record in side.find(obj.target_object, obj.key, sorted(keys), ()) if side else ():
-                yield mapping, record.id
-
-    def side(self, system: str) -> Side | None:
-        """A system, opened once; None for one that cannot be written to from here."""
-        if system not in self.sides:
-            try:
-                self.sides[system] = self.opened.enter_context(
-                    closing(self.open_system(self.workspace.project, system))
-                )
-            except ProjectError:
-                self.sides[system] = None
-        side = self.sides[system]
-        return None if side is None or side.facts.read_only else side
-
-    def seen(self, place: Place) -> str:
-        """What would become of a record."""
-        if place.state != "open":
-            return place.state
-        side = self.side(place.system)
-        if side is None:
-            return "by hand"
-        return "would be deleted" if side.fetch(place.object, [place.id], ()) else "absent"
-
-    def permit(self, places: Sequence[Place], named: Sequence[str]) -> None:
-        """Raise `SafetyStop` for production that nobody named."""
-        for system in dict.fromkeys(place.system for place in places if place.state not in erasures.DONE):
-            if self.side(system) is not None:
-                permit(self.workspace.project, system, system if system in named else "")
-
-    def refuse_twice(self, names: Sequence[Name]) -> None:
-        """One request at a time is about a record."""
-        mine = set(names)
-        for request in erasures.requests(self.ledger, open_only=True):
-            if any(place.name in mine for place in request.places):
-                raise SafetyStop(
-                    f"request {request.number} is about this person, and is not done",
-                    hint="go on with it: migrator erase again",
-                )
-
-    def carry_out(self, request: Request, subject: Subject) -> Erasure:
-        """All steps, each harmless when it was done before."""
-        values = self._values(request)
-        keys = self.search.target_keys(subject)
-        forgotten, request = self._forget(request)
-        erasures.write_file(self.workspace.project.folder, self.ledger)
-        boundary("erase.forgotten")
-        request = self._delete(request)
-        doomed = subject.doomed(keys)
-        taken = purge(self.workspace.store, self.search.session, doomed)
-        backups = dict(self._backups(request, doomed))
-        scrub(self.ledger)
-        found = Erasure(request.number, (), forgotten, taken, backups, subject.linked)
-        return self._conclude(request, self._proved(request, doomed, values, found))
-
-    def _values(self, request: Request) -> tuple[str, ...]:
-        """What is known of the person now: what the search looks for afterwards. Kept in memory only."""
-        names = [place.name for place in request.places]
-        with self.ledger.read() as connection:
-            values: list[object] = list(in_bases(erasing.values_of(connection, names)))
-        for place in request.places:
-            side = self.side(place.system)
-            schema = (
-                next((one for one in side.describe() if one.name == place.object), None) if side else None
-            )
-            if side is not None and schema is not None:
-                for record in side.fetch(place.object, [place.id], schema.field_names):
-                    values += [value for value in record.values.values() if value is not UNREADABLE]
-        return telling(values, names)
-
-    def _forget(self, request: Request) -> tuple[dict[str, int], Request]:
-        """One transaction: from here on nothing brings the person back."""
-        names = [place.name for place in request.places]
-        kept = frozenset(place.name for place in request.places if place.state == "kept")
-        with self.ledger.begin() as connection:
-            self.ledger.check_fence(connection)
-            asked = request if request.number else erasures.ask(connection, self.ledger, request)
-            touched = erasing.forget(connection, self.ledger, names, kept)
-            if not request.number:
-                hashes = sorted(Digests.of(self.ledger).digest(name) for name in names)
-                body = {
-                    "request": asked.number,
-                    "records": hashes,
-                    "who": request.who,
-                    "second": request.second,
-                }
-                journal.append(connection, "erase", body, at=self.ledger.clock.now(), run=self.ledger.run)
-        return touched, asked
-
-    def _delete(self, request: Request) -> Request:
-        """In the systems; new side first, since an old one may be read again and a new one is what people see."""
-        for place in sorted(request.places, key=lambda item: "/" in item.stream):
-            if place.state in erasures.DONE:
-                continue
-            state = self._delete_one(place)
-            places = tuple(replace(one, state=state) if one == place else one for one in request.places)
-            request = replace(request, places=places)
-            with self.ledger.begin() as connection:
-                self.ledger.check_fence(connection)
-                erasures.put(connection, request)
-            boundary("erase.deleted")
-        return request
-
-    def _delete_one(self, place: Place) -> str:
-        side = self.side(place.system)
-        if side is None:
-            return "by hand"
-        there = side.fetch(place.object, [place.id], ())
-        if not there:
-            return "absent"
-        (answer,) = side.delete(place.object, [Delete(place.id, there[0].version)])
-        match answer.outcome:
-            case Outcome.DELETED:
-                return "deleted"
-            case Outcome.MISSING:
-                return "absent"
-            case _:
-                return f"{answer.outcome.value} {answer.code}".strip()
-
-    def _backups(self, request: Request, doomed: Doomed) -> Iterator[tuple[str, str]]:
-        """Copies of ledger and staging that runbooks made, each forgetting the same."""
-        names = [place.name for place in request.places]
-        for folder in sorted((self.workspace.project.workspace / "backups").glob("*")):
-            path = folder / "ledger.db"
-            if not path.is_file():
-                continue
-            try:
-                copy = open_ledger(
-                    f"sqlite:///{path}", self.ledger.clock, project=self.workspace.project.name
-                )
-                with closing(copy):
-                    with copy.begin() as connection:
-                        erasing.forget(connection, copy, names)
-                        erasures.keep_hashes(connection, Digests.of(copy), names, request.number)
-                    purge(Store(folder / "staging", copy), self.search.session, doomed)
-                    scrub(copy)
-            except MigratorError as error:
-                yield folder.name, f"not done: {error.message.splitlines()[0]}"
-            else:
-                yield folder.name, "forgotten"
-
-    def _proved(self, request: Request, doomed: Doomed, values: Sequence[str], found: Erasure) -> Erasure:
-        """Count and search again."""
-        names = [place.name for place in request.places]
-        with self.ledger.read() as connection:
-            left = erasing.left(connection, names)
-            holds = journal.verify(connection).holds
-        left |= purge(self.workspace.store, self.search.session, doomed)
-        return replace(
-            found, left=left, journal_holds=holds, searched=search(self.workspace.project.workspace, values),
-            places=tuple(_told(place, Digests.of(self.ledger)) for place in request.places),
-        )  # fmt: skip
-
-    def _conclude(self, request: Request, found: Erasure) -> Erasure:
-        whole = (
-            not found.by_hand
-            and not found.left
-            and all(state == "forgotten" for state in found.backups.values())
-        )
-        now = self.ledger.clock.now()
-        path = self.workspace.project.workspace / "erasures" / f"{request.number}.json"
-        found = replace(found, done=whole, proof=str(path))
-        text = json.dumps(found.to_json() | {"at": now.isoformat()}, ensure_ascii=False, indent=1) + "\n"
-        _write(path, text)
-        with self.ledger.begin() as connection:
-            self.ledger.check_fence(connection)
-            erasures.put(connection, replace(request, done_at=now if whole else None))
-            body = {
-                "request": request.number,
-                "done": whole,
-                "proof": hashlib.sha256(text.encode()).hexdigest(),
-            }
-            journal.append(connection, "erased", body, at=now, run=self.ledger.run)
-        return found
-
-    def take_up_restored(self) -> None:
-        """Make requests anew for whom the file names and a restored ledger knows; the others are only kept out."""
-        project, ledger = self.workspace.project, self.ledger
-        fresh = erasures.unknown(project.folder, ledger)
-        if not fresh:
-            return
-        known = erasures.of_lines(ledger, fresh)
-        names = list(dict.fromkeys(linked_among(self.workspace, known)))
-        names += staged_among(self.workspace.store, self.search.session, self.objects, known)
-        places = _places(self.search.everything(names), BOTH) if names else ()
-        with ledger.begin() as connection:
-            ledger.check_fence(connection)
-            erasures.keep_lines(connection, fresh)
-            if places:
-                why = "the ledger was restored from before it was done"
-                erasures.ask(connection, ledger, Request(0, ledger.clock.now(), "", "", why, places))
-
-
-@contextmanager
-def _at_work(workspace: Workspace, open_system: OpenSide) -> Iterator[_Eraser]:
-    """What it opens is closed at the end."""
-    with ExitStack() as opened:
-        session = opened.enter_context(closing(workspace.session()))
-        objects = {item.name: item for group in bind_project(workspace).groups for item in group}
-        yield _Eraser(workspace, Search(workspace, session, objects), open_system, opened)
-
-
-def _write(path: Path, text: str) -> None:
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")

@@ -43,7 +43,7 @@ class Doomed:
 def purge(store: Store, session: Session, doomed: Doomed) -> dict[str, int]:
     """Take the records out; returns 'kind/name' → rows that went. The caller holds the lease, where the ledger has one."""
     taken: dict[str, int] = {}
-    for dataset in _datasets(store):
+    for dataset in datasets(store):
         rows = _purge(store, session, dataset, doomed)
         if rows:
             name = f"{dataset.kind.value}/{dataset.name}"
@@ -51,7 +51,7 @@ def purge(store: Store, session: Session, doomed: Doomed) -> dict[str, int]:
     return taken
 
 
-def _datasets(store: Store) -> Iterator[Dataset]:
+def datasets(store: Store) -> Iterator[Dataset]:
     """All that the ledger vouches for, begun ones too."""
     table = tables.datasets
     with store.ledger.read() as connection:

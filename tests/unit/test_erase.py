@@ -16,14 +16,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from migrator.commands import steps
-from migrator.commands.erase import BOTH, Order, again, done_by_hand, erase, preview
+from migrator.commands.erase import again, done_by_hand, erase, preview
 from migrator.commands.erase_proof import search, telling
+from migrator.commands.erase_result import BOTH, Order
 from migrator.commands.project import load_project, open_workspace
 from migrator.commands.sync_people import Approvers
 from migrator.core.errors import ProjectError, SafetyStop
 from migrator.staging import erasures, journal
+from migrator.staging.engine import EngineSettings, open_engine
 from migrator.staging.erasures import FILE, Place, Request, backlog, forgotten
 from migrator.staging.ledger import Ledger, open_ledger
+from migrator.staging.orphans import remove_orphans
 from migrator.staging.purge import Doomed, purge
 from migrator.staging.store import Kind, Store
 from migrator.sync import erasing
@@ -196,8 +199,6 @@ def test_a_ledger_that_knows_only_the_hash_makes_no_partner(tmp_path: Path) -> N
 
 
 def test_rows_leave_their_files_and_the_ledger_says_how_many_are_left(ledger: Ledger, tmp_path: Path) -> None:
-    from migrator.staging.engine import EngineSettings, open_engine
-
     store = Store(tmp_path / "staging", ledger)
     building = store.build(Kind.MAPPED, "contact", "f")
     for names in (["s:1", "s:2"], ["s:3", "s:4"]):
@@ -215,6 +216,20 @@ def test_rows_leave_their_files_and_the_ledger_says_how_many_are_left(ledger: Le
     assert pq.read_table(found.parts[1].path).column("__id").to_pylist() == ["s:4"]
     assert len(list((tmp_path / "staging" / "mapped").rglob("*.parquet"))) == 2
     assert store.sweep() == 0
+
+
+def test_files_that_no_row_names_any_more_are_deleted(ledger: Ledger, tmp_path: Path) -> None:
+    store, folder = Store(tmp_path / "staging", ledger), tmp_path / "files"
+    for name in ("aa11", "bb22"):
+        (folder / name[:2]).mkdir(parents=True)
+        (folder / name[:2] / name).write_bytes(b"scan of a passport")
+    building = store.build(Kind.STAGED, "old/Attachment", "f")
+    building.add_table(pa.table({"Id": ["1"], "Body": ["sha256:bb22"], "__row": [0]}))
+    building.complete()
+    with closing(open_engine(EngineSettings(threads=1), tmp_path)) as session:
+        assert remove_orphans(store, session, folder) == 1
+        assert remove_orphans(store, session, tmp_path / "nothing") == 0
+    assert [path.name for path in folder.glob("*/*")] == ["bb22"]
 
 
 # ---- the command
