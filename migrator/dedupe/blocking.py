@@ -7,7 +7,7 @@ c(c - 1) / 2 over its blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, combinations
 
@@ -82,7 +82,7 @@ def weigh(session: Session, rule: Rule, wanted: MatchModel, sampled: Sampled | N
         f"FILTER (WHERE c <= {wanted.largest_block:d})",
         f"FILTER (WHERE c > {wanted.largest_block:d})",
     )
-    keys = keys_query(rule.units, _source(sampled), sampled)
+    keys = keys_query(rule.units, _source(sampled, rule.units), sampled)
     row = session.fetch(
         f"SELECT coalesce(sum(c * (c - 1) // 2) {small}, 0)::BIGINT AS pairs, count(*) {large} AS blocks, "
         f'coalesce(sum(c) {large}, 0)::BIGINT AS "rows", coalesce(sum(c * (c - 1) // 2) {large}, 0)::DOUBLE AS dropped '
@@ -94,8 +94,14 @@ def weigh(session: Session, rule: Rule, wanted: MatchModel, sampled: Sampled | N
     )
 
 
-def _source(sampled: Sampled | None) -> str:
-    return _SAMPLE if sampled else UNITS
+def _source(sampled: Sampled | None, units: Sequence[Unit]) -> str:
+    """Where the keys of rules come from: of a rule of one unit, no other unit of the record is needed."""
+    return _SAMPLE if sampled and len(units) > 1 else UNITS
+
+
+def _take(session: Session, sampled: Sampled | None, rules: Iterable[Rule]) -> None:
+    if sampled and any(len(rule.units) > 1 for rule in rules):
+        session.execute(f"CREATE OR REPLACE TEMP TABLE {_SAMPLE} AS {sampled.query()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +169,7 @@ def _weigh_all(
 ) -> list[Weighed]:
     found = {}
     for sampled, places in samples.by_unit(rules):
-        if sampled:
-            session.execute(f"CREATE OR REPLACE TEMP TABLE {_SAMPLE} AS {sampled.query()}")
+        _take(session, sampled, (rules[place] for place in places))
         found.update({place: weigh(session, rules[place], wanted, sampled) for place in places})
     session.execute(f"DROP TABLE IF EXISTS {_SAMPLE}")
     return [found[place] for place in range(len(rules))]
@@ -217,10 +222,10 @@ def block(
     """
     session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, rule INTEGER)")
     for sampled, places in (samples or Samples(1, {})).by_unit(rules):
-        if sampled:
-            session.execute(f"CREATE OR REPLACE TEMP TABLE {_SAMPLE} AS {sampled.query()}")
+        _take(session, sampled, (rules[place] for place in places))
         for place in places:
-            keys = keys_query(rules[place].units, _source(sampled), sampled)
+            units = rules[place].units
+            keys = keys_query(units, _source(sampled, units), sampled)
             _add_pairs(session, keys, wanted, table, place)
     session.execute("DROP TABLE IF EXISTS dedupe_keyed")
     session.execute(f"DROP TABLE IF EXISTS {_SAMPLE}")

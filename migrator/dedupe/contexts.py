@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from migrator.dedupe.blocking import Samples
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.features import FEATURES, naming_persons
-from migrator.dedupe.grading import count_patterns, grade
+from migrator.dedupe.grading import count_patterns
 from migrator.dedupe.odds import Odds
+from migrator.dedupe.units import Unit
 from migrator.staging.engine import Session
 
 _PAIRS = 10_000
@@ -31,7 +33,10 @@ _AGREEING = 0.25
 """Share of agreement from which on a field is not taken to tell matches from others."""
 _SOME = 0.1
 """Share of agreement below which a field is taken to be as in any two records."""
-_SEEN, _WHERE = "dedupe_seen", "dedupe_where"
+_MANY_VALUES = 20
+"""Values that are to be among those chosen; of fewer, all are looked at."""
+NEIGHBOURS = "dedupe_neighbours"
+"""Table of pairs that share a value, and of the field they share it in."""
 _ROUNDS = 5
 
 
@@ -45,44 +50,48 @@ class Context:
     lifts: Mapping[str, tuple[float, ...]]
 
 
-def find_contexts(
-    session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds], share: int = 1
-) -> dict[str, Context]:
-    """The contexts of all fields in which matches can be told from others, by the name of the field's comparison.
+def pair_neighbours(session: Session, comparisons: Sequence[Comparison], samples: Samples) -> None:
+    """Make the table `NEIGHBOURS` (a, b, field): neighbours within each value of each field.
 
-    Of many records, every `share`th value is looked at.
+    Of many records some are looked at: all that have one of the values chosen, or of few values, some of each.
     """
-    _pair_neighbours(session, comparisons, share)
-    grade(session, f"SELECT DISTINCT a, b FROM {_WHERE}", comparisons, _SEEN)
-    found = {}
-    for item in comparisons:
-        rest = [other for other in comparisons if other is not item]
-        context = _context(session, item, rest, odds) if rest else None
-        if context is not None:
-            found[item.name] = context
-    for name in (_SEEN, _WHERE):
-        session.execute(f"DROP TABLE {name}")
-    return found
-
-
-def _pair_neighbours(session: Session, comparisons: Sequence[Comparison], share: int) -> None:
-    """Table `_WHERE` (a, b, field): neighbours within each value of each field."""
     queries = []
     for item in comparisons:
         n, v = item.feature.number, item.feature.value
-        some = f"AND hash({v}, 7) % {share:d} = 0" if share > 1 else ""
+        many = samples.values.get(Unit(item.feature, "value"), 0) >= _MANY_VALUES * samples.share
+        some = f"AND hash({v if many else '__id'}, 7) % {samples.share:d} = 0"
         queries.append(
-            f"(SELECT n AS a, b, {n:d} AS field FROM (SELECT n, __id, lead(n) OVER "
+            f"(SELECT least(n, b) AS a, greatest(n, b) AS b, {n:d} AS field FROM (SELECT n, __id, lead(n) OVER "
             f"(PARTITION BY {v} ORDER BY hash(__id), __id) AS b FROM {FEATURES} WHERE {v} IS NOT NULL {some}) "
             f"WHERE b IS NOT NULL ORDER BY hash(__id, 1), __id LIMIT {_PAIRS:d})"
         )
-    session.execute(f"CREATE OR REPLACE TEMP TABLE {_WHERE} AS {' UNION ALL '.join(queries)}")
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {NEIGHBOURS} AS {' UNION ALL '.join(queries)}")
+
+
+def find_contexts(
+    session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds], graded: str
+) -> dict[str, Context]:
+    """The contexts of all fields in which matches can be told from others, by the name of the field's comparison.
+
+    `NEIGHBOURS` are taken from the table `graded`; the caller drops both.
+    """
+    found = {}
+    for item in comparisons:
+        rest = [other for other in comparisons if other is not item]
+        context = _context(session, item, rest, odds, graded) if rest else None
+        if context is not None:
+            found[item.name] = context
+    return found
 
 
 def _context(
-    session: Session, item: Comparison, rest: Sequence[Comparison], odds: Mapping[str, Odds]
+    session: Session,
+    item: Comparison,
+    rest: Sequence[Comparison],
+    odds: Mapping[str, Odds],
+    graded: str,
 ) -> Context | None:
-    seen = f"SELECT s.* FROM {_SEEN} s SEMI JOIN (FROM {_WHERE} WHERE field = {item.feature.number:d}) USING (a, b)"
+    seen = f"SELECT s.* FROM {graded} s SEMI JOIN (FROM {NEIGHBOURS} WHERE field = {item.feature.number:d}) USING (a, b)"
     patterns = count_patterns(session, seen, rest)
     counts = patterns.counts
     if counts.sum() < _LEAST_PAIRS:

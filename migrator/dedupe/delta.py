@@ -18,7 +18,7 @@ from migrator.dedupe.blocking import Rule
 from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, KnownWords, make_features
-from migrator.dedupe.frozen import PRINT, Frozen, prints, thaw
+from migrator.dedupe.frozen import PRINT, Frozen, prints, thaw, with_units
 from migrator.dedupe.scoring import (
     RULE,
     Scored,
@@ -29,14 +29,14 @@ from migrator.dedupe.scoring import (
     tell_sure,
 )
 from migrator.dedupe.shared_values import drop_values
-from migrator.dedupe.units import keys_query, units_query
+from migrator.dedupe.units import keys_query
 from migrator.staging.engine import Session, literal
 
 MOST_CHANGED = 0.1
 """Share of the records a model was learnt from that may have changed since; beyond it, a new one is learnt."""
 
-_KNOWN, _FRESH, _STALE, _AGAIN, _HIT = (
-    "dedupe_remembered", "dedupe_fresh", "dedupe_stale", "dedupe_again", "dedupe_hit",
+_KEPT, _KNOWN, _FRESH, _STALE, _AGAIN = (
+    "dedupe_kept_features", "dedupe_remembered", "dedupe_fresh", "dedupe_stale", "dedupe_again",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def add_delta(
     `kept_features` and `find_touched` tell of it afterwards.
     """
     frozen, wanted = thaw(session, last.model), rules.model or MatchModel()
-    session.view(_KNOWN, last.features)
+    _view_known(session, last)
     session.view("dedupe_edges_before", last.edges)
     changed = _find_changed(session, prints(relation, frozen.features, claiming_fields(rules)))
     drift = int(last.model.get("drift", 0)) + changed
@@ -80,6 +80,13 @@ def add_delta(
     return Scored(bands, report, {**last.model, "drift": drift})
 
 
+def more_features() -> str:
+    """A query of what comes to the features that were kept, after `add_delta`: new ones, and rows of nothing but the number
+    of those that no longer hold.
+    """
+    return f"SELECT * FROM {_FRESH} UNION ALL BY NAME SELECT n FROM {_STALE}"
+
+
 def kept_features() -> str:
     """A query of all features after `add_delta`, to be kept for the next run."""
     return f"SELECT * FROM {_KNOWN} WHERE n NOT IN (SELECT n FROM {_STALE}) UNION ALL BY NAME SELECT * FROM {_FRESH}"
@@ -99,6 +106,14 @@ def find_touched(session: Session) -> str:
         "SELECT __id FROM moved UNION SELECT one FROM ends UNION SELECT other FROM ends"
     )
     return "dedupe_touched"
+
+
+def _view_known(session: Session, last: Last) -> None:
+    """`dedupe_remembered`: the features that still held after the last run; what no longer did has no fingerprint."""
+    session.view(_KEPT, last.features)
+    gone = f"SELECT n FROM {_KEPT} WHERE {PRINT} IS NULL"
+    held = f"WHERE {PRINT} IS NOT NULL AND n NOT IN ({gone})" if len(last.features) > 1 else ""
+    session.execute(f"CREATE OR REPLACE TEMP VIEW {_KNOWN} AS SELECT * FROM {_KEPT} {held}")
 
 
 def _find_changed(session: Session, printed: str) -> int:
@@ -140,8 +155,8 @@ def _make_fresh(session: Session, relation: str, frozen: Frozen, scratch: Path) 
     )
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {_FRESH} AS SELECT f.* REPLACE "
-        f"((f.n + (SELECT max(n) FROM {_KNOWN}))::INTEGER AS n), {PRINT}{columns} "
-        f"FROM {FEATURES} f JOIN dedupe_new USING (__id) {joins}"
+        f"((f.n + (SELECT max(n) FROM {_KEPT}))::INTEGER AS n), {PRINT}{columns} "
+        f"FROM {with_units(list(_rules(frozen)))} f JOIN dedupe_new USING (__id) {joins}"
     )
     session.execute(f"DROP TABLE {FEATURES}")
     session.execute(f"CREATE OR REPLACE TEMP VIEW {FEATURES} AS {kept_features()}")
@@ -203,7 +218,7 @@ def _rules(frozen: Frozen) -> Iterator[Rule]:
 
 
 def _keys(rule: Rule, source: str) -> str:
-    return keys_query(rule.units, f"({units_query(rule.units, source)})")
+    return keys_query(rule.units, source)
 
 
 def _fresh_keys(rule: Rule) -> str:

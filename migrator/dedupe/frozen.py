@@ -84,14 +84,26 @@ def thaw(session: Session, kept: Mapping[str, Any]) -> Frozen:
 
 
 def features_query(
-    relation: str, features: Sequence[Feature], often: Mapping[str, str], claiming: Sequence[str]
+    relation: str,
+    features: Sequence[Feature],
+    often: Mapping[str, str],
+    claiming: Sequence[str],
+    rules: Sequence[Rule],
 ) -> str:
-    """The features of `relation`'s records with their fingerprints, and how often each value is, as columns oN."""
+    """The features of `relation`'s records with their fingerprints, how often each value is, as columns oN, and the keys
+    of the units of the `rules`, so that who has one is found without reading the rest.
+    """
     columns, joins = often_columns(features, often)
     return (
-        f"SELECT f.*, p.{PRINT}{columns} FROM {FEATURES} f "
+        f"SELECT f.*, p.{PRINT}{columns} FROM {with_units(rules)} f "
         f"JOIN ({prints(relation, features, claiming)}) p USING (__id) {joins}"
     )
+
+
+def with_units(rules: Sequence[Rule]) -> str:
+    """The relation of the features with the columns of the units of rules."""
+    units = dict.fromkeys(unit for rule in rules for unit in rule.units)
+    return f"(SELECT *{''.join(f', {unit.keys} AS {unit.column}' for unit in units)} FROM {FEATURES})"
 
 
 def often_columns(features: Sequence[Feature], often: Mapping[str, str]) -> tuple[str, str]:

@@ -87,7 +87,7 @@ def create_scored(session: Session, comparisons: Sequence[Comparison], table: st
 
 
 def add_scored(session: Session, graded: str, evidence: Evidence, *, least: float, into: str) -> None:
-    """Add to `into` the pairs in the table `graded` that weigh at least `least` bits.
+    """Add to `into` the pairs of the relation `graded` that weigh at least `least` bits.
 
     The weight is of the evidence alone, without the prior. Columns added: a, b, weight, and for each comparison bN (the
     bits of its level, 0 where a value is missing) and rN (the bits that the rarity of its value adds).

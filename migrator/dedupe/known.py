@@ -6,7 +6,10 @@ anything else is matched from the start.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import Judgement
@@ -15,7 +18,10 @@ from migrator.dedupe.edges import EDGES
 from migrator.dedupe.match import Memory
 from migrator.dedupe.scoring import Scored
 from migrator.staging.engine import Session
-from migrator.staging.store import Building, Kind, Store
+from migrator.staging.store import Building, Kind, Part, Store
+
+_MOST_PARTS = 30
+"""Files of features from which on they are written anew as one."""
 
 
 class Known:
@@ -40,7 +46,10 @@ class Known:
         def keep(query: str) -> None:
             self._write(session, Kind.FEATURES, query)
 
-        return Memory(self._last(), keep)
+        def extend(more: str, every: str) -> None:
+            self._extend(session, more, every)
+
+        return Memory(self._last(), keep, extend)
 
     def keep_edges(self, session: Session) -> None:
         """Put the table of edges on record, if features were."""
@@ -57,6 +66,18 @@ class Known:
         self._made[kind] = self._store.build(kind, self._name, self._made_of)
         self._made[kind].add(lambda path: session.write(query, path))
 
+    def _extend(self, session: Session, more: str, every: str) -> None:
+        """Take the files of the last run's features over as they are, and add one."""
+        last = self._store.current(Kind.FEATURES, self._name)
+        if last is None or len(last.parts) >= _MOST_PARTS:
+            self._write(session, Kind.FEATURES, every)
+            return
+        made = self._store.build(Kind.FEATURES, self._name, self._made_of)
+        for part in last.parts:
+            made.add(partial(_take_over, part))
+        made.add(lambda path: session.write(more, path))
+        self._made[Kind.FEATURES] = made
+
     def _last(self) -> Last | None:
         found = [self._store.current(kind, self._name) for kind in (Kind.FEATURES, Kind.EDGES, Kind.CLUSTERS)]
         features, edges, clusters = found
@@ -72,3 +93,12 @@ class Known:
         if not (fitting and same and clusters.intact and features.files and edges.files):
             return None
         return Last(features.files, edges.files, features.detail["model"])
+
+
+def _take_over(part: Part, path: Path) -> int:
+    """The same file under another name; where a disk has no links, a copy."""
+    try:
+        path.hardlink_to(part.path)
+    except OSError:
+        shutil.copyfile(part.path, path)
+    return part.rows

@@ -18,7 +18,7 @@ from migrator.dedupe.blocking import (
     take_samples,
 )
 from migrator.dedupe.comparison import Comparison
-from migrator.dedupe.contexts import Context, find_contexts
+from migrator.dedupe.contexts import NEIGHBOURS, Context, find_contexts, pair_neighbours
 from migrator.dedupe.features import FEATURES, RARITY_STEPS, Feature, Kind, naming
 from migrator.dedupe.grading import Evidence, Patterns, add_scored, count_patterns, create_scored, grade
 from migrator.dedupe.levels import Level
@@ -85,7 +85,8 @@ def learn_model(
     samples = take_samples(session, units, population.records, SAMPLED_FROM)
     rules = affordable_rules(session, features, wanted, records=population.records, samples=samples)
     block(session, [item.rule for item in rules], wanted, _TRIED, samples)
-    grade(session, f"SELECT DISTINCT a, b FROM {_TRIED}", comparisons, _GRADED)
+    pair_neighbours(session, comparisons, samples)
+    grade(session, f"SELECT a, b FROM {_TRIED} UNION SELECT a, b FROM {NEIGHBOURS}", comparisons, _GRADED)
     count_values(session, comparisons)
     chance = _chance(session, comparisons, population)
     m = _learn_matches(session, comparisons, rules, chance, population.records)
@@ -103,10 +104,10 @@ def learn_model(
     if not wanted.blocking:
         matches = f"SELECT a, b FROM {SCORED} WHERE weight >= {-log_odds(prior)!r}"
         rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=samples.share)
-    for name in (_TRIED, _GRADED):
-        session.execute(f"DROP TABLE {name}")
     odds = learnt(prior)
-    contexts = find_contexts(session, comparisons, odds, samples.share)
+    contexts = find_contexts(session, comparisons, odds, _GRADED)
+    for name in (_TRIED, _GRADED, NEIGHBOURS):
+        session.execute(f"DROP TABLE {name}")
     return Model(tuple(comparisons), odds, prior, rules, population, contexts)
 
 
@@ -368,7 +369,8 @@ def _score_tried(
 ) -> None:
     create_scored(session, comparisons, SCORED)
     often = weigh_values(session, Model(tuple(comparisons), odds, 0.0, (), population))
-    add_scored(session, _GRADED, Evidence(comparisons, odds, often), least=0.0, into=SCORED)
+    tried = f"(FROM {_GRADED} SEMI JOIN {_TRIED} USING (a, b))"
+    add_scored(session, tried, Evidence(comparisons, odds, often), least=0.0, into=SCORED)
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
 

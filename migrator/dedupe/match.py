@@ -12,7 +12,7 @@ from migrator.core.schema import FieldSchema
 from migrator.dedupe.bands import Bands
 from migrator.dedupe.claims import make_claims
 from migrator.dedupe.cluster import Clusters, make_clusters
-from migrator.dedupe.delta import Last, add_delta, find_touched, kept_features
+from migrator.dedupe.delta import Last, add_delta, find_touched, kept_features, more_features
 from migrator.dedupe.edges import RuleTally, add_exact_edges, create_edges
 from migrator.dedupe.keys import KEYS_FILE, SharedValues, make_keys
 from migrator.dedupe.scoring import Scored, add_scored_edges
@@ -64,6 +64,8 @@ class Memory:
     """None where everything is to be matched: also when the rules or people's decisions are not what they were."""
     keep: Callable[[str], None]
     """Is given a query of the features."""
+    extend: Callable[[str, str], None]
+    """Is given a query of what comes to the features of the last run, and one of all of them."""
 
 
 def match(
@@ -106,7 +108,7 @@ def match_guarded(
     if memory is not None and memory.last is not None and rules.model:
         scored = add_delta(session, relation, rules, memory.last, scratch)
     if scored is not None and memory is not None:
-        memory.keep(kept_features())
+        memory.extend(more_features(), kept_features())
         touched = find_touched(session)
     elif rules.model:
         scored = add_scored_edges(

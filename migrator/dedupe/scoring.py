@@ -93,7 +93,11 @@ def add_scored_edges(
     kept = freeze(session, model, often, least)
     kept["shared"] = {item.field: list(item.values) for item in shared}
     if keep is not None:
-        keep(features_query(relation, features, often, claiming_fields(rules)))
+        keep(
+            features_query(
+                relation, features, often, claiming_fields(rules), [item.rule for item in model.rules]
+            )
+        )
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
     model = replace(model, prior=estimate_prior(scored_weights(session), model.population))

@@ -45,6 +45,11 @@ class Unit:
         return f"u{self.feature.number}_{self.form.replace(' ', '_')}"
 
     @property
+    def keys(self) -> str:
+        """SQL of what a record has of it: a number, or a list of them; null where it has no value."""
+        return f"CASE WHEN {self.feature.value} IS NOT NULL THEN {_keys(self)} END"
+
+    @property
     def is_list(self) -> bool:
         """Whether a record may have several keys of it."""
         return self.form in _LISTS
@@ -69,10 +74,7 @@ def units_of(item: Feature) -> tuple[Unit, ...]:
 
 def units_query(units: Iterable[Unit], source: str = FEATURES) -> str:
     """A query of `n`, `__source` and the column of each unit, of the records in `source`."""
-    columns = [
-        f"CASE WHEN {unit.feature.value} IS NOT NULL THEN {_keys(unit)} END AS {unit.column}"
-        for unit in dict.fromkeys(units)
-    ]
+    columns = [f"{unit.keys} AS {unit.column}" for unit in dict.fromkeys(units)]
     return f"SELECT {', '.join(('n', '__source', *columns))} FROM {source}"
 
 
