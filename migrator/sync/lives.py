@@ -399,6 +399,7 @@ def examine_gone(
             if hold.kind in (UNDELETE, ERASED) and (grp, name) not in back and grp not in found.cases
         ]
         lives.result.released += [(grp, name) for name in over]
+        lives.result.resolved += [(grp, name) for name in over]
 
 
 def _hold_name(found: Gathered, row: MemberRow) -> str:

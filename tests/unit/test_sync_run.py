@@ -233,6 +233,19 @@ def test_what_lives_on_after_a_conversion_is_edited_without_coming_back(
         assert (report.status, report.writes, report.holds) == (Status.GREEN, 0, {})
 
 
+def test_nobody_is_asked_about_what_came_back_and_went_again(linked: tuple[World, str, str]) -> None:
+    found, name, _ = linked
+    found.old.remove("Account", name)
+    found.night()
+    found.old.restore("Account", name)
+    assert found.night().holds == {"undelete": 1}
+    found.old.remove("Account", name)
+    found.night()
+    with found.ledger.read() as connection:
+        assert connection.execute(sa.select(conflicts.c.state)).scalars().all() == ["closed"]
+    assert found.night().status is Status.GREEN
+
+
 def test_a_field_that_could_not_be_read_when_its_record_was_carried_over_follows(tmp_path: Path) -> None:
     found = world(tmp_path)
     name = found.old.add("Account", Name="Ada", City="Basel", Stage="Cold")
