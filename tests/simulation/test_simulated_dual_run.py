@@ -86,7 +86,8 @@ def test_i12_a_clock_that_is_a_day_off_changes_no_decision(hours: int) -> None:
 @pytest.mark.slow
 def test_i23_equal_seeds_give_equal_histories_whatever_the_hash_seed() -> None:
     script = (
-        "from tests.simulation.test_simulated_dual_run import told, SMALL, HalfYear, make_engine, replace, HEAVY\n"
+        "from migrator.testing.simulation.crashes import told\n"
+        "from tests.simulation.test_simulated_dual_run import SMALL, HalfYear, make_engine, replace, HEAVY\n"
         "run = HalfYear(replace(SMALL, nights=8, rates=HEAVY), make_engine)\nrun.run()\nprint(told(run.world))"
     )
     digests = {
