@@ -399,11 +399,31 @@ class Checker:
         )
 
     def may_have_returned(self, node: Node) -> bool:
-        """Whether a record of the group was undeleted, converted, or ended by anybody but a user; what was hidden never came back."""
-        ends = [event for member in self.groups.members(node) for event in self._life(member)]
-        return any(member[1] in self.touched for member in self.groups.members(node)) or any(
-            event.deed in {Deed.UNDELETE, Deed.CONVERT} or event.actor is not Actor.USER for event in ends
+        """Whether a record of the group was undeleted, converted, or ended by anybody but a user, or named one that the sync deleted.
+
+        What was only hidden never came back; a record that went with one of our deletes may do so.
+        """
+        members = self.groups.members(node)
+        ends = [event for member in members for event in self._life(member)]
+        named = [each for one in self._named(members) for each in self.groups.members(one)]
+        return (
+            any(member[1] in self.touched for member in members)
+            or any(
+                event.deed in {Deed.UNDELETE, Deed.CONVERT} or event.actor is not Actor.USER for event in ends
+            )
+            or any(event.actor is Actor.SYNC for each in named for event in self._life(each))
         )
+
+    def _named(self, members: list[Node]) -> list[Node]:
+        """Every record that one of them ever pointed to."""
+        found: dict[Node, None] = {}
+        for side, id_ in members:
+            shape = shape_of(side, self.world.crms[side].rows[id_].object)
+            line = self.world.history.lines.get((side, id_), {})
+            for pair in shape.pairs:
+                if pair.target:
+                    found |= dict.fromkeys((side, str(held.value)) for held in line.get(pair.name(side), []))
+        return list(found)
 
     def _waits_for_other(self, members: list[Node], asked: frozenset[Node]) -> bool:
         """Whether a record that one of them names has itself a reason to wait."""
