@@ -234,7 +234,10 @@ def inventory_operations(*, system: Systems = None, as_json: Json = False) -> No
 def inventory_report(
     *,
     language: Annotated[
-        str, typer.Option("--lang", envvar="MIGRATOR_LANG", help="Language of the report: en or zh_CN.")
+        str,
+        typer.Option(
+            "--lang", envvar="MIGRATOR_LANG", help="Language of the report: en, zh_CN, zh_TW or ms."
+        ),
     ] = "en",
     switch: Annotated[
         str, typer.Option("--switch", help="Day of the switch, as 2026-11-30: the burn-down leads there.")

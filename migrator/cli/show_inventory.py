@@ -14,6 +14,7 @@ from migrator.commands.inventory_integrations import Integrations
 from migrator.commands.inventory_register import Entered, Register
 from migrator.inventory.register import Operation, Row
 from migrator.inventory.rules import Decision
+from migrator.inventory.usage import values_told
 
 _MOST = 12
 _LOOKS = {
@@ -78,7 +79,7 @@ def listed(register: Register, rows: Sequence[Row], limit: int, console: Console
         decided = row.decision
         said = f"{decided.value} ({row.decided_by})" if row.decided_by else ""
         table.add_row(
-            escape(row.item.id), row.item.component.state.value, escape(row.evidence.because),
+            escape(row.item.id), row.item.component.state.value, escape(str(row.evidence.because)),
             f"[{_LOOKS[row.proposal.decision]}]{row.proposal.decision.value}[/] [dim]{row.proposal.rule}[/]",
             f"[{_LOOKS[decided]}]{escape(said)}[/]",
         )  # fmt: skip
@@ -113,6 +114,7 @@ def shown(row: Row, console: Console) -> None:
         ("size", ", ".join(f"{name} {count}" for name, count in part.size.items())),
         ("use", f"{row.evidence.use.value}: {row.evidence.because}"),
         ("segments", "; ".join(f"{one.by} {one.value or '–'} {one.filled:,}/{one.rows:,}" for one in usage.segments[:8]) if usage else ""),
+        ("values", "; ".join(values_told(usage)) if usage else ""),
         ("newest", f"{usage.newest} ({usage.newest_by})" if usage and usage.newest else ""),
         ("used by", f"{row.item.used_by_count}: " + ", ".join(f"{one.id}{'' if one.sure else ' (perhaps)'}" for one in row.item.used_by[:8]) if row.item.used_by else ""),
         ("uses", f"{row.item.uses_count}: " + ", ".join(one.id for one in row.item.uses[:8]) if row.item.uses else ""),

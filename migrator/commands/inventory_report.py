@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,16 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, ProjectError
 from migrator.inventory.capability import CAPABILITIES
 from migrator.inventory.evidence import Use
+from migrator.inventory.reasons import Reason
 from migrator.inventory.register import Row, Tally, is_done, operations, tallies
 from migrator.inventory.rules import Decision
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-LANGUAGES = ("en", "zh_CN")
+    from validation.messages import Catalogue
+
+LANGUAGES = ("en", "zh_CN", "zh_TW", "ms")
 TEXTS = "migrator.commands.inventory_catalogue"
 MOST = 400
 """Lines of a table on the page; the workbook has all."""
@@ -150,6 +153,16 @@ def _uses(rows: Sequence[Row]) -> Mapping[str, int]:
     return {use.value: sum(1 for row in rows if row.evidence.use is use) for use in Use}
 
 
+def _why(text: Catalogue, reason: Reason) -> str:
+    """A reason in the language of the page; names and what parsers said stay as they are."""
+    told: dict[str, object] = {
+        key: _why(text, value) if isinstance(value, Reason) else value for key, value in reason.values
+    }
+    if text.has(f"kind.{told.get('kind')}"):
+        told["kind"] = text(f"kind.{told['kind']}")
+    return text(f"why.{reason.name}", **told)
+
+
 @cache
 def _template(language: str) -> Template:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -163,6 +176,7 @@ def _template(language: str) -> Template:
     )  # fmt: skip
     text = catalogue(language, TEXTS)
     environment.filters |= {"v": plain, "n": text.number, "day": lambda value: text.day(str(value))}
+    environment.filters["why"] = partial(_why, text)
     return environment.get_template("inventory_report.html.j2")
 
 

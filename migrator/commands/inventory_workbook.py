@@ -19,6 +19,7 @@ from migrator.commands.project import Project, open_workspace
 from migrator.core.errors import Problem, ProjectError, raise_errors
 from migrator.inventory.answers import ANSWERS, wrong
 from migrator.inventory.register import Row, operations
+from migrator.inventory.usage import values_told
 from migrator.mapping.workbook_sheets import MAX_TEXT, Sheet, place, read_sheets
 
 MADE_BY = "migrator inventory register export"
@@ -37,7 +38,7 @@ _INTEGRATION = (
 """Answers that have their place on the sheet of integrations."""
 _PLAIN = tuple(name for name in ANSWERS if name not in _INTEGRATION)
 _TOLD = (
-    "kind", "object", "name", "label", "capability (found)", "state", "use", "because", "filled", "by segment", "newest", "used by",
+    "kind", "object", "name", "label", "capability (found)", "state", "use", "because", "filled", "values", "by segment", "newest", "used by",
     "uses", "on layouts", "hard-coded", "marks", "findings", "size", "losses", "coverage (found)", "counterpart (found)",
     "differences (found)", "proposed", "rule", "reason of the rule", "decided by", "decided on", "history", "file",
 )  # fmt: skip
@@ -129,8 +130,9 @@ def _line(row: Row) -> dict[str, str]:
     part, usage = row.item.component, row.evidence.usage
     told = {
         "kind": part.kind.value, "object": part.owner, "name": part.name, "label": part.label, "capability (found)": row.capability,
-        "state": part.state.value, "use": row.evidence.use.value, "because": row.evidence.because,
+        "state": part.state.value, "use": row.evidence.use.value, "because": str(row.evidence.because),
         "filled": f"{usage.fill:.1%}" if usage else row.evidence.not_measured, "newest": usage.newest if usage else "",
+        "values": "\n".join(values_told(usage)) if usage else "",
         "by segment": "\n".join(f"{one.by} {one.value or '–'}: {one.filled:,} of {one.rows:,}" for one in (usage.segments[:12] if usage else ())),
         "used by": f"{row.item.used_by_count}\n" + "\n".join(one.id for one in row.item.used_by[:8]),
         "uses": f"{row.item.uses_count}\n" + "\n".join(one.id for one in row.item.uses[:8]),
@@ -140,7 +142,7 @@ def _line(row: Row) -> dict[str, str]:
         "size": ", ".join(f"{name} {count}" for name, count in part.size.items()), "losses": "\n".join(row.losses),
         "coverage (found)": row.counterpart.coverage.value, "counterpart (found)": row.counterpart.name,
         "differences (found)": row.counterpart.differences, "proposed": row.proposal.decision.value, "rule": row.proposal.rule,
-        "reason of the rule": row.proposal.reason, "decided by": row.decided_by, "decided on": row.decided_on,
+        "reason of the rule": str(row.proposal.reason), "decided by": row.decided_by, "decided on": row.decided_on,
         "history": "\n".join(_told(one.at.date().isoformat(), one.who, one.changes) for one in row.history),
         "file": f"{part.file}:{part.line}" if part.file else "",
     }  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from migrator.core.components import Component, ComponentKind, ComponentState
+from migrator.inventory.reasons import Reason, because, listed, worded
 from migrator.inventory.scan import Item, Reference
 from migrator.inventory.usage import Usage
 
@@ -24,7 +24,7 @@ class Evidence:
     """Whether a component is used, and how we know."""
 
     use: Use
-    because: str
+    because: Reason
     usage: Usage | None = None
     not_measured: str = ""
     """Why there are no figures of use, where there could be some."""
@@ -51,9 +51,9 @@ _ALWAYS = frozenset(
 )
 """What runs, while it is active, without being called."""
 _OUTSIDE = {
-    ComponentKind.PERMISSION: "who has it is not in the export",
-    ComponentKind.REPORT: "when it was last run is not in the export",
-    ComponentKind.NOTIFICATION: "whether people send it by hand is not in the export",
+    ComponentKind.PERMISSION: "who-has-it",
+    ComponentKind.REPORT: "last-run",
+    ComponentKind.NOTIFICATION: "by-hand",
 }
 
 
@@ -77,60 +77,65 @@ def evidence(item: Item, usage: Usage | None, not_measured: str = "") -> Evidenc
     """Weigh what is known of one component."""
     component = item.component
     if component.unread:
-        return Evidence(Use.COULD_NOT_ANALYSE, component.unread, usage, not_measured)
-    told = _by_data(usage) if usage is not None else ""
-    if told:
+        return Evidence(Use.COULD_NOT_ANALYSE, worded(component.unread), usage, not_measured)
+    told = _by_data(usage) if usage is not None else None
+    if told is not None:
         return Evidence(Use.USED, told, usage)
     runs = _runs(component)
-    if runs:
-        return Evidence(Use.USED, f"{runs}; runs were not counted", usage, not_measured)
+    if runs is not None:
+        return Evidence(Use.USED, runs, usage, not_measured)
     seen = users(item)
     if seen:
-        words = "" if any(one.sure for one in seen) else "perhaps "
-        return Evidence(Use.USED, f"{words}used by {_listed(one.id for one in seen)}", usage, not_measured)
+        name = "used-by" if any(one.sure for one in seen) else "perhaps"
+        return Evidence(Use.USED, because(name, names=listed(one.id for one in seen)), usage, not_measured)
     unknown = _cannot_tell(component, usage, not_measured)
-    if unknown:
+    if unknown is not None:
         return Evidence(Use.COULD_NOT_ANALYSE, unknown, usage, not_measured)
     return Evidence(Use.NOT_SEEN, _not_seen(usage), usage, not_measured)
 
 
-def _runs(component: Component) -> str:
-    """When an active component runs by itself; '' when it must be called, or is not active."""
+def _runs(component: Component) -> Reason | None:
+    """When an active component runs by itself; None when it must be called, or is not active."""
     if component.state is not ComponentState.ACTIVE:
-        return ""
+        return None
     if component.kind in RUNS and component.fires:
-        return f"active, runs at {_listed(component.fires)}"
-    return "active, works whenever a record is saved or shared" if component.kind in _ALWAYS else ""
+        return because("runs", events=listed(component.fires))
+    return because("always") if component.kind in _ALWAYS else None
 
 
-def _cannot_tell(component: Component, usage: Usage | None, not_measured: str) -> str:
-    """Why nobody can say that it is not used; '' when what there is was looked at."""
+def _cannot_tell(component: Component, usage: Usage | None, not_measured: str) -> Reason | None:
+    """Why nobody can say that it is not used; None when what there is was looked at."""
     if component.kind in INTEGRATIONS or component.calls:
-        return "whether anybody outside calls it is not in the export"
+        return because("outside")
     if component.kind in (ComponentKind.FIELD, ComponentKind.OBJECT) and usage is None:
-        return not_measured or "its records were not measured"
+        return why_not_measured(component, not_measured)
     if component.facts.get("seen in") == "schema":
-        return "what mentions it was not looked at"
-    return _OUTSIDE.get(component.kind, "")
+        return because("not-looked")
+    name = _OUTSIDE.get(component.kind)
+    return because(name) if name else None
 
 
-def _by_data(usage: Usage) -> str:
-    """How the records show use; '' when they do not."""
+def why_not_measured(component: Component, text: str) -> Reason:
+    """Why there are no figures of use, as a scan put it."""
+    if text == str(because("no-records", object=component.owner)):
+        return because("no-records", object=component.owner)
+    return worded(text) if text else because("not-measured")
+
+
+def _by_data(usage: Usage) -> Reason | None:
+    """How the records show use; None when they do not."""
     if usage.true is not None:
-        return f"true in {usage.true:,} of {usage.rows:,} records" if usage.true else ""
+        return because("true", true=usage.true, rows=usage.rows) if usage.true else None
     if usage.default is not None and usage.filled and usage.default == usage.filled:
-        return ""  # the default on every row says nothing
-    return f"filled in {usage.filled:,} of {usage.rows:,} records ({usage.fill:.1%})" if usage.filled else ""
+        return None  # the default on every row says nothing
+    if not usage.filled:
+        return None
+    return because("filled", filled=usage.filled, rows=usage.rows, share=f"{usage.fill:.1%}")
 
 
-def _not_seen(usage: Usage | None) -> str:
+def _not_seen(usage: Usage | None) -> Reason:
     if usage is None:
-        return "nothing in the export mentions it"
+        return because("not-mentioned")
     if usage.default is not None and usage.filled and usage.default == usage.filled:
-        return f"all {usage.filled:,} values are the default, and nothing mentions it"
-    return f"no value in {usage.rows:,} records, and nothing mentions it"
-
-
-def _listed(words: Iterable[str], most: int = 3) -> str:
-    told = list(words)
-    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
+        return because("default", filled=usage.filled)
+    return because("no-value", rows=usage.rows)

@@ -55,6 +55,7 @@ def from_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Kept]:
         usage = raw["usage"]
         if usage is not None:
             usage["segments"] = tuple(Segment(**one) for one in usage["segments"])
+            usage["top"] = tuple((value, count) for value, count in usage.get("top", ()))
         yield Kept(_item(row["id"], raw, shared), Usage(**usage) if usage else None, raw["not_measured"])
 
 

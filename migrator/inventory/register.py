@@ -12,11 +12,12 @@ from migrator.core.components import ComponentKind
 from migrator.inventory.capability import capability
 from migrator.inventory.evidence import Evidence, Use, evidence
 from migrator.inventory.integrations import filled_by, integrations
+from migrator.inventory.reasons import because
 from migrator.inventory.rules import Case, Counterpart, Coverage, Decision, Proposal, propose, rivals
 from migrator.inventory.scan import Item
 from migrator.inventory.usage import Usage
 
-NOTHING_KNOWN = Evidence(Use.COULD_NOT_ANALYSE, "not looked at")
+NOTHING_KNOWN = Evidence(Use.COULD_NOT_ANALYSE, because("nobody-looked"))
 
 
 @dataclass(frozen=True, slots=True)

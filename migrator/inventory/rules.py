@@ -14,6 +14,7 @@ from enum import Enum
 
 from migrator.core.components import ComponentKind, ComponentState
 from migrator.inventory.evidence import INTEGRATIONS, Evidence, Use, layouts, runners, users
+from migrator.inventory.reasons import Part, Reason, because, listed, worded
 from migrator.inventory.scan import Item
 
 ABANDONED_MONTHS = 24
@@ -65,7 +66,7 @@ class Proposal:
     decision: Decision
     rule: str
     """Short and stable."""
-    reason: str
+    reason: Reason
     archive: bool = False
     """Its data is to be archived."""
 
@@ -103,24 +104,21 @@ def rivals(items: Iterable[Item]) -> Mapping[str, tuple[str, ...]]:
     return {one: tuple(others) for one, others in found.items() if others}
 
 
-_UNDECIDED = Proposal(Decision.UNDECIDED, "no-rule", "no rule applies: a person decides")
+_UNDECIDED = Proposal(Decision.UNDECIDED, "no-rule", because("no-rule"))
 
 
 def _unread(case: Case) -> Proposal | None:
     if not case.item.component.unread:
         return None
     return Proposal(
-        Decision.UNDECIDED, "not-analysed", f"could not be analysed: {case.item.component.unread}"
+        Decision.UNDECIDED, "not-analysed", because("not-analysed", why=worded(case.item.component.unread))
     )
 
 
 def _integration(case: Case) -> Proposal | None:
     part = case.item.component
     if part.kind in INTEGRATIONS or part.calls:
-        return Proposal(
-            Decision.UNDECIDED, "integration",
-            "something outside takes part: see the register of integrations; never retired by a rule"
-        )  # fmt: skip
+        return Proposal(Decision.UNDECIDED, "integration", because("integration"))
     return None
 
 
@@ -130,7 +128,7 @@ def _unsupported(case: Case) -> Proposal | None:
         return Proposal(
             Decision.OPTIMISE,
             "unsupported",
-            f"active, and {part.legacy}: build it anew, do not keep it as it is",
+            because("unsupported", why=worded(part.legacy)),
         )
     return None
 
@@ -139,17 +137,16 @@ def _several(case: Case) -> Proposal | None:
     part = case.item.component
     if not case.rivals or part.kind not in _AUTOMATIONS or part.state is not ComponentState.ACTIVE:
         return None
-    others = ", ".join(case.rivals[:3]) + (" …" if len(case.rivals) > 3 else "")
     return Proposal(
         Decision.OPTIMISE,
         "same-event",
-        f"runs at the same event as {others}: merge them, their order is not defined",
+        because("same-event", names=listed(case.rivals)),
     )
 
 
 def _code(case: Case) -> Proposal | None:
     if case.item.component.kind in (ComponentKind.CODE, ComponentKind.SCHEDULED_JOB):
-        return Proposal(Decision.UNDECIDED, "code", "code is read by a person; never retired by a rule")
+        return Proposal(Decision.UNDECIDED, "code", because("code"))
     return None
 
 
@@ -158,8 +155,9 @@ def _inactive(case: Case) -> Proposal | None:
     if part.state not in _OFF or users(case.item):
         return None
     if case.blind:
-        return _blind(case, f"{part.state.value}, and nothing that was read mentions it")
-    return Proposal(Decision.RETIRE, "inactive-unreferenced", f"{part.state.value}, and nothing mentions it")
+        return _blind(case, because("off-unread", state=worded(part.state.value)))
+    reason = because("off", state=worded(part.state.value))
+    return Proposal(Decision.RETIRE, "inactive-unreferenced", reason)
 
 
 def _is_described(case: Case) -> bool:
@@ -174,7 +172,7 @@ def _never_filled(case: Case) -> Proposal | None:
         return None
     if case.evidence.use is not Use.NOT_SEEN or users(case.item) or layouts(case.item):
         return None
-    reason = f"{case.evidence.because}; it is on no layout"
+    reason = because("no-layout", why=case.evidence.because)
     return _blind(case, reason) if case.blind else Proposal(Decision.RETIRE, "never-filled", reason)
 
 
@@ -190,19 +188,17 @@ def _abandoned(case: Case) -> Proposal | None:
     months = _months(date.fromisoformat(usage.newest), date.fromisoformat(usage.newest_record))
     if months < ABANDONED_MONTHS:
         return None
-    reason = (
-        f"the newest record with a value is of {usage.newest} ({usage.newest_by}), {months} months before the newest"
-        " record of the object"
-    )
+    reason = because("abandoned", newest=usage.newest, column=usage.newest_by, months=months)
     running = runners(case.item)
     if running:
-        return Proposal(Decision.UNDECIDED, "abandoned-but-run", f"{reason}, but {running[0].id} uses it")
+        why = because("abandoned-run", why=reason, name=running[0].id)
+        return Proposal(Decision.UNDECIDED, "abandoned-but-run", why)
     if case.blind:
         return _blind(case, reason)
     return Proposal(
         Decision.RETIRE,
         "abandoned",
-        f"{reason}: retire the field, archive its {usage.filled:,} values",
+        because("abandoned-retire", why=reason, filled=usage.filled),
         archive=True,
     )
 
@@ -213,45 +209,37 @@ def _covered(case: Case) -> Proposal | None:
         return None
     match there.coverage:
         case Coverage.STANDARD | Coverage.CONFIGURE:
-            name = f" ({there.kind} {there.name})" if there.name else ""
-            return Proposal(
-                Decision.KEEP,
-                "covered",
-                f"{case.evidence.because}; the new system covers it{name}, {there.method}",
+            named: dict[str, Part] = {"kind": there.kind, "name": there.name} if there.name else {}
+            why = because(
+                "covered-by" if named else "covered",
+                why=case.evidence.because,
+                method=worded(there.method),
+                **named,
             )
+            return Proposal(Decision.KEEP, "covered", why)
         case Coverage.EXTEND:
-            return Proposal(
-                Decision.BUILD,
-                "to-extend",
-                f"{case.evidence.because}; the new system must be extended for it",
-            )
+            return Proposal(Decision.BUILD, "to-extend", because("to-extend", why=case.evidence.because))
         case Coverage.NONE:
             return Proposal(
-                Decision.BUILD,
-                "no-counterpart",
-                f"{case.evidence.because}; the new system has no counterpart",
+                Decision.BUILD, "no-counterpart", because("no-counterpart", why=case.evidence.because)
             )
         case Coverage.UNKNOWN:
             return Proposal(
                 Decision.UNDECIDED,
                 "counterpart-unknown",
-                f"{case.evidence.because}; its counterpart is not known yet",
+                because("counterpart-unknown", why=case.evidence.because),
             )
 
 
 def _not_analysed(case: Case) -> Proposal | None:
     if case.evidence.use is not Use.COULD_NOT_ANALYSE:
         return None
-    return Proposal(Decision.UNDECIDED, "not-analysed", f"could not be analysed: {case.evidence.because}")
+    return Proposal(Decision.UNDECIDED, "not-analysed", because("not-analysed", why=case.evidence.because))
 
 
-def _blind(case: Case, reason: str) -> Proposal:
-    more = f" and {len(case.blind) - 1} more" if len(case.blind) > 1 else ""
-    return Proposal(
-        Decision.UNDECIDED,
-        "not-analysed",
-        f"{reason}; but {case.blind[0]}{more} could not be read and may mention it",
-    )
+def _blind(case: Case, reason: Reason) -> Proposal:
+    why = because("blind", why=reason, file=listed(case.blind, 1))
+    return Proposal(Decision.UNDECIDED, "not-analysed", why)
 
 
 def _months(then: date, now: date) -> int:

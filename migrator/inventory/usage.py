@@ -7,7 +7,7 @@ Fields that cannot be measured are told with the reason; nothing that is missing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from migrator.core.components import Component, Segments
@@ -17,9 +17,20 @@ from migrator.staging.store import Dataset
 
 CHUNK = 24
 """Columns measured by one query."""
+MOST_TOP = 5
+"""Values that are listed of a field, the most frequent first."""
+FEW = 30
+"""A field with more different values than this has no list of them: they are names and texts, not states."""
 MOST_SEGMENTS = 30
 """Values of a segment that are told apart, the largest first; the rest is one."""
 _BOOLEANS = frozenset({"checkbox", "boolean", "bit", "bool"})
+_NUMBERS = frozenset(
+    {
+        "number", "currency", "percent", "double", "int", "integer", "decimal", "money", "float", "bigint", "whole",
+        "picklistnumber", "autonumber",
+    }
+)  # fmt: skip
+_MOMENTS = frozenset({"date", "datetime", "time", "dateonly"})
 _NO_VALUE = "('', 'null', 'NULL', '(null)')"
 
 
@@ -56,6 +67,11 @@ class Usage:
     """The column that told."""
     newest_record: str = ""
     """ISO date of the newest record of the object, with a value or without."""
+    top: tuple[tuple[str, int], ...] = ()
+    """Of a field of few values that is not marked as sensitive: the most frequent ones, and how often each."""
+    least: str = ""
+    """Of a number, a date or a moment: the smallest value; '' for others, and for what is marked as sensitive."""
+    most: str = ""
     segments: tuple[Segment, ...] = ()
     measured_on: str = ""
     """ISO date of the extract."""
@@ -68,6 +84,12 @@ class Usage:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self) | {"fill": round(self.fill, 4)}
+
+
+def values_told(usage: Usage) -> list[str]:
+    """Which values there are, in lines for people: the range, then the most frequent ones."""
+    told = [f"{usage.least} to {usage.most}"] if usage.least else []
+    return told + [f"{value}: {count:,}" for value, count in usage.top]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +125,11 @@ def measure(
         names = [columns[_short(item)] for item in chunk]
         totals = _totals(session, chunk, names, schema, when)
         parts = list(_by_segment(session, names, cuts)) if dataset.rows else []
+        tops = _top(session, {n: name for n, name in enumerate(names) if _is_listed(chunk[n], totals, n)})
         for at, item in enumerate(chunk):
             cut = tuple(Segment(by, value, rows, filled[at]) for by, value, rows, filled in parts)
-            usage[_short(item)] = _usage(totals, at, when, cut, day)
+            found = _usage(totals, at, when, cut, day)
+            usage[_short(item)] = replace(found, top=tops.get(at, ()))
     return Measured(usage, missing)
 
 
@@ -165,6 +189,11 @@ def _totals(
         ]
         if when:
             parts.append(f"CAST(max({_moment(when)}) FILTER ({value} IS NOT NULL) AS DATE) AS newest{at:d}")
+        ordered = _range(item, name, schema)
+        if ordered:
+            parts.append(
+                f"CAST(min({ordered}) AS VARCHAR) AS least{at:d}, CAST(max({ordered}) AS VARCHAR) AS most{at:d}"
+            )
         default = _default(item)
         if default is not None:
             parts.append(f"count(*) FILTER (lower({value}) = lower({literal(default)})) AS default{at:d}")
@@ -172,6 +201,46 @@ def _totals(
             parts.append(f"count(*) FILTER (lower({value}) IN ('true', '1', 'yes', 'y', 't')) AS true{at:d}")
     (row,) = session.fetch(f"SELECT {', '.join(parts)} FROM measured").to_pylist()
     return dict(row)
+
+
+def _range(item: Component, name: str, schema: ObjectSchema | None) -> str:
+    """SQL of a value that can be put in order; '' where the type says that it is no number and no moment."""
+    if item.marks:
+        return ""
+    known = schema.field(name) if schema is not None else None
+    types = {item.facts.get("type", "").casefold(), known.type.value if known is not None else ""}
+    if types & _NUMBERS:
+        return f"TRY_CAST({_value(name)} AS DECIMAL(38, 6))"
+    return f"TRY_CAST({_value(name)} AS TIMESTAMP)" if types & _MOMENTS else ""
+
+
+def _is_listed(item: Component, totals: Mapping[str, Any], at: int) -> bool:
+    """Few values that repeat: in a list of names, however short, each stands once."""
+    distinct, filled = totals[f"distinct{at:d}"], totals[f"filled{at:d}"]
+    return not item.marks and 0 < distinct <= FEW and distinct * 4 <= filled
+
+
+def _top(session: Session, names: Mapping[int, str]) -> dict[int, tuple[tuple[str, int], ...]]:
+    """Place of a column → its most frequent values; one pass for all of them."""
+    if not names:
+        return {}
+    values = ", ".join(f"{_value(name)} AS v{at:d}" for at, name in names.items())
+    sets = ", ".join(f"(v{at:d})" for at in names)
+    which = ", ".join(f"grouping(v{at:d}) AS g{at:d}" for at in names)
+    shown = ", ".join(f"v{at:d}" for at in names)
+    rows = session.fetch(
+        f"SELECT {shown}, {which}, count(*) AS n FROM (SELECT {values} FROM measured) GROUP BY GROUPING SETS ({sets})"
+        f" ORDER BY n DESC, {shown}"
+    ).to_pylist()
+    found: dict[int, tuple[tuple[str, int], ...]] = {}
+    for at in names:
+        own = [
+            (row[f"v{at:d}"], row["n"])
+            for row in rows
+            if row[f"g{at:d}"] == 0 and row[f"v{at:d}"] is not None
+        ]
+        found[at] = tuple(own[:MOST_TOP])
+    return found
 
 
 def _default(item: Component) -> str | None:
@@ -222,5 +291,14 @@ def _usage(found: Mapping[str, Any], at: int, when: str, cut: tuple[Segment, ...
         distinct=min(found[f"distinct{at:d}"], found[f"filled{at:d}"]), blank=found[f"blank{at:d}"],
         default=found.get(f"default{at:d}"), true=found.get(f"true{at:d}"),
         newest=newest.isoformat() if newest else "", newest_by=when if newest else "",
+        least=_plain(found.get(f"least{at:d}")), most=_plain(found.get(f"most{at:d}")),
         newest_record=record.isoformat() if record else "", segments=cut, measured_on=day,
     )  # fmt: skip
+
+
+def _plain(text: str | None) -> str:
+    """A number without zeros behind its point, a day without its midnight."""
+    if text is None:
+        return ""
+    bare = text.removesuffix(" 00:00:00")
+    return bare.rstrip("0").rstrip(".") if "." in bare and ":" not in bare else bare

@@ -26,6 +26,8 @@ from migrator.commands.inventory_register import (
     load_register,
     row_json,
 )
+from migrator.commands.inventory_report import LANGUAGES, render
+from migrator.commands.inventory_report import TEXTS as CATALOGUE
 from migrator.commands.inventory_steps import write_steps
 from migrator.commands.inventory_workbook import export_register, import_register
 from migrator.commands.project import Project, open_workspace
@@ -35,9 +37,11 @@ from migrator.core.document import Document
 from migrator.core.errors import DataError, ProjectError
 from migrator.core.progress import Quiet
 from migrator.inventory.kept import Kept, from_rows, to_table
+from migrator.inventory.reasons import TEXTS
 from migrator.inventory.register import Row, folded
 from migrator.inventory.rules import Coverage, Decision
 from migrator.inventory.scan import scan
+from migrator.inventory.usage import values_told
 from migrator.runbook.parse import parse_runbook
 from migrator.staging import journal
 from migrator.staging.functions import AnswerRecord, answers, last_scans, record_answers, record_scan
@@ -110,7 +114,7 @@ def test_proposals_come_with_counterparts_and_losses(made: Project) -> None:
     assert "encrypted and masked" in tier.protection_gap
     assert old.losses == ("10 values have no target: left behind: nobody reads it",)
     assert found["Rate"].evidence.use.value == "used"
-    assert found["Account"].evidence.because == "filled in 20 of 20 records (100.0%)"
+    assert str(found["Account"].evidence.because) == "filled in 20 of 20 records (100.0%)"
     assert (found["Account.Gone__c"].evidence.not_measured) == "the extract has no such column"
     assert found["Account.Name"].item.component.facts["seen in"] == "records only"
 
@@ -194,7 +198,7 @@ def test_a_broken_file_keeps_rules_from_retiring(project: Project) -> None:
     scan_it(project, metadata() | {f"{ROOT}/flows/Bad.flow-meta.xml": "<Flow"})
     found = by_name(load_register(project))
     assert found["Account.Empty__c"].proposal.decision is Decision.UNDECIDED
-    assert "Bad.flow-meta.xml could not be read" in found["Account.Empty__c"].proposal.reason
+    assert "Bad.flow-meta.xml could not be read" in str(found["Account.Empty__c"].proposal.reason)
     assert found["Bad"].evidence.use.value == "could not analyse"
 
 
@@ -447,7 +451,7 @@ def test_the_commands_end_with_their_codes(
     assert run("integrations", "--steps", str(tmp_path / "s.yaml"), "--json") == 0
     assert run("operations") == 0
     assert run("report", "--switch", "soon") == 2
-    assert run("report", "--lang", "zh_TW") == 2
+    assert run("report", "--lang", "fr") == 2
     assert run("scan", str(project.folder / "metadata"), "--system", "legacy", "--json") == 0
     assert json.loads(capsys.readouterr().out)["files"]["closes"] is True
 
@@ -457,3 +461,62 @@ def test_a_wrong_mapping_leaves_counterparts_unknown_and_says_so(project: Projec
     register = load_register(project)
     assert "counterparts are not known" in register.notes[0]
     assert {row.counterpart.coverage for row in register.rows} == {Coverage.UNKNOWN}
+
+
+def test_values_are_shown_of_states_and_ranges_of_numbers_and_of_nothing_sensitive(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", staged=False)
+    (project.folder / "mappings" / "account.yaml").unlink()
+    rows = [
+        f"o{n},{n * 7 - 20}.50,2026-03-{n + 1:02d},{'Won' if n % 4 else 'Lost'},Li {n},4111,{n % 2}"
+        for n in range(20)
+    ]
+    text = "Id,Amount__c,Due__c,Stage__c,Buyer__c,Card__c,Secret__c\n" + "\n".join(rows) + "\n"
+    (project.folder / "in" / "Order__c.csv").write_text(text, encoding="utf-8")
+    (project.folder / "mappings" / "order.yaml").write_text(
+        "mapping: order\ntarget: {system: new, object: orders, key: legacy_id}\n"
+        "source: {system: legacy, object: Order__c, key: Id}\nfields: {legacy_id: {record_id: true}}\n",
+        encoding="utf-8",
+    )
+    steps.extract(project)
+    kinds = {
+        "Amount__c": "<type>Currency</type>", "Due__c": "<type>Date</type>", "Stage__c": "<type>Picklist</type>",
+        "Buyer__c": "<type>Text</type>", "Card__c": "<type>Text</type><securityClassification>Restricted</securityClassification>",
+        "Secret__c": "<type>Number</type><complianceGroup>GDPR</complianceGroup>",
+    }  # fmt: skip
+    root = "force-app/main/default/objects/Order__c"
+    scan_it(project, {
+        f"{root}/fields/{name}.field-meta.xml":
+        f'<CustomField xmlns="http://soap.sforce.com/2006/04/metadata"><fullName>{name}</fullName>{kind}</CustomField>'
+        for name, kind in kinds.items()
+    })  # fmt: skip
+    found = {name: row.evidence.usage for name, row in by_name(load_register(project)).items()}
+    told = {name: values_told(usage) for name in kinds if (usage := found[f"Order__c.{name}"]) is not None}
+    assert told == {
+        "Amount__c": ["-20.5 to 113.5"], "Due__c": ["2026-03-01 to 2026-03-20"], "Stage__c": ["Won: 15", "Lost: 5"],
+        "Buyer__c": [], "Card__c": [], "Secret__c": [],
+    }  # fmt: skip
+    export_register(project, tmp_path / "register.xlsx")
+    assert import_register(project, tmp_path / "register.xlsx", who="Li").rows == ()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_reasons_are_told_in_the_language_of_the_page(made: Project, language: str) -> None:
+    import re
+
+    from validation.messages import catalogue
+
+    text = catalogue(language, CATALOGUE)
+    assert {name.removeprefix("why.") for name in text.texts if name.startswith("why.")} == TEXTS.keys()
+    for name, english in TEXTS.items():
+        told = text.texts[f"why.{name}"]
+        assert isinstance(told, str)
+        assert sorted(re.findall(r"{\w+}", told)) == sorted(re.findall(r"{\w+}", english)), name
+        assert language != "en" or told == english
+    page = render(load_register(made), "p", language)
+    own = {
+        "en": "on no layout",
+        "zh_CN": "不在任何页面布局上",
+        "zh_TW": "不在任何頁面佈局上",
+        "ms": "mana-mana susun atur",
+    }
+    assert [name for name, words in own.items() if words in page] == [language]
