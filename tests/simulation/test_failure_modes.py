@@ -89,7 +89,7 @@ def test_failure_mode(number: int, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("nights", [1, 4, 8, 91])
 def test_failure_mode_21_after_so_many_dark_nights(nights: int) -> None:
-    check(replace(BASE, edits=10, nights=nights + 10, outage=nights))
+    assert check(replace(BASE, edits=10, nights=nights + 10, outage=nights)).report.dark == nights
 
 
 @pytest.mark.slow

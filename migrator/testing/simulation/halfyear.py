@@ -21,6 +21,8 @@ from migrator.testing.simulation.world import World
 
 OUTAGES = (1, 1, 1, 4, 4, 8, 16, 91)
 """Dark nights in a row; the feeds forget after 7."""
+OUTAGE_BEGINS = 5
+"""The night from which on nothing runs, where a world has one long outage."""
 RESTARTS = 4
 """So often at most a killed run is begun again in its night; the last time nothing kills it."""
 
@@ -193,6 +195,8 @@ class HalfYear:
         dark = 0
         for night in range(1, self.settings.nights):
             self.users.work(self.settings.edits, (night + 1) * DAY + self.settings.start_hour * 3600)
+            if self.settings.outage and night == OUTAGE_BEGINS:
+                dark = min(self.settings.outage, self.settings.nights - night)
             if dark or self.world.faults.happens("dark"):
                 dark = (
                     dark or min(self.world.faults.chance.choice(OUTAGES), self.settings.nights - night)
