@@ -56,6 +56,8 @@ def _show(found: JournalAudit) -> None:
         stdout.print(f"[red]row {flaw.number:,}[/]: {escape(flaw.what)}", highlight=False)
     said = "[green]as written[/]" if audit.holds else "[red]changed[/]"
     stdout.print(f"{said}: {audit.rows:,} rows, head {audit.head.hash}", highlight=False)
+    links = "[green]as it tells[/]" if found.crosswalk.same else "[red]not as it tells[/]"
+    stdout.print(f"links of the sync: {links}, {found.crosswalk.shown:,} changes", highlight=False)
     if not found.heads:
         stdout.print(
             "[dim]that the last rows were not cut off or all of it rewritten, only an exported head can prove:"

@@ -11,6 +11,7 @@ from typing import Any
 from migrator.commands.project import Project, open_workspace
 from migrator.core.errors import DataError, FatalError, Location, ProjectError
 from migrator.staging.journal import Audit, Head, end, verify
+from migrator.sync.replay import Replayed, replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,18 @@ class JournalAudit:
 
     audit: Audit
     heads: int
+    crosswalk: Replayed
+    """The sync's crosswalk, as the journal tells it and as it is."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {
-            "holds": self.audit.holds,
+            "holds": self.audit.holds and self.crosswalk.same,
             "rows": self.audit.rows,
             "head": asdict(self.audit.head),
             "heads_compared": self.heads,
             "flaws": [asdict(flaw) for flaw in self.audit.flaws],
+            "crosswalk": asdict(self.crosswalk),
         }
 
     def raise_unless_it_holds(self) -> None:
@@ -36,6 +40,11 @@ class JournalAudit:
             raise DataError(
                 f"the journal was changed: row {self.audit.flaws[0].number}: {self.audit.flaws[0].what}",
                 hint="what it says from there on proves nothing; restore the ledger from a backup",
+            )
+        if not self.crosswalk.same:
+            raise DataError(
+                f"the links of the sync are not those that the journal tells: {self.crosswalk.shown:,} changes, and {self.crosswalk.told:,} told",
+                hint="somebody changed the ledger by hand; restore it from a backup",
             )
 
 
@@ -86,7 +95,8 @@ def audit_verify(project: Project, heads: Sequence[Path] = ()) -> JournalAudit:
                 )
         with workspace.ledger.read() as connection:
             found = verify(connection, [Head(head.number, head.hash) for _, head in exported])
-    return JournalAudit(found, len(exported))
+            links = replay(connection)
+    return JournalAudit(found, len(exported), links)
 
 
 def _read_heads(path: Path) -> list[tuple[Location, ExportedHead]]:
