@@ -141,6 +141,8 @@ def run(done: SyncRun, console: Console) -> None:
         console.print(table)
     calls = ", ".join(f"{side} {number:,}" for side, number in sorted(done.report.calls.items()))
     console.print(f"{done.report.writes:,} rows written; calls: {calls or 'none'}", highlight=False)
+    for name in done.report.added:
+        console.print(f"a new field, mapped by nobody: {escape(name)}", highlight=False, soft_wrap=True)
     if done.forgotten:
         console.print(f"values of {done.forgotten:,} old conflicts were forgotten, as sync: keep says")
     verdict(done.standing, console)

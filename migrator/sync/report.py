@@ -45,6 +45,8 @@ class RunReport:
     causes: list[Cause] = field(default_factory=list)
     reconciled: list[str] = field(default_factory=list)
     """Streams that were compared whole."""
+    added: list[str] = field(default_factory=list)
+    """Fields that a mapped object has since this run, 'SYSTEM: OBJECT.FIELD'."""
     backlog: int = 0
     holds: dict[str, int] = field(default_factory=dict)
     window: float = 0.0
@@ -95,6 +97,7 @@ class RunReport:
             "calls": dict(sorted(self.calls.items())),
             "causes": [{**asdict(cause), "status": cause.status.value} for cause in self.causes],
             "reconciled": list(self.reconciled),
+            "added_fields": list(self.added),
             "backlog": self.backlog,
             "holds": dict(sorted(self.holds.items())),
             "writes": self.writes,

@@ -16,6 +16,7 @@ from migrator.core.twoway import Side, Which
 from migrator.staging.erasures import forgotten
 from migrator.staging.sync_tables import reports
 from migrator.sync import guard
+from migrator.sync.added import note_added
 from migrator.sync.batch import process
 from migrator.sync.decide import Terms
 from migrator.sync.meter import Allowance, BudgetSpent, Meter
@@ -120,7 +121,9 @@ def _work(work: Work, *, full: bool) -> None:
         work.terms = {scene.mapping: frozen for scene in work.scenes}
     guard.release_brakes(work.store)
     _settle(work)
-    guard.check_drift(work, _describe(work))
+    described = _describe(work)
+    guard.check_drift(work, described)
+    note_added(work, described)
     _pull(work, full=full)
     if not work.read_only:
         _brakes(work)

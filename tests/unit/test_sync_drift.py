@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from migrator.core.schema import FieldType, ObjectSchema
+from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.staging import sync_tables as t
 from migrator.sync import guard
 from migrator.sync.report import Status
@@ -82,3 +82,22 @@ def test_the_first_look_is_the_approval_and_is_kept(linked: tuple[World, str, st
         )
     assert systems == ["new", "old"]
     assert found.night().status is Status.GREEN
+
+
+def test_a_field_that_is_merely_new_is_told_once_and_stops_nothing(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    real = found.old.describe
+
+    def describe() -> Sequence[ObjectSchema]:
+        (schema,) = real()
+        return [replace(schema, fields=(*schema.fields, FieldSchema("Fax__c", FieldType.STRING)))]
+
+    found.old.describe = describe  # type: ignore[method-assign]
+    found.old.edit("Account", name, City="Bern")
+    report = found.night()
+    assert (report.status, report.added) == (Status.GREEN, ["old: Account.Fax__c"])
+    assert found.new.values("customer", partner)["city"] == "Bern"
+    found.old.describe = real  # type: ignore[method-assign]
+    assert found.night().added == []
+    found.old.describe = describe  # type: ignore[method-assign]
+    assert found.night().added == []
