@@ -1,4 +1,4 @@
-"""The drill: the shipped cutover with users in both systems, a failure before the switch, one after it, the way back, then to the end.
+"""The drill: the shipped cutover with users in both systems, rehearsed with failures before and after the switch and the way back, then run.
 
 Everything is real but the people: runbook, gates, journal, sync, undo steps, and on sandboxes also the systems' own
 protocols, sign-in and rights. After each part every single value that users entered is looked for on both sides. Which
@@ -8,6 +8,7 @@ side users may edit follows from the manual steps of the runbook, which the dril
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from statistics import median
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+import yaml
 
 from migrator.commands import steps
 from migrator.commands.project import Project, open_workspace
@@ -27,12 +29,14 @@ from migrator.core.errors import DataError, MigratorError, SafetyStop
 from migrator.core.phases import Phase
 from migrator.core.twoway import Side
 from migrator.runbook.answers import read_answer
+from migrator.runbook.approvals import FORCES
 from migrator.runbook.conduct import Given, carry_out
 from migrator.runbook.doing import Place, project_verbs
 from migrator.runbook.execute import Doing, Outcome
 from migrator.runbook.facts import Value
 from migrator.runbook.gates import Mode
 from migrator.runbook.parse import Placed, Runbook, parse_runbook
+from migrator.runbook.record import APPROVAL, FORCE, approve
 from migrator.runbook.rehearsing import begin_at
 from migrator.runbook.run import Runner
 from migrator.runbook.shelf import shipped_folder
@@ -50,6 +54,13 @@ _ACTS: Mapping[str, Mapping[str, bool]] = {
 """Manual step → the sides whose users may edit after it, or no more."""
 _NO = {("P5-920", "freeze.active"), ("P10-020", "freeze.active"), ("P9-990", "freeze.active")}
 _USUAL = {"yes_no": "yes", "number": "100", "time": "1h", "text": "the drill", "file": ""}
+
+
+_CANNOT = {
+    "G19": "a drill has no fourteen nights", "G20": "its rehearsals were to fail", "G21": "the way back was gone just now",
+    "G25": "nobody owns fields here", "G27": "every value that users enter is compared at the end",
+}  # fmt: skip
+"""Conditions that a drill cannot meet, and why two people pass over each."""
 
 
 class Stage(Protocol):
@@ -182,6 +193,49 @@ def drill_files(folder: Path, tell: Callable[[str, str], None] = silent) -> Dril
     return _drilled_on(Twin(folder), "two SQLite files", troubles, tell)
 
 
+def random_schedule(folder: Path, seed: int, tell: Callable[[str, str], None] = silent) -> Drill:
+    """Drill on two SQLite files under a schedule drawn from `seed`: verbs fail before or after they did their work, again and
+    again, on the way there and on the way back, until both were gone to the end once.
+
+    Raises `DataError` when it does not end.
+    """
+    from migrator.testing.twin import Twin
+
+    chance = random.Random(seed)  # noqa: S311 (a drill, no secret)
+    stage = Twin(folder, seed=seed, companies=8)
+    once(stage.project, full=True, open_system=stage.open_system)
+    found = _Drilling(stage, Drill(f"two SQLite files, schedule {seed}"), tell)
+    for book, to in (("cutover", Phase.P9), ("rollback", Phase.P4), ("cutover", Phase.P9)):
+        for attempt in range(_ATTEMPTS):
+            found.stumbles = Stumbles(chance, 0.25 if attempt < _ATTEMPTS - 1 else 0.0)
+            if found.attempt(f"{book}, attempt {attempt + 1}", book) is to and found.ended == "done":
+                break
+        else:
+            raise DataError(f"{book} did not end in {to.value}", hint=f"repeat it with seed {seed}")
+    return found.result()
+
+
+_ATTEMPTS = 4
+
+
+@dataclass(slots=True)
+class Stumbles:
+    """Verbs that fail by chance: half of them before they did anything, half after they did all of it."""
+
+    chance: random.Random
+    share: float
+
+    def around(self, verb: Callable[[], Outcome]) -> Outcome:
+        """Do it, or fail; raises `DataError`."""
+        drawn = self.chance.random()
+        if drawn < self.share / 2:
+            raise DataError("it failed before it began, because the schedule says so", hint="")
+        outcome = verb()
+        if drawn < self.share:
+            raise DataError("it failed when it was done, because the schedule says so", hint="")
+        return outcome
+
+
 def _drilled_on(stage: Stage, systems: str, troubles: Troubles, tell: Callable[[str, str], None]) -> Drill:
     once(stage.project, full=True, open_system=stage.open_system)
     found = _Drilling(stage, Drill(systems), tell)
@@ -189,7 +243,7 @@ def _drilled_on(stage: Stage, systems: str, troubles: Troubles, tell: Callable[[
     found.part(f"before the switch, {before.what}", "cutover", Phase.P4, trouble=before, ends_with=Cancelled)
     found.part(f"after the switch, {after.what}", "cutover", Phase.P9, trouble=after, ends_with=SafetyStop)
     found.part("the way back", "rollback", Phase.P4)
-    found.part("through to the end", "cutover", Phase.P9)
+    found.part("for real, through to the end", "cutover", Phase.P9, mode=Mode.REAL)
     return found.result()
 
 
@@ -199,6 +253,9 @@ class _Drilling:
     def __init__(self, stage: Stage, drill: Drill, tell: Callable[[str, str], None]) -> None:
         self._stage, self._tell, self._drill = stage, tell, drill
         self._trouble: Trouble | None = None
+        self.stumbles = Stumbles(random.Random(0), 0.0)  # noqa: S311 (none at all)
+        self.ended = ""
+        """How the last part ended."""
         self._given = Given("the drill", asker=self, tell=tell, open_system=stage.open_system)
 
     def answers(self, placed: Placed) -> tuple[str, Mapping[str, Value]]:
@@ -221,50 +278,63 @@ class _Drilling:
         *,
         trouble: Trouble | None = None,
         ends_with: type[MigratorError] | None = None,
+        mode: Mode = Mode.REHEARSAL,
     ) -> None:
         """Carry out one runbook, to the failure that is expected or to the end, and look what is missing."""
-        self._tell(name, "begins")
-        clock = SystemClock()
-        start, ended = clock.monotonic(), "done"
         with self._going_wrong(trouble):
-            try:
-                self._carry_out(drilled(book, self._stage.own_writes))
-            except MigratorError as error:
-                if ends_with is None or type(error) is not ends_with:
-                    raise
-                ended = f"{type(error).__name__}: {error.message.splitlines()[0]}"
-        self._stage.users.work()
-        once(self._stage.project, open_system=self._stage.open_system)
-        phase = self._phase()
-        if phase is not to or (ended == "done") is (ends_with is not None):
+            phase = self.attempt(name, book, (ends_with,) if ends_with else (), mode)
+        if phase is not to or (self.ended == "done") is (ends_with is not None):
             raise DataError(
-                f"{name}: ended {ended!r} in {phase.value}, and was to end in {to.value}",
+                f"{name}: ended {self.ended!r} in {phase.value}, and was to end in {to.value}",
                 hint="this is a bug",
             )
+
+    def attempt(
+        self,
+        name: str,
+        book: str,
+        may_end: Sequence[type[MigratorError]] = (MigratorError,),
+        mode: Mode = Mode.REHEARSAL,
+    ) -> Phase:
+        """Carry out one runbook as far as it goes, let users work and the sync run, and look what is missing; the phase then."""
+        self._tell(name, "begins")
+        clock = SystemClock()
+        start, self.ended = clock.monotonic(), "done"
+        try:
+            self._carry_out(drilled(book, self._stage.own_writes, mode), mode)
+        except MigratorError as error:
+            if not isinstance(error, tuple(may_end)):
+                raise
+            self.ended = f"{type(error).__name__}: {error.message.splitlines()[0]}"
+        if self._trouble is not None:
+            self._trouble.end()
+        self._stage.users.work()
+        once(self._stage.project, open_system=self._stage.open_system)
         trace = self._stage.users.trace(logged_values(self._stage.project))
-        self._drill.parts.append(Part(name, ended, phase, trace, clock.monotonic() - start))
+        self._drill.parts.append(Part(name, self.ended, self._phase(), trace, clock.monotonic() - start))
+        return self._phase()
 
     @contextmanager
     def _going_wrong(self, trouble: Trouble | None) -> Iterator[None]:
-        """What goes wrong in a part is mended when the part is over."""
+        """What goes wrong in a part."""
         self._trouble = trouble
         try:
             yield
         finally:
             self._trouble = None
-            if trouble is not None:
-                trouble.end()
 
-    def _carry_out(self, book: Runbook) -> None:
+    def _carry_out(self, book: Runbook, mode: Mode) -> None:
         for placed in book.steps:
             self._drill.planned[placed.id] = placed.rule.planned
             self._drill.titles[placed.id] = placed.rule.title
-        with carry_out(self._stage.project, book, self._given, Mode.REHEARSAL, self._verbs()) as (
+        with carry_out(self._stage.project, book, self._given, mode, self._verbs()) as (
             runner,
             world,
         ):
             if not self._drill.parts:
                 begin_at(world.ledger, book)
+            if mode is Mode.REAL:
+                _consent(book, runner, world)
             self._run(runner, world)
 
     def _run(self, runner: Runner, _: World) -> None:
@@ -283,7 +353,7 @@ class _Drilling:
         self._stage.users.work(2)
         if self._trouble is not None and call.verb.name == self._trouble.before:
             self._trouble.begin()
-        return verb(call, groups)
+        return self.stumbles.around(partial(verb, call, groups))
 
     def _phase(self) -> Phase:
         with open_workspace(self._stage.project) as workspace, workspace.ledger.read() as connection:
@@ -322,9 +392,32 @@ def _texts(value: object) -> Iterator[str]:
             return
 
 
-def drilled(name: str, own_writes: str) -> Runbook:
-    """A shipped runbook, told which writes on the old side are the sync's own, and looking every second where it waits."""
+def _consent(book: Runbook, runner: Runner, world: World) -> None:
+    """What the real run wants of people: approvals bound to the plan, and two names for each condition a drill cannot meet."""
+    plan, ledger, day = runner.footing.plan, world.ledger, 86_400.0
+    for placed in book.steps:
+        wanted = placed.step.approvals
+        for role in wanted.of[: wanted.need] if wanted else ():
+            name = book.rule.roles[role].owner
+            approve(ledger, APPROVAL, plan=plan, step=placed.id, name=name, role=role, valid=day)
+    for condition, reason in _CANNOT.items():
+        for role in list(book.rule.roles)[:FORCES]:
+            name = book.rule.roles[role].owner
+            approve(
+                ledger, FORCE, plan=plan, step=condition, name=name, role=role, valid=day, reason=reason, group=""
+            )  # fmt: skip
+
+
+def drilled(name: str, own_writes: str, mode: Mode) -> Runbook:
+    """A shipped runbook with people in its roles, told which writes are the sync's own, looking every second where it waits.
+
+    The one that is carried out for real is another version: what was done in a rehearsal is not done for it.
+    """
     path = shipped_folder() / f"{name}.yaml"
     text = path.read_text(encoding="utf-8").replace("every: 20s", "every: 1s")
     own = f"command: runbook freeze-proof {own_writes}"
-    return parse_runbook(Document(text.replace("command: runbook freeze-proof", own), str(path)))
+    data: Any = Document(text.replace("command: runbook freeze-proof", own), str(path)).texts()
+    data["version"] = f"drill, {mode.value}"
+    for role, told in data["roles"].items():
+        told |= {"owner": f"{role}, first", "backup": f"{role}, second"}
+    return parse_runbook(Document(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), str(path)))
