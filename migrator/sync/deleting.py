@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from migrator.core.errors import ConnectorError
 from migrator.core.twoway import Answer, Delete, Evidence, EvidenceKind, Native, Outcome, Update, Which
@@ -24,6 +25,8 @@ class Doomed:
     case: Case
     row: MemberRow
     act: LifeAct
+    began: datetime | None = None
+    """When the call to delete began, by the clock of its system."""
 
 
 def carry_out(work: Work, found: Gathered, lives: Lives) -> ConnectorError | None:
@@ -47,6 +50,10 @@ def _write(
     work: Work, found: Gathered, stream: Stream, doomed: Sequence[Doomed], lives: Lives
 ) -> ConnectorError | None:
     act = doomed[0].act
+    try:
+        began = stream.side.server_time().replace(microsecond=0)
+    except ConnectorError as error:
+        return error
     intents = [
         Intent(
             work.store.next_intent(), item.case.grp, act.value, stream.name, item.row.id, "",
@@ -61,7 +68,7 @@ def _write(
             continue
         lives.result.settled.append(intent.number)
         if answer is not None and answer.outcome in (Outcome.DELETED, Outcome.UPDATED):
-            done(work, found, item, answer, lives.result)
+            done(work, found, replace(item, began=began), answer, lives.result)
             continue
         place = item.case.place
         lives.result.dirty.append(soon(work, place, found.queued.get(place), "delete"))
@@ -101,13 +108,13 @@ def _deactivated(scene: Scene, which: Which) -> Mapping[str, Native]:
 
 
 def done(work: Work, found: Gathered, item: Doomed, answer: Answer, result: Changes) -> None:
-    """A delete of ours went through: remember that it was ours; when nothing of the group is left alive, bury it."""
+    """A delete of ours went through: remember that it was ours, and when; when nothing of the group is left alive, bury it."""
     case, row, scene = item.case, item.row, found.scene
     before = found.records[row.key].version
     kind = "deleted" if item.act is LifeAct.DELETE else "deactivated"
     work.report.count(scene.mapping, f"{kind}_{row.which.value}")
     if item.act is LifeAct.DELETE:
-        proof = Evidence(EvidenceKind.DELETED, row.id, answer.version or before, how="sync")
+        proof = Evidence(EvidenceKind.DELETED, row.id, answer.version or before, item.began, how="sync")
         result.evidence.append((row.stream, proof, True))
     version = answer.version or (before if item.act is LifeAct.DELETE else "")
     case.presence[row.key] = Presence.OURS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from migrator.core.translation import Pair
 from migrator.core.twoway import UNREADABLE, Which
@@ -44,6 +45,8 @@ from migrator.sync.verdicts import release
 from migrator.sync.work import Work, soon
 
 CONVERTED = "converted"
+LONGEST_DELETE = timedelta(minutes=1)
+"""So long after a call to delete began its system may still delete what depends on the record."""
 
 
 @dataclass(slots=True)
@@ -101,7 +104,15 @@ def _side(case: Case, which: Which) -> Presence:
 
 
 def _cascaded(work: Work, scene: Scene, case: Case, which: Which) -> bool:
-    """Whether records were linked to one that the sync itself deleted: then a system may have taken them along, and no user did."""
+    """Whether records died when the sync itself deleted one there: then the system may have taken them along, and no user did.
+
+    Where the system does not say when they died, it counts whether they were linked to one that the sync deleted.
+    """
+    proofs = [case.proofs[row.key] for row in case.of(which) if row.key in case.proofs]
+    stamps = [proof.stamp for proof in proofs if proof.stamp is not None]
+    if len(stamps) == len(proofs):
+        streams = [stream.name for other in work.scenes for stream in other.streams if stream.which is which]
+        return any(work.store.deleted_by_us(streams, stamp - LONGEST_DELETE, stamp) for stamp in stamps)
     keys: list[Key] = []
     for row in case.of(which):
         for stream, pairs in scene.pairs.items():

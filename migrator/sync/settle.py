@@ -109,7 +109,9 @@ def _deletes(work: Work, scene: Scene, stream: Stream, intents: Sequence[Intent]
     for intent in intents:
         proof = proofs.get(intent.id)
         if proof is not None and proof.kind is EvidenceKind.DELETED:
-            ours = Evidence(EvidenceKind.DELETED, intent.id, proof.version, how="sync, answer lost")
+            ours = Evidence(
+                EvidenceKind.DELETED, intent.id, proof.version, proof.stamp, how="sync, answer lost"
+            )
             changes.evidence.append((stream.name, ours, True))
             changes.events.append(
                 EventRow(scene.mapping, intent.grp, stream.name, intent.id, "deleted", {"answer": "lost"})

@@ -104,6 +104,18 @@ _LOSERS = Prepared(
         .order_by(_E.stream, _E.id)
     )
 )
+_OURS = Prepared(
+    lambda d: (
+        sa.select(_E.id)
+        .where(
+            among(d, _E.stream),
+            _E.ours,
+            _E.stamp >= sa.bindparam("since", type_=_E.stamp.type),
+            _E.stamp <= sa.bindparam("until", type_=_E.stamp.type),
+        )
+        .limit(1)
+    )
+)
 _STONES = t.tombstones.c
 _TOMBSTONES = Prepared(
     lambda d: sa.select(_STONES.stream, _STONES.id, _STONES.grp, _STONES.version, _STONES.key_hash).where(
@@ -251,6 +263,11 @@ class SyncStore:
             )  # fmt: skip
             found.setdefault((row.stream, row.id), []).append((proof, row.ours))
         return found
+
+    def deleted_by_us(self, streams: Sequence[str], since: datetime, until: datetime) -> bool:
+        """Whether the sync itself deleted a record of these streams in that time, by the clock of their system."""
+        span = {"ids": list(streams), "since": since, "until": until}
+        return bool(self.ledger.fetch(_OURS, span))
 
     def merged_into(self, keys: Sequence[Key]) -> list[tuple[Key, Key]]:
         """Which of these records others were merged into, by all that was proved: master and loser."""

@@ -300,6 +300,41 @@ def test_what_a_system_deletes_with_a_record_of_ours_is_no_user_s_delete(tmp_pat
     assert found.reports[-1].holds == {"undelete": 1}
 
 
+def test_a_child_that_users_moved_to_a_record_of_ours_just_then_is_held_too(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    parent, child = (found.old.add("Account", Name=name) for name in ("p", "c"))
+    found.night()
+    found.new.remove("customer", found.partner(parent))
+
+    def cascade(verb: str) -> None:
+        if verb == "delete" and child in found.old.rows["Account"]:
+            found.old.edit("Account", child, Parent=parent)
+            found.old.remove("Account", child)
+
+    found.old.before = cascade
+    found.night()
+    partner = found.partner(child)
+    found.night()
+    assert list(found.new.rows["customer"]) == [partner]
+    assert found.reports[-1].holds == {"undelete": 1}
+
+
+def test_a_delete_by_a_user_counts_as_such_whatever_the_sync_deletes_later(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    parent = found.old.add("Account", Name="p")
+    child = found.old.add("Account", Name="c", Parent=parent)
+    found.night()
+    found.old.remove("Account", child)
+    partner = found.partner(child)
+    found.settings = Settings(deletes=False)
+    found.new.edit("customer", partner, name="edited")
+    assert found.night().holds == {"delete-vs-edit": 1}
+    found.settings = Settings()
+    found.new.remove("customer", found.partner(parent))
+    found.night()
+    assert found.night().holds == {"delete-vs-edit": 1}
+
+
 def test_an_answer_that_is_lost_makes_no_second_record(tmp_path: Path) -> None:
     found = world(tmp_path)
     found.old.add("Account", Name="Ada")
