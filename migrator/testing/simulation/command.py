@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         totals["kinds of points"] = len(names)
     _say(json.dumps({"total": totals}) if wanted.json else "total: " + _figures(totals))
     if names:
-        _say(json.dumps({"points": names}) if wanted.json else "died at: " + _figures(names))
+        _say(json.dumps({"points": names}) if wanted.json else "points passed: " + _figures(names))
     return 1 if bad else 0
 
 

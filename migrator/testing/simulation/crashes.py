@@ -22,7 +22,7 @@ UNQUIET = replace(
 CRAFTS: tuple[Mapping[str, float], ...] = (
     {},
     {"merge": 8, "convert": 3, "relink": 8},
-    {"delete": 12, "hard_delete": 5, "undelete": 6, "purge": 3, "fleeting": 4},
+    {"delete": 40, "hard_delete": 5, "undelete": 6, "purge": 3, "fleeting": 4},
     {"both": 30, "agree": 12, "clear": 10},
     {"create": 40, "relink": 12},
 )
@@ -36,7 +36,7 @@ class Crashes:
     seed: int
     deaths: list[Death] = field(default_factory=list)
     names: Counter[str] = field(default_factory=Counter)
-    """How often the process died at points of that name."""
+    """How often the undisturbed run passed points of that name."""
 
 
 def small(seed: int, rates: Rates = NONE) -> Settings:

@@ -52,14 +52,14 @@ class Twins:
     """Points at which this process died; none: it is the first one."""
     name: str = ""
     names: dict[str, int] = field(default_factory=dict)
-    """Names of the points passed, and how often this process died there."""
+    """Names of the points that the first process passed, and how often; with a step of one it died at each."""
     _tells: int = -1
 
     def dies(self, point: int, name: str, store: Store) -> bool:
         """Whether this process dies here: the copy does, once the one that goes on has heard what became of it."""
+        self.names[name] = self.names.get(name, 0) + 1
         if not self._is_due(point):
             return False
-        self.names[name] = self.names.get(name, 0) + 1
         image = store.image()
         gc.freeze()  # or each copy would copy all memory in its first collection
         reads, tells = os.pipe()
