@@ -17,7 +17,7 @@ import pytest
 
 from migrator.commands import steps
 from migrator.commands.erase import again, done_by_hand, erase, preview
-from migrator.commands.erase_proof import search, telling
+from migrator.commands.erase_proof import scrub, search, telling
 from migrator.commands.erase_result import BOTH, Order
 from migrator.commands.project import load_project, open_workspace
 from migrator.commands.sync_people import Approvers
@@ -30,6 +30,7 @@ from migrator.staging.orphans import remove_orphans
 from migrator.staging.purge import Doomed, purge
 from migrator.staging.store import Kind, Store
 from migrator.sync import erasing
+from migrator.sync.replay import replay
 from migrator.sync.report import Status
 from tests.small_migration import CONTACTS, sheet, write_small
 from tests.sync_kit import conflict, do, put, write_project
@@ -193,6 +194,29 @@ def test_a_ledger_that_knows_only_the_hash_makes_no_partner(tmp_path: Path) -> N
     found.night()
     found.night(full=True)
     assert [row.values["name"] for row in found.new.rows["customer"].values()] == ["Bo"]
+
+
+@pytest.mark.postgres
+def test_a_ledger_on_postgresql_forgets_too(tmp_path: Path, postgres_url: str) -> None:
+    found = world(tmp_path)
+    found.ledger.close()
+    found.ledger = open_ledger(postgres_url, found.clock, project="Vergessen")
+    name = found.old.add("Account", Name="Ada Lovelace")
+    found.night()
+    partner = found.partner(name)
+    assert forget(found, name=name, partner=partner)["tombstones"] == 2
+    assert asked(found.ledger, ("account/a", name)).number == 1
+    assert backlog(found.ledger) == 1
+    assert ("account/a", name) in forgotten(found.ledger)
+    scrub(found.ledger)
+    found.old.edit("Account", name, City="Bern")
+    assert found.night(full=True).writes == 0
+    assert found.reports[-1].holds == {"erased": 1}
+    with found.ledger.read() as connection:
+        assert erasing.left(connection, [("account/a", name), ("account", partner)]) == {"holds": 1}
+    with found.ledger.read() as connection:
+        assert replay(connection).same
+    found.ledger.close()
 
 
 # ---- datasets
