@@ -41,6 +41,7 @@ def test_all_are_looked_at_once_in_so_many_days(linked: World) -> None:
     assert linked.night().status is Status.GREEN
 
 
+@pytest.mark.slow
 def test_it_begins_anew_at_the_end(linked: World) -> None:
     for _ in range(9):
         linked.night()
@@ -59,6 +60,7 @@ def test_once_a_day_however_often_it_runs(linked: World) -> None:
     assert linked.old.calls.count("fetch") == before
 
 
+@pytest.mark.slow
 def test_without_it_nothing_is_found_before_the_full_comparison(linked: World) -> None:
     linked.settings = replace(linked.settings, rotation=0)
     quiet_change(linked, "O001", "7")
@@ -75,6 +77,7 @@ def test_what_is_not_there_is_held_and_heals(linked: World) -> None:
     assert linked.written() == 14
 
 
+@pytest.mark.slow
 def test_a_part_of_which_too_much_is_gone_is_braked(tmp_path: Path) -> None:
     found = world(tmp_path)
     for number in range(70):
