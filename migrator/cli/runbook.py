@@ -245,17 +245,27 @@ def runbook_drill(
         bool,
         typer.Option("--files", help="On two SQLite files, in seconds, in place of sandboxes over HTTP."),
     ] = False,
+    schedule: Annotated[
+        int | None,
+        typer.Option(
+            "--schedule", help="On two SQLite files, with verbs failing at random, drawn from this number."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Drill the cutover on two sandboxes with users: a failure before the switch, one after, the way back, to the end."""
     from tempfile import TemporaryDirectory
 
     from migrator.cli import show_runbook
-    from migrator.runbook.drill import drill_files, drill_sandboxes
+    from migrator.runbook.drill import drill_files, drill_sandboxes, random_schedule
 
     with TemporaryDirectory(prefix="migrator-drill-") as scratch:
         place = folder or Path(scratch) / "drill"
-        found = (drill_files if files else drill_sandboxes)(place, _given("", None).tell)
+        told = _given("", None).tell
+        if schedule is not None:
+            found = random_schedule(place, schedule, told)
+        else:
+            found = (drill_files if files else drill_sandboxes)(place, told)
     answer(as_json, found.to_json, lambda: show_runbook.drilled(found, stdout))
     found.raise_unless_nothing_is_lost()
 

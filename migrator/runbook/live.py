@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from migrator.commands.binding import read_mappings, source_systems
-from migrator.commands.inventory import scanned
 from migrator.commands.inventory_register import read_register
 from migrator.commands.project import Project, open_workspace
 from migrator.core.components import ComponentKind, ComponentState
 from migrator.inventory.rules import Decision
 from migrator.runbook.facts import Value
 from migrator.staging.erasures import backlog
+from migrator.staging.store import Kind
 
 AUTOMATIONS = frozenset(
     {
@@ -51,7 +51,7 @@ class ProjectFacts:
     def _listed(self) -> bool | None:
         """Whether somebody decided about every automation that is active; None where none were scanned: then people say it."""
         with open_workspace(self.project) as workspace:
-            if not scanned(workspace):
+            if not workspace.store.names(Kind.FUNCTIONS):
                 return None
             rows = read_register(workspace).rows
         open_ones = [

@@ -42,6 +42,7 @@ from migrator.inventory.register import Row, folded
 from migrator.inventory.rules import Coverage, Decision
 from migrator.inventory.scan import scan
 from migrator.inventory.usage import values_told
+from migrator.runbook.live import ProjectFacts
 from migrator.runbook.parse import parse_runbook
 from migrator.staging import journal
 from migrator.staging.functions import AnswerRecord, answers, last_scans, record_answers, record_scan
@@ -520,3 +521,14 @@ def test_reasons_are_told_in_the_language_of_the_page(made: Project, language: s
         "ms": "mana-mana susun atur",
     }
     assert [name for name, words in own.items() if words in page] == [language]
+
+
+def test_the_gate_reads_from_the_register_whether_automations_are_decided(project: Project) -> None:
+    facts = ProjectFacts(project)
+    assert facts.value("automations.listed", "all") is False
+    decide(project, ["Rate"], {"decision": "optimise", "reason": "its support ended"}, who="王芳")
+    assert facts.value("automations.listed", "all") is True
+
+
+def test_without_a_scan_people_say_whether_automations_are_listed(tmp_path: Path) -> None:
+    assert ProjectFacts(make_project(tmp_path / "p", staged=False)).value("automations.listed", "all") is None
