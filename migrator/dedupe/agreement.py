@@ -1,8 +1,7 @@
-"""How far two names, companies or addresses agree: a few levels in SQL over their features, without any training.
+"""How far two names of persons or companies agree: a few levels in SQL over their features, without any training.
 
-Features are made once per distinct text (`person.person_features`, `company.company_features`,
-`address.address_features`) and joined to the records; the levels here compare two of them. For a record-linkage
-model, take the conditions in order, the first that holds decides::
+Features are made once per distinct text (`person.person_features`, `company.company_features`) and joined to the records;
+the levels here compare two of them. For a record-linkage model, take the conditions in order, the first that holds decides::
 
     left, right = struct('"name_l"'), struct('"name_r"')        # the features as struct columns
     left = lambda field: f'"name_{field}_l"'                    # or as one column each
@@ -10,8 +9,8 @@ model, take the conditions in order, the first that holds decides::
         level.agreement, level.condition                        # Agreement.SAME, "coalesce(…, false)"
 
 What no condition holds for is `Agreement.DIFFERENT`; `is_missing` says where a side has nothing to compare (a level
-of its own, before the others). `name_agreement`, `company_agreement` and `address_agreement` are all of it as one
-expression that yields the name of the level, null where something is missing. Only `CASE`, `=`, `coalesce`,
+of its own, before the others). `name_agreement` and `company_agreement` are all of it as one expression
+that yields the name of the level, null where something is missing. Only `CASE`, `=`, `coalesce`,
 `len`, `list_has_any` and `list_has_all` are used: every engine we compile for has them under some name.
 """
 
@@ -148,26 +147,6 @@ def company_says_which(side: Side) -> str:
     return f"coalesce({said}, false)"
 
 
-def address_levels(left: Side, right: Side) -> tuple[Level, ...]:
-    """The levels of two postal addresses, in the order in which they are asked; features of `address_features`."""
-    across = _one_sided("han", left, right)
-    street = f"({_same('street', left, right)} OR ({across} AND {_shares('sound', left, right)}))"
-    number = _same("number", left, right)
-    return (
-        _level(
-            Agreement.CONTRADICTION,
-            f"{street} AND ({_differs('number', left, right)} OR ({number} AND {_differs('unit', left, right)}) "
-            f"OR {_elsewhere(left, right)})",
-        ),
-        _level(
-            Agreement.SAME, f"{street} AND {number} AND NOT {_unlike('unit', left, right)} AND NOT ({across})"
-        ),
-        _level(Agreement.ACROSS, f"{street} AND {number} AND NOT {_unlike('unit', left, right)}"),
-        _level(Agreement.PART, f"{street} AND {number}"),
-        _level(Agreement.OPEN, f"{street} OR {_same('postcode', left, right)}"),
-    )
-
-
 def name_agreement(left: Side, right: Side) -> str:
     """SQL of the `Agreement` of two persons' names, null where one is missing."""
     return _decided(name_levels(left, right), left, right)
@@ -176,11 +155,6 @@ def name_agreement(left: Side, right: Side) -> str:
 def company_agreement(left: Side, right: Side) -> str:
     """SQL of the `Agreement` of two companies' names, null where one is missing."""
     return _decided(company_levels(left, right), left, right)
-
-
-def address_agreement(left: Side, right: Side) -> str:
-    """SQL of the `Agreement` of two postal addresses, null where one is missing."""
-    return _decided(address_levels(left, right), left, right)
 
 
 def _decided(levels: tuple[Level, ...], left: Side, right: Side) -> str:

@@ -1,4 +1,4 @@
-"""Names, companies and addresses of a relation taken apart, once per distinct text, and ready to join."""
+"""Names of persons and companies of a relation taken apart, once per distinct text, and ready to join."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from migrator.dedupe.address import ADDRESS, address_features
 from migrator.dedupe.agreement import Side
 from migrator.dedupe.company import COMPANY, company_features
 from migrator.dedupe.distinct import translate_distinct
@@ -20,19 +19,16 @@ class Told(Enum):
 
     PERSON = "person"
     COMPANY = "company"
-    ADDRESS = "address"
 
 
 _READERS = {
     Told.PERSON: (person_features, PERSON),
     Told.COMPANY: (company_features, COMPANY),
-    Told.ADDRESS: (address_features, ADDRESS),
 }
 
 _KEYS: dict[Told, tuple[str, ...]] = {
     Told.PERSON: ("pinyin", "forms"),
     Told.COMPANY: ("pinyin",),
-    Told.ADDRESS: ("sound",),
 }
 """The lists of features that are keys."""
 

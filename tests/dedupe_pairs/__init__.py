@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from migrator.dedupe.address import address_features
 from migrator.dedupe.agreement import (
     AGREE,
     Agreement,
-    address_agreement,
     company_agreement,
     name_agreement,
     struct,
@@ -24,13 +22,12 @@ from migrator.staging.engine import Session
 _KINDS = {
     "person": (person_features, name_agreement),
     "company": (company_features, company_agreement),
-    "address": (address_features, address_agreement),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two texts of one kind ('person', 'company', 'address'), whether they are one, and what the pair tries out."""
+    """Two texts of one kind ('person' or 'company'), whether they are one, and what the pair tries out."""
 
     kind: str
     left: str

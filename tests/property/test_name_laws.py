@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.dedupe.address import address_features
 from migrator.dedupe.company import company_features
 from migrator.dedupe.person import person_features
 
@@ -61,7 +60,7 @@ WORDS = st.lists(
 LATIN = st.text(
     st.sampled_from("abefgk"), min_size=2, max_size=8
 )  # no title and no degree is spelled with these
-EVERY = pytest.mark.parametrize("features", [person_features, company_features, address_features])
+EVERY = pytest.mark.parametrize("features", [person_features, company_features])
 
 
 def one(features: Features, text: str | None) -> Any:

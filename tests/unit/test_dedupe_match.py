@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import DedupeRules, MatchModel, Reach
 from migrator.core.schema import FieldSchema, FieldType
+from migrator.dedupe import learning
 from migrator.dedupe.match import Matched, match
 from migrator.staging.engine import EngineSettings, Session, open_engine
 from migrator.staging.store import Kind
@@ -127,6 +129,22 @@ def test_duplicates_are_found_whatever_the_columns_are_called_and_the_order_of_r
     run(session, rows, MatchModel(), tmp_path)
     assert clusters(session) == found
     assert edges(session) == told
+
+
+@pytest.mark.slow
+def test_of_many_records_rules_are_chosen_by_a_sample_that_no_order_and_no_thread_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "SAMPLED_FROM", 70)
+    rows, found = people(210), []
+    for threads in (1, 2):
+        random.Random(threads).shuffle(rows)
+        with closing(open_engine(EngineSettings(memory_limit="500MB", threads=threads), tmp_path)) as session:
+            run(session, rows, MatchModel(), tmp_path)
+            found.append((clusters(session), edges(session)))
+    assert found[0] == found[1]
+    true = {frozenset({f"a:{n:03d}", f"b:{n:03d}"}) for n in range(0, 210, 3)}
+    assert len(found[0][0] & true) >= 0.5 * len(true)
 
 
 def test_a_rule_that_would_explode_is_refused_by_name_with_a_better_one(

@@ -10,7 +10,6 @@ from typing import TypeAlias
 Rows: TypeAlias = tuple[dict[str, str], ...]
 
 TABLES = (
-    "address_words.csv",
     "brands.csv",
     "given_names.csv",
     "given_sounds.csv",
