@@ -68,7 +68,7 @@ def places_of(subject: Subject, on: Sequence[str]) -> tuple[Place, ...]:
     """The records of a person, and which of them the order is about; `on`: sides."""
     wanted = {Which(name) for name in on}
     return tuple(
-        Place(*name, *subject.home(name), "open" if subject.which(name) in wanted else "kept")
+        Place(*name, *subject.home(name), "open" if subject.which(name) in wanted else erasures.KEPT)
         for name in subject.names
     )
 

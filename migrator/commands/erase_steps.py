@@ -144,11 +144,10 @@ class Eraser:
     def _forget(self, request: Request) -> tuple[dict[str, int], Request]:
         """One transaction: from here on nothing brings the person back."""
         names = [place.name for place in request.places]
-        kept = frozenset(place.name for place in request.places if place.state == "kept")
         with self.ledger.begin() as connection:
             self.ledger.check_fence(connection)
             asked = request if request.number else erasures.ask(connection, self.ledger, request)
-            touched = erasing.forget(connection, self.ledger, names, kept)
+            touched = erasing.forget(connection, self.ledger, names, _kept(request))
             if not request.number:
                 hashes = sorted(Digests.of(self.ledger).digest(name) for name in names)
                 body = {
@@ -203,8 +202,9 @@ class Eraser:
                 )
                 with closing(copy):
                     with copy.begin() as connection:
-                        erasing.forget(connection, copy, names)
-                        erasures.keep_hashes(connection, Digests.of(copy), names, request.number)
+                        erasing.forget(connection, copy, names, _kept(request))
+                        hashed = erasures.hashed(request.places)
+                        erasures.keep_hashes(connection, Digests.of(copy), hashed, request.number)
                     purge(Store(folder / "staging", copy), self.search.session, doomed)
                     scrub(copy)
             except MigratorError as error:
@@ -255,13 +255,19 @@ class Eraser:
         known = erasures.of_lines(ledger, fresh)
         names = list(dict.fromkeys(linked_among(self.workspace, known)))
         names += staged_among(self.workspace.store, self.search.session, self.objects, known)
-        places = places_of(self.search.everything(names), BOTH) if names else ()
+        found = places_of(self.search.everything(names), BOTH) if names else ()
+        places = tuple(replace(one, state=erasures.KEPT) if known.stays(one.name) else one for one in found)
         with ledger.begin() as connection:
             ledger.check_fence(connection)
             erasures.keep_lines(connection, fresh)
             if places:
                 why = "the ledger was restored from before it was done"
                 erasures.ask(connection, ledger, Request(0, ledger.clock.now(), "", "", why, places))
+
+
+def _kept(request: Request) -> frozenset[Name]:
+    """Records on the side that the order is not about."""
+    return frozenset(place.name for place in request.places if place.state == erasures.KEPT)
 
 
 @contextmanager

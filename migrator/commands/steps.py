@@ -20,7 +20,7 @@ from migrator.commands.binding import (
     source_objects,
     staged_types,
 )
-from migrator.commands.erase_keep_out import is_anybody_forgotten, keep_out
+from migrator.commands.erase_keep_out import is_anybody_forgotten, keep_out, refuse_restored
 from migrator.commands.members import give_files
 from migrator.commands.plan_file import read as read_plan
 from migrator.commands.plan_file import take_up
@@ -277,6 +277,7 @@ def plan_in(workspace: Workspace, groups: Groups, retry: Retry | None = None) ->
 
 def send(workspace: Workspace, groups: Groups, chosen: Mapping[str, Dataset] | None = None) -> LoadReport:
     """Carry out the current plan, or what of it is about `chosen` records and their dependants."""
+    refuse_restored(workspace)
     system = target_system(groups)
     with closing(workspace.project.open_target(system)) as target:
         give_files(target, workspace.project.workspace / "files")

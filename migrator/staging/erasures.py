@@ -47,6 +47,21 @@ class Place:
 
 
 DONE = frozenset({"deleted", "absent", "kept"})
+KEPT = "kept"
+"""State of a record on a side that the order is not about; hashed once more under it, so that a restored ledger knows."""
+
+
+def hashed(places: Iterable[Place]) -> tuple[Name, ...]:
+    """What hashes are kept of: every record, and of those that stay that they do."""
+    return tuple(
+        name
+        for place in places
+        for name in (place.name, *((_stays(place.name),) if place.state == KEPT else ()))
+    )
+
+
+def _stays(name: Name) -> Name:
+    return f"{KEPT} {name[0]}", name[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,10 @@ class Forgotten:
     def __contains__(self, name: Name) -> bool:
         return bool(self.known) and self.digests.digest(name) in self.known
 
+    def stays(self, name: Name) -> bool:
+        """Whether a record is to stay where it is, though the person is forgotten elsewhere."""
+        return _stays(name) in self
+
     def among(self, stream: str, ids: Sequence[str]) -> list[str]:
         """Those of the ids that were forgotten; costs one vectorised hash of each."""
         import numpy as np
@@ -161,7 +180,7 @@ def ask(connection: Connection, ledger: Ledger, request: Request) -> Request:
         )
     )  # fmt: skip
     asked = replace(request, number=int(made.inserted_primary_key[0]))  # type: ignore[index]
-    keep_hashes(connection, Digests.of(ledger), (place.name for place in asked.places), asked.number)
+    keep_hashes(connection, Digests.of(ledger), hashed(asked.places), asked.number)
     return asked
 
 

@@ -20,7 +20,9 @@ from migrator.commands.erase import again, done_by_hand, erase, preview
 from migrator.commands.erase_proof import scrub, search, telling
 from migrator.commands.erase_result import BOTH, Order
 from migrator.commands.project import load_project, open_workspace
+from migrator.commands.sync import once
 from migrator.commands.sync_people import Approvers
+from migrator.commands.sync_status import sync_status
 from migrator.core.errors import ProjectError, SafetyStop
 from migrator.staging import erasures, journal
 from migrator.staging.engine import EngineSettings, open_engine
@@ -288,9 +290,6 @@ def test_a_record_nobody_knows_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_person_is_forgotten_everywhere_and_a_restored_ledger_forgets_again(tmp_path: Path) -> None:
-    from migrator.commands.sync import once
-    from migrator.commands.sync_status import sync_status
-
     project = write_project(tmp_path)
     old, new, kept = tmp_path / "old.db", tmp_path / "new.db", tmp_path / "kept.db"
     do(
@@ -347,6 +346,27 @@ def test_a_person_is_forgotten_everywhere_and_a_restored_ledger_forgets_again(tm
         if path.is_file() and b"Lovelace" in path.read_bytes()
     ]
     assert sync_status(project).state.erasures == 0
+
+
+@pytest.mark.slow
+def test_a_restored_ledger_leaves_the_side_in_peace_that_the_order_was_not_about(tmp_path: Path) -> None:
+    project = write_project(tmp_path)
+    old, new, ledger = tmp_path / "old.db", tmp_path / "new.db", tmp_path / ".migrator" / "ledger.db"
+    do(old, "INSERT INTO contact (id, name, phone, stage) VALUES ('c1', 'Ada Lovelace', '', 'Hot')")
+    once(project)
+    with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(tmp_path / "kept.db")) as copy:
+        source.backup(copy)
+    assert erase(project, Order("contact/old:c1", ("old",)), WE).done
+    for path in ledger.parent.glob("ledger.db*"):
+        path.unlink()
+    shutil.move(tmp_path / "kept.db", ledger)
+    (found,) = again(project)
+    assert [(item["side"], item["state"]) for item in found.places] == [("new", "kept"), ("old", "absent")]
+    assert do(new, "SELECT name FROM person") == [("Ada Lovelace",)]
+    assert do(old, "SELECT * FROM contact") == []
+    run = once(project, full=True)
+    assert run.report.writes == 0
+    assert do(new, "SELECT name FROM person") == [("Ada Lovelace",)]
 
 
 @pytest.mark.slow
