@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from migrator.commands.project import open_workspace
 from migrator.core.clock import SystemClock
 from migrator.core.errors import SafetyStop
 from migrator.core.phases import Phase
@@ -15,6 +17,7 @@ from migrator.runbook.doing import Place
 from migrator.runbook.drill import drill_files, drill_sandboxes
 from migrator.runbook.evening import freeze_proof
 from migrator.runbook.execute import Outcome
+from migrator.staging.phases import standings
 from migrator.testing.twin import INTEGRATION, Twin
 
 pytestmark = pytest.mark.live
@@ -42,11 +45,14 @@ def test_whatever_fails_nothing_that_users_entered_is_lost(tmp_path: Path, kind:
 def test_a_way_back_that_carries_nothing_back_does_not_go_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nothing(_: Place, __: object) -> Outcome:
-        return Outcome()
+    carry = syncing.sync_once
 
-    monkeypatch.setattr(syncing, "sync_once", nothing)
-    monkeypatch.setattr(syncing, "sync_reconcile", nothing)
+    def only_before_the_switch(place: Place, arguments: Sequence[str]) -> Outcome:
+        with open_workspace(place.project) as workspace, workspace.ledger.read() as connection:
+            switched = standings(connection)["all"].phase is Phase.P9
+        return Outcome() if switched else carry(place, arguments)
+
+    monkeypatch.setattr(syncing, "sync_once", only_before_the_switch)
     with pytest.raises(SafetyStop, match="P9-920 is not done: reverse_lag == 0s"):
         drill_files(tmp_path / "drill")
 
@@ -68,13 +74,15 @@ def test_a_freeze_proof_sees_edits_creates_deletes_and_lets_the_sync_work(tmp_pa
         connection.close()
 
     assert proof() == (0, 0, 0)
-    change("UPDATE company SET city = 'x', changed_by = 'integration' WHERE id = 'o000001'")
+    change("UPDATE company SET city = 'x', changed_by = 'integration' WHERE name = 'company 客户 0001'")
     assert proof(*own) == (0, 0, 0)
     assert proof() == (1, 0, 0)
-    change("UPDATE company SET city = 'without a stamp' WHERE id = 'o000002'")
+    change("UPDATE company SET city = 'without a stamp' WHERE name = 'company 客户 0002'")
     assert proof(*own) == (1, 0, 0)
-    change("DELETE FROM contact WHERE id = 'o000030'")
+    change("DELETE FROM contact WHERE name = 'contact 客户 0030'")
     change("INSERT INTO contact (id, name) VALUES ('late', 'committed late, stamped early')")
     assert proof(*own) == (2, 1, 0)  # one came and one went: the count alone would not have shown it
-    change("DELETE FROM contact WHERE id = 'o000031'")
+    change("DELETE FROM contact WHERE name = 'contact 客户 0031'")
     assert proof(*own) == (2, 2, 1)
+    change("INSERT INTO contact (id, name, changed_by) VALUES ('ours', 'made by the sync', 'integration')")
+    assert proof(*own) == (2, 2, 1)  # a record that the sync made is no user's, and hides nobody's delete
