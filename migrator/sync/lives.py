@@ -153,7 +153,10 @@ def _linked(work: Work, pair: Pair, which: Which, value: object) -> list[Key]:
 
 
 def is_edited(scene: Scene, member: Member) -> bool:
-    """Whether any mapped field of a live record is not as it was last synced, or did not get across; a lost base is an edit."""
+    """Whether any mapped field of a live record is not as it was last synced, or did not get across.
+
+    A lost base counts as an edit, and so does what cannot be read now: nobody knows what stands there.
+    """
     if member.owed:
         return True
     for stream, pairs in scene.pairs.items():
@@ -162,8 +165,6 @@ def is_edited(scene: Scene, member: Member) -> bool:
         for name, pair in pairs.items():
             for one in pair.old if member.which is Which.OLD else (name,):
                 now = member.values.get(one, UNREADABLE)
-                if now is UNREADABLE:
-                    continue
                 if one not in member.base or not same_native(pair, member.which, one, now, member.base[one]):
                     return True
     return False

@@ -137,6 +137,19 @@ def test_a_delete_against_an_edit_is_held(linked: tuple[World, str, str]) -> Non
     assert found.reports[-1].holds == {"delete-vs-edit": 1}
 
 
+def test_a_delete_waits_while_an_edit_may_be_hidden(linked: tuple[World, str, str]) -> None:
+    found, name, partner = linked
+    found.old.remove("Account", name)
+    found.new.edit("customer", partner, name="kept")
+    found.new.unreadable.add("name")
+    found.night()
+    assert partner in found.new.rows["customer"]
+    found.new.unreadable.clear()
+    found.night()
+    assert found.new.values("customer", partner)["name"] == "kept"
+    assert found.reports[-1].holds == {"delete-vs-edit": 1}
+
+
 def test_a_merge_leads_edits_of_the_loser_to_the_master(tmp_path: Path) -> None:
     found = world(tmp_path)
     loser = found.old.add("Account", Name="L")

@@ -82,6 +82,10 @@ def _check_field(checker: Checker, pair: Pair, group: list[Node], live: list[Nod
         theirs = checker.world.history.entered(*other_node, pair.name(other_node[0]))
         if theirs is not None and theirs.actor is Actor.REACTION and theirs.since >= held.since:
             continue
+        # a link that the system itself emptied when the sync deleted its record: what stands there is the base then (7.4),
+        # and members that differ without a change stay as they are (3, 5.3)
+        if mine is not None and mine.actor is Actor.REACTION and pair.kind is Kind.LINK:
+            continue
         value, other_value = mine.value if mine else None, theirs.value if theirs else None
         if checker.judge.agrees(pair, node, value, other_node, other_value):
             continue
