@@ -39,7 +39,14 @@ def make_outbound(
         return found
     left = rows_left(store, session, obj, planned, choice)
     building = store.build(Kind.OUTBOUND, obj.name, made_of)
-    building.add(lambda path: session.write(_resolved(store, session, obj, held, left), path))
+    resolved = _resolved(store, session, obj, held, left)
+    if held:
+        # Joined first, sorted then: what both hold at once is more than a small memory limit has room for.
+        building.folder.mkdir(parents=True, exist_ok=True)
+        scratch = building.folder / "resolved.parquet"
+        session.write(resolved, scratch)
+        resolved = f"SELECT * FROM read_parquet({literal(str(scratch))}, hive_partitioning = false)"
+    building.add(lambda path: session.write(f"{resolved} ORDER BY {_BATCH}, {_ID}", path))
     counted = session.fetch(f"SELECT count(*) AS n FROM ({left})").column("n")[0].as_py()
     return building.complete({"left": counted})
 
@@ -154,5 +161,5 @@ def _resolved(store: Store, session: Session, obj: MappedObject, held: Sequence[
     )
     return (
         f"SELECT r.{_ID}, r.{_FP}, r.{_BATCH}, CAST(r.{quote(obj.key)} AS VARCHAR) AS {quote(TARGET_KEY)}, {fields}"
-        f" FROM ({left}) AS r {joins} WHERE {whole} ORDER BY r.{_BATCH}, r.{_ID}"
+        f" FROM ({left}) AS r {joins} WHERE {whole}"
     )
