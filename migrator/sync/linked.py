@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from migrator.core.translation import Pair
 from migrator.core.twoway import UNREADABLE, Which
-from migrator.sync.decide import Carried, Pending
+from migrator.sync.decide import Carried, Member, Pending
 from migrator.sync.gather import Gathered
 from migrator.sync.state import Key
 from migrator.sync.streams import Stream
@@ -55,17 +55,23 @@ def _links(found: Gathered) -> Iterator[_Link]:
     if not pairs:
         return
     for case in found.cases.values():
-        for member in case.members:
-            for pair in pairs.values():
-                names = pair.old if member.which is Which.OLD else (pair.new,)
-                if pair.new in member.owed or any(
-                    member.values.get(name) != member.base.get(name, UNREADABLE) for name in names
-                ):
+        for pair in pairs.values():
+            # whose value is written a policy may say: also that of a member that did not change
+            if any(_stirs(member, pair) for member in case.members):
+                for member in case.members:
                     yield from _carried(found, dict_of(member.carried), pair, member.which.other)
     for key, carry in found.carried.items():
         which = found.scene.stream(key[0]).which.other
         for pair in pairs.values():
             yield from _carried(found, dict_of(carry.values), pair, which)
+
+
+def _stirs(member: Member, pair: Pair) -> bool:
+    """Whether a member's link is not its base, or is still to be carried."""
+    names = pair.old if member.which is Which.OLD else (pair.new,)
+    return pair.new in member.owed or any(
+        member.values.get(name) != member.base.get(name, UNREADABLE) for name in names
+    )
 
 
 def dict_of(values: object) -> dict[str, Carried]:
