@@ -104,13 +104,14 @@ def _pairs(reach: Reach, by: str) -> str:
 
 
 def _exact(session: Session) -> Score:
+    # Told by the number of cells, not by equal sizes: joining clusters and entities by their sizes is quadratic, and the
+    # engine may begin with just that.
     counts = session.fetch(
-        "WITH cells AS ("
-        f"  SELECT cluster, entity, sum(n) AS n FROM {_CELLS} GROUP BY cluster, entity"
-        "), clusters AS (SELECT cluster, sum(n) AS size FROM cells GROUP BY cluster), "
-        "entities AS (SELECT entity, sum(n) AS size FROM cells GROUP BY entity) "
-        "SELECT (SELECT count(*) FROM cells JOIN clusters c USING (cluster) JOIN entities e USING (entity) "
-        '        WHERE n = c.size AND n = e.size AND n > 1)::DOUBLE AS "right", '
+        f"WITH cells AS (SELECT cluster, entity, sum(n) AS n FROM {_CELLS} GROUP BY cluster, entity), "
+        "clusters AS (SELECT cluster, any_value(entity) AS entity, count(*) AS cells, sum(n) AS size FROM cells GROUP BY cluster), "
+        "entities AS (SELECT entity, any_value(cluster) AS cluster, count(*) AS cells, sum(n) AS size FROM cells GROUP BY entity) "
+        "SELECT (SELECT count(*) FROM clusters c JOIN entities e ON e.entity = c.entity AND e.cluster = c.cluster "
+        '        WHERE c.cells = 1 AND e.cells = 1 AND c.size > 1)::DOUBLE AS "right", '
         "(SELECT count(*) FROM clusters WHERE size > 1)::DOUBLE AS found, "
         "(SELECT count(*) FROM entities WHERE size > 1)::DOUBLE AS real"
     ).to_pylist()[0]
