@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,13 +84,26 @@ def closed() -> Iterator[None]:
         OPEN.pop().close()
 
 
-@pytest.fixture(scope="module")
-def box() -> Iterator[Box]:
+@contextmanager
+def served() -> Iterator[Box]:
     org = Org()
     for schema in EXTRA:
         org.adopt(schema)
     with running(app_of(org), tls=True) as made, pytest.MonkeyPatch.context() as patch:
         patch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Box]:
+    with served() as made:
+        yield made
+
+
+@pytest.fixture
+def own_box() -> Iterator[Box]:
+    """For a test that ends all sessions: the client's bulk interface renews none, and others share theirs."""
+    with served() as made:
         yield made
 
 
@@ -160,11 +174,11 @@ def test_it_logs_in_in_every_way(box: Box, tmp_path: Path) -> None:
             Salesforce(session=redirected(box), **wrong)
 
 
-def test_a_session_that_ends_is_renewed_by_the_client(box: Box) -> None:
-    sf = app_login(box)
-    box.app.manners.expire_tokens()
+def test_a_session_that_ends_is_renewed_by_the_client(own_box: Box) -> None:
+    sf = app_login(own_box)
+    own_box.app.manners.expire_tokens()
     assert sf.query("SELECT Id FROM User LIMIT 1")["totalSize"] == 1
-    stale = Salesforce(session_id="00D!none", instance_url=box.url, session=session())
+    stale = Salesforce(session_id="00D!none", instance_url=own_box.url, session=session())
     with pytest.raises(SalesforceExpiredSession) as raised:
         stale.query("SELECT Id FROM User")
     assert code(raised) == "INVALID_SESSION_ID"
