@@ -21,7 +21,7 @@ from migrator.core.boundary import boundary
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress
-from migrator.load.calls import RowInDoubt
+from migrator.load.calls import DOUBTFUL, RowInDoubt
 from migrator.load.links import deferred
 from migrator.load.outbound import TARGET_KEY, cut_batches
 from migrator.load.plan import Groups
@@ -211,6 +211,8 @@ class _Work:
         try:
             self._sender.change(obj, rows)
         except RowInDoubt:
+            if len(self._put_off) + 1 >= DOUBTFUL:
+                raise  # that many in doubt, and nothing passed: it is the system that is away
             self._put_off.append((obj, rows))
 
     def unlink_again(self) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connectors.sql import open_target
 from migrator.core.connector import Target
 from migrator.core.errors import ConnectorError, FatalError, MigratorError, RetryableError, SafetyStop
+from migrator.core.retry import PATIENT
+from migrator.load.calls import DOUBTFUL
 from migrator.load.plan import Retry
 from migrator.testing.faults import FaultyTarget, Lock, Poison
 from migrator.testing.troubles import (
@@ -181,6 +185,18 @@ def test_what_is_refused_is_held_alone_and_flows_once_the_target_is_well(
         do(stage, place, target, Retry())
     assert place.state() == undisturbed[stage]
     nothing_left_to_do(place, stage)
+
+
+def test_a_system_that_is_away_from_the_first_row_on_stops_the_way_back_after_a_few(tmp_path: Path) -> None:
+    place = begin(tmp_path / "place", Where.SQLITE)
+    with place.target() as inside:
+        place.load(inside)
+    row_by_row = open_target({"url": f"sqlite:///{place.folder / 'target.db'}", "batch_rows": 1})
+    with closing(row_by_row):
+        target = FaultyTarget(row_by_row, poisons=[Poison(lambda _: True, broken)])
+        with pytest.raises(RetryableError):
+            place.take_back(target)
+    assert target.held_back <= DOUBTFUL * PATIENT.attempts
 
 
 def refused(state: Mapping[str, Any]) -> dict[str, Any]:
