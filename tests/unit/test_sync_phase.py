@@ -137,32 +137,19 @@ def test_everything_stands_for_what_no_wave_has_taken_along(project: Project) ->
     waves = ["pilot", "north"]
     with open_workspace(project) as workspace:
         ledger = workspace.ledger
-        with ledger.begin() as connection:
-            put_in_phase(
-                connection,
-                "pilot",
-                Phase.P5,
-                came_from=Phase.P4,
-                plan="p",
-                at=NIGHT,
-                told={"waves": waves},
-                is_new=True,
-            )
+
+        def take_along(wave: str) -> None:
+            with ledger.begin() as connection:
+                put_in_phase(
+                    connection, wave, Phase.P5, came_from=Phase.P4, plan="p", at=NIGHT, told={"waves": waves}, is_new=True,
+                )  # fmt: skip
+
+        take_along("pilot")
         assert {item.group: item.phase for item in read_phases(ledger)} == {
             "all": Phase.P4,
             "pilot": Phase.P5,
         }
-        with ledger.begin() as connection:
-            put_in_phase(
-                connection,
-                "north",
-                Phase.P5,
-                came_from=Phase.P4,
-                plan="p",
-                at=NIGHT,
-                told={"waves": waves},
-                is_new=True,
-            )
+        take_along("north")
         assert {item.group for item in read_phases(ledger)} == {"pilot", "north"}
 
 
