@@ -12,6 +12,7 @@ from migrator.sync.creating import Birth, bear, plan_birth
 from migrator.sync.decide import Verdict
 from migrator.sync.deleting import carry_out
 from migrator.sync.gather import Gathered, gather, proved_gone
+from migrator.sync.keyed import await_partner, partner_named
 from migrator.sync.life import Presence
 from migrator.sync.linked import verify_links
 from migrator.sync.lives import Lives, examine, examine_gone
@@ -190,12 +191,12 @@ def _needs_partner(batch: _Batch, key: Key) -> bool:
     scene, stream = found.scene, found.scene.stream(key[0])
     target = scene.new if stream.which is Which.OLD else scene.backwards
     carried = found.carried.get(key)
-    ours = _names_partner(batch, key, stream)
+    ours = partner_named(scene, stream, found.records[key])
     if key in work.forgotten:
         batch.lives.result.clean.append(key)
         work.report.count(scene.mapping, "erased")
     elif ours is not None:
-        _await_partner(batch, key, ours)
+        batch.lives.again += await_partner(work, found, key, ours, batch.lives.result)
     elif target is None or (stream.which is Which.OLD and not scene.flows_forward) or carried is None:
         batch.lives.result.clean.append(key)
     elif carried.excluded:
@@ -206,38 +207,6 @@ def _needs_partner(batch: _Batch, key: Key) -> bool:
     else:
         return True
     return False
-
-
-def _names_partner(batch: _Batch, key: Key, stream: Stream) -> Key | None:
-    """The record of the other side whose key this one carries."""
-    text = batch.found.records[key].values.get(stream.key_field) if stream.key_field else None
-    if not isinstance(text, str) or not text:
-        return None
-    if stream.which is Which.OLD:
-        return batch.found.scene.new.name, text
-    source, _, name = text.partition(":")
-    old = f"{stream.mapping}/{source}"
-    return (old, name) if any(one.name == old for one in batch.found.scene.olds) and name else None
-
-
-def _await_partner(batch: _Batch, key: Key, partner: Key) -> None:
-    """A record with a key of ours is never new: the record it names finds it by that key when its turn comes."""
-    work, result = batch.work, batch.lives.result
-    queued = batch.found.queued.get(key)
-    row = work.store.members([partner]).get(partner)
-    if row is None or row.state == "creating":
-        result.dirty.append(soon(work, partner, work.store.dirty_rows([partner]).get(partner), "key"))
-        batch.lives.again.append(partner)
-        if queued is None or queued.attempts == 0 or row is not None:
-            result.dirty.append(
-                replace(soon(work, key, queued, "key"), attempts=(queued.attempts if queued else 0) + 1)
-            )
-            return
-        _later(batch, key, "key-without-record", "it carries a key, and no record that can be read has it")
-    elif row.state == GONE:
-        _later(batch, key, "key-of-deleted", "it carries the key of a record that was deleted")
-    else:
-        _later(batch, key, "duplicate-key", "it carries the key of a record that has another partner")
 
 
 def _later(batch: _Batch, key: Key, code: str, message: str) -> None:

@@ -22,7 +22,7 @@ from migrator.sync.streams import Scene, Scenes, Stream
 from migrator.sync.work import Limits, Work
 
 GENERATION, RESTORED = "generation", "restored"
-_FORGOTTEN, _REBUILT = "yes", "rebuilt"
+_FORGOTTEN, REBUILT = "yes", "rebuilt"
 """What is noted of a ledger that was lost or restored: its bases are forgotten; then, its crosswalk is whole again."""
 _X, _P = t.mismatches.c, t.evidence.c
 _UNPROVED = Prepared(
@@ -255,7 +255,7 @@ def accept_restored(store: SyncStore, sides: Iterable[Side]) -> None:
 
     Raises `SafetyStop` before a run compared both systems whole: until then it does not know which records have partners.
     """
-    if store.fact(RESTORED) != _REBUILT:
+    if store.fact(RESTORED) != REBUILT:
         raise SafetyStop(
             "no run has rebuilt this ledger from both systems since it was lost or restored",
             hint="let one go through to its end, it writes nothing: migrator sync once",
@@ -278,7 +278,7 @@ def is_forgotten(store: SyncStore) -> bool:
 def note_rebuilt(store: SyncStore) -> None:
     """A read-only run compared every stream and looked for the partner of every record: the crosswalk is whole again."""
     if is_forgotten(store):
-        store.note(RESTORED, _REBUILT)
+        store.note(RESTORED, REBUILT)
 
 
 def forget_bases(store: SyncStore) -> None:

@@ -12,6 +12,7 @@ from migrator.core.twoway import UNREADABLE, Which
 from migrator.sync.awaited import unless_awaited
 from migrator.sync.decide import Member, same_native
 from migrator.sync.gather import Case, Gathered
+from migrator.sync.keyed import has_home
 from migrator.sync.life import LifeAct, LifeDecision, Presence, side_presence
 from migrator.sync.returning import (
     ERASED,
@@ -229,6 +230,10 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
     if master is None:
         if (row.stream, into) in {one.key for one in result.members}:
             _postpone(work, found, case, lives)  # another loser of this batch has its place
+        elif first := has_home(work, found, (row.stream, into)):
+            _postpone(work, found, case, lives)
+            lives.result.dirty += [soon(work, key, None, "key") for key in first]
+            lives.again += first
         else:
             _adopt_master(scene, case, row, into, result)
             lives.again.append((row.stream, into))

@@ -44,6 +44,9 @@ class Records:
     def approved(self, object_name: str) -> bool:  # noqa: ARG002
         return self.brake_lifted
 
+    def is_rebuilt(self) -> bool:
+        return False
+
 
 class Stage:
     """A world between users and a hand that plays the sync."""

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from migrator.staging import sync_tables as t
 from migrator.staging.ledger import Ledger
 from migrator.staging.prepared import Prepared
+from migrator.sync.guard import REBUILT, RESTORED
 from migrator.sync.values import from_text
 from migrator.testing.simulation.groups import Node
 from migrator.testing.simulation.shape import NEW, OLD, Value, shape_of
@@ -36,6 +37,7 @@ _WAITING = tuple(
     )
     for table in (t.holds, t.deferred, t.conflicts)
 )
+_RESTORED = Prepared(sa.select(t.state.c.value).where(t.state.c.name == RESTORED))
 _RETURNED = Prepared(
     sa.select(t.members.c.stream, t.members.c.id)
     .join(t.holds, t.members.c.grp == t.holds.c.grp)
@@ -95,6 +97,10 @@ class Books:
         query = sa.select(sa.func.count()).where(c.mapping == shape_of(side, object_name).name, c.who != "")
         with self.ledger.read() as connection:
             return bool(connection.execute(query).scalar())
+
+    def is_rebuilt(self) -> bool:
+        """Whether a lost store's crosswalk is whole again, and a person has not let it count yet."""
+        return any(row.value == REBUILT for row in self.ledger.fetch(_RESTORED))
 
     def rows(self, table: sa.Table) -> list[Mapping[str, Any]]:
         """All rows of a table, for reports and tests."""

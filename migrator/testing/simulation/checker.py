@@ -60,6 +60,10 @@ class Witness(Protocol):
         """Whether a person lifted the brake of an object for this run."""
         ...
 
+    def is_rebuilt(self) -> bool:
+        """Whether a run went through to its end since the store was lost, and a person has not let it count again yet."""
+        ...
+
 
 @dataclass(slots=True)
 class Checker:
@@ -83,6 +87,8 @@ class Checker:
     _reads: dict[Node, list[float]] = field(default_factory=dict)
     _written: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """Side, id, field -> start of the run that last wrote it."""
+    _sent: dict[tuple[str, str, str], Value] = field(default_factory=dict)
+    """What it wrote, which is not always what the system made of it."""
     _deleted: Counter[str] = field(default_factory=Counter)
 
     judge: Judge = field(init=False)
@@ -207,6 +213,7 @@ class Checker:
             self.counts["fields"] += 1
             self._check_write(pair, node, row, value)
             self._written[side, row.id, name] = self.started
+            self._sent[side, row.id, name] = value
             self._latest.append((side, row.id, name))
         self._unsure.discard(node)
 
@@ -265,6 +272,8 @@ class Checker:
         for partner in self.groups.partners(node):
             seen = [moment for moment in self._reads.get(partner, ()) if entered.since <= moment < until]
             for held in self.world.history.held(partner[0], partner[1], pair.name(partner[0]), entered.since):
+                if held.value is None and entered.value is not None:
+                    continue  # a link that names nobody over there agrees with none, and is carried when it has a partner
                 told = held.actor is Actor.SYNC or any(moment >= held.since for moment in seen)
                 if told and self.judge.agrees(pair, node, entered.value, partner, held.value):
                     return True
@@ -295,13 +304,29 @@ class Checker:
         if node in self._unsure or (self.groups.changed(node) >= last and self.groups.changed(node) > 0):
             return
         for member in self.groups.members(node):
-            if self._proven.get(member, -1.0) >= last > 0:
+            if self._proven.get(member, -1.0) >= last > 0 or self._is_kept_otherwise(pair, member, last):
                 return
             line = self.world.history.lines.get(member, {}).get(pair.name(member[0]), [])
             if any(held.since >= last and held.actor not in CARRIED for held in reversed(line)):
                 return
         several = len([each for each in self.groups.members(node) if each[0] == OLD]) > 1
         self.broken("I16" if several else "I4", f"{what}: nobody changed it since it was last written")
+
+    def _is_kept_otherwise(self, pair: Pair, node: Node, last: float) -> bool:
+        """Whether a system made something else of what it was sent since then, and told nobody.
+
+        "The base of the written side comes from the write's own response (post-image and version). Anything read back later
+        counts as base only if it carries exactly that version" (11.3): where a write is answered with neither, nobody can
+        tell it from an edit, and it goes the way of one, once.
+        """
+        side, name = node[0], pair.name(node[0])
+        sent = (side, node[1], name)
+        if self.world.crms[side].traits.post_image or sent not in self._sent:
+            return False
+        now = self.world.history.entered(side, node[1], name)
+        return (
+            now is not None and now.actor in NOBODYS and now.since >= last and now.value != self._sent[sent]
+        )
 
     def _check_key(self, side: str, shape: Shape, row: Row, name: str, value: Value) -> None:
         if name != shape.key(side):
@@ -326,7 +351,7 @@ class Checker:
 
     def _check_proof(self, node: Node, what: str) -> None:
         """I6. The partner of a record that was merged away may go too, as long as the group keeps one on that side."""
-        partners = [each for each in self.groups.partners(node) if each[0] != node[0]]
+        partners = self._told_partners(other(node[0]), node)
         proven = [each for each in partners if each in self._proven and self._ended_by_user(each)]
         if not proven:
             self.broken("I6", f"{what}: no proof that a user deleted {[each[1] for each in partners]}")

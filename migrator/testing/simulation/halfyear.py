@@ -139,6 +139,8 @@ class HalfYear:
         self._recent = False
         self._rival_in = 0
         """Points left until another process takes over; 0: none does."""
+        self._is_lost = False
+        """Whether the store was lost, and no run has looked for every partner since."""
         self._overtaken = 0
         """Writes begun since another process took over, and one; 0: none did."""
         watcher: Watcher = self.checker
@@ -237,6 +239,7 @@ class HalfYear:
             finally:
                 self._armed = False
                 self._rival_in = 0
+                self._note_loss()
             if self._overtaken and result.green:
                 self.checker.broken("I20", "a process whose lease was taken over ends green")
             self._overtaken = 0
@@ -244,6 +247,12 @@ class HalfYear:
             self.report.green += result.green
             return result
         raise AssertionError("the last attempt is never killed")
+
+    def _note_loss(self) -> None:
+        """Of whatever was made before a lost store is whole again nobody knows whether it is new or had a partner (section 16)."""
+        if self._is_lost:
+            self.checker.touched.update(id_ for crm in self.world.crms.values() for id_ in crm.rows)
+            self._is_lost = not self.sync.witness.is_rebuilt()
 
     def rest(self) -> None:
         """Users and faults stop; what is under way commits; two runs must settle everything, the third writes nothing."""
@@ -300,7 +309,7 @@ class HalfYear:
             self.users.mass_delete(chance.choice((OLD, NEW)), chance.uniform(0.3, 0.9))
         if faults.happens("lost_store"):
             self.sync.restore()
-            self.checker.touched.update(id_ for crm in world.crms.values() for id_ in crm.rows)
+            self._is_lost = True
         elif world.night % 20 == 0:
             self.sync.back_up()
 
