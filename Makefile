@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench clean simulate simulate-crashes simulate-some test-mutants
+.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench bench-scale clean simulate simulate-crashes simulate-some test-mutants
 
 setup: .venv/.ready
 
@@ -95,6 +95,13 @@ test-mutants: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job
+
+# The whole job step by step at each size, with the growth between them: make bench-scale ROWS="1000000 5000000" TARGET=postgres
+ROWS ?= 1000000
+TARGET ?= sqlite
+MEMORY ?= 4GB
+bench-scale: setup
+	$(BIN)/python -m tests.bench.bench_scale --rows $(ROWS) --target $(TARGET) --memory $(MEMORY) $(if $(KEEP),--keep $(KEEP))
 
 clean:
 	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -60,9 +60,10 @@ class TestServer:
 
 
 @contextmanager
-def running_server() -> Iterator[TestServer]:
-    """A server on a data folder of its own, stopped and removed at the end; raises `ServerNotPossible`."""
-    folder = Path(tempfile.mkdtemp(prefix="crm-migrator-pg-"))
+def running_server(kept: Path | None = None) -> Iterator[TestServer]:
+    """A server on a data folder of its own, removed at the end, or `kept`, which is found again; raises `ServerNotPossible`."""
+    folder = kept or Path(tempfile.mkdtemp(prefix="crm-migrator-pg-"))
+    folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     try:
         with _quiet():  # the package warns about a missing XDG_RUNTIME_DIR, which tests need not care for
@@ -72,7 +73,8 @@ def running_server() -> Iterator[TestServer]:
         yield found
         server.cleanup()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -48,11 +48,14 @@ def generate_benchmark(
     *,
     contacts: int = 1_000_000,
     accounts: int = 200_000,
+    activities: int = 0,
     seed: int = SEED,
     rates: Rates | None = None,
 ) -> Truth:
-    """Write only Account and Contact (25 columns) as Salesforce zips into FOLDER/salesforce, quickly."""
-    salesforce = Sizes(accounts=accounts, contacts=contacts, opportunities=1, activities=1, users=200)
+    """Write only Account, Contact (25 columns) and, if any, Task as Salesforce zips into FOLDER/salesforce, quickly."""
+    salesforce = Sizes(
+        accounts=accounts, contacts=contacts, opportunities=0, activities=activities, users=200
+    )
     nothing = Sizes(accounts=0, contacts=0, opportunities=0, activities=0, users=0)
     world = World(Chance(seed), rates or Rates(), salesforce, nothing)
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,9 @@ def generate_benchmark(
     try:
         (account,) = spread("Account", accounts, 1, 0)
         one, two = spread("Contact", contacts, 2, world.rates.overlap)
-        write_parts(folder / "salesforce", world, truth, entities, ((account, one), (two,)))
+        tasks = spread("Task", activities, 1, 0) if activities else []
+        parts = ((account, one), (two, *tasks))
+        write_parts(folder / "salesforce", world, truth, entities, parts, compression=1)
     finally:
         entities.close()
     truth.duplicates = entities.copies

@@ -156,10 +156,12 @@ def opportunity(world: World, numbers: np.ndarray) -> Made:
 
 
 def task(world: World, numbers: np.ndarray) -> Made:
-    """Activities whose WhoId is a person and whose WhatId an account, an opportunity or an order."""
+    """Activities whose WhoId is a person and whose WhatId an account, an opportunity or an order, if there are any."""
     ask, keys = world.chance.of("sf task"), salesforce_ids("Task", numbers)
     spoil = Spoiler(ask, world.rates, keys, numbers)
     sizes, kind = world.salesforce, ask.share("about", numbers)
+    if not sizes.opportunities and not sizes.orders:
+        kind = np.where(kind < 0.9, 0.0, 1.0)  # about an account, or about nothing
     who = _ids("Contact", world.people.one_alive(ask, "who", numbers, sizes.contacts))
     about = chosen(
         kind < 0.5, _ids("Account", world.companies.one_alive(ask, "account", numbers, sizes.accounts)), None
@@ -170,7 +172,9 @@ def task(world: World, numbers: np.ndarray) -> Made:
         about,
     )
     about = chosen(
-        (kind >= 0.8) & (kind < 0.9), _ids("Order__c", ask.below("order", numbers, sizes.orders)), about
+        (kind >= 0.8) & (kind < 0.9),
+        _ids("Order__c", ask.below("order", numbers, max(sizes.orders, 1))),
+        about,
     )
     deleted = ask.happens("deleted", numbers, world.rates.deleted)
     columns = {
