@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from migrator.core.dialect import Dialect
 from migrator.core.eventlines import EventLines
 
 if TYPE_CHECKING:
@@ -50,12 +51,18 @@ Production = Annotated[
 Unmask = Annotated[bool, typer.Option("--unmask", help="Show personal values as they are.")]
 
 
-def opened_project() -> Project:
-    """The project that the command works on."""
+Engine = Annotated[
+    Dialect | None,
+    typer.Option("--engine", help="Do the heavy work on this one. Default: `engine` of migration.yaml."),
+]
+
+
+def opened_project(engine: Dialect | None = None) -> Project:
+    """The project that the command works on; on another engine than its own when one is named."""
     # with the engine and the ledger behind it: a second that --help need not wait for
     from migrator.commands.project import load_project
 
-    return load_project(common.folder)
+    return load_project(common.folder).on(engine)
 
 
 def named_production(project: Project, production: str, *, as_json: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from migrator.cli import show
-from migrator.cli.context import Json, Objects, answer, common, opened_project, stderr, stdout
+from migrator.cli.context import Engine, Json, Objects, answer, common, opened_project, stderr, stdout
 from migrator.cli.dedupe_decisions import decisions_app
 from migrator.cli.dedupe_evaluate import dedupe_evaluate
 from migrator.cli.dedupe_review import review_app
@@ -23,14 +23,16 @@ dedupe_app.command("conflicts")(conflicts)
 
 
 @dedupe_app.callback()
-def dedupe(context: typer.Context, objects: Objects = None, as_json: Json = False) -> None:
+def dedupe(
+    context: typer.Context, objects: Objects = None, engine: Engine = None, as_json: Json = False
+) -> None:
     """Find duplicates among mapped records, and what survives."""
     if context.invoked_subcommand is not None:
         return
     from migrator.commands import steps
 
     with watched(stderr, common.log) as progress:
-        lines = steps.dedupe(opened_project(), objects or (), progress)
+        lines = steps.dedupe(opened_project(engine), objects or (), progress)
     answer(
         as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.deduped(lines, stdout)
     )

@@ -19,6 +19,7 @@ from migrator import __version__
 from migrator.cli import show, show_quarantine
 from migrator.cli.audit import audit_app
 from migrator.cli.context import (
+    Engine,
     Json,
     Objects,
     Production,
@@ -45,6 +46,7 @@ from migrator.core.errors import DataError, FatalError, MigratorError, ProjectEr
 from migrator.core.quarantine import State
 
 if TYPE_CHECKING:
+    from migrator.commands.project import Project
     from migrator.commands.quarantine import Wanted
 
 
@@ -216,14 +218,16 @@ def extract(objects: Objects = None, as_json: Json = False) -> None:
 
 
 @map_app.callback()
-def map_records(context: typer.Context, objects: Objects = None, as_json: Json = False) -> None:
+def map_records(
+    context: typer.Context, objects: Objects = None, engine: Engine = None, as_json: Json = False
+) -> None:
     """Map staged records to the target's fields: one query an object."""
     if context.invoked_subcommand is not None:
         return
     from migrator.commands import steps
 
     with watched(stderr, common.log) as progress:
-        lines = steps.map_records(opened_project(), objects or (), progress)
+        lines = steps.map_records(opened_project(engine), objects or (), progress)
     answer(as_json, lambda: {"steps": [line.to_json() for line in lines]}, lambda: show.mapped(lines, stdout))
 
 
@@ -420,17 +424,18 @@ def validate(
     target: Annotated[
         bool, typer.Option("--target", help="Only look at the target, not at what was mapped.")
     ] = False,
+    engine: Engine = None,
     as_json: Json = False,
 ) -> None:
     """Run the expectations on what was mapped and on the target, compare every row, and write the report."""
     if before:
-        _validate_before(objects or (), show_pii=show_pii, as_json=as_json)
+        _validate_before(opened_project(engine), objects or (), show_pii=show_pii, as_json=as_json)
         return
     from migrator.commands.validate import validate as call
 
     with watched(stderr, common.log) as progress:
         report = call(
-            opened_project(), progress=progress, language=lang, show_pii=show_pii, seed=seed, objects=objects or (),
+            opened_project(engine), progress=progress, language=lang, show_pii=show_pii, seed=seed, objects=objects or (),
             sample=sample, since=since.replace(tzinfo=UTC) if since else None, target_only=target,
         )  # fmt: skip
     answer(as_json, report.to_json, lambda: show.validation(report, stdout))
@@ -438,10 +443,11 @@ def validate(
         raise DataError("the migration does not hold yet", hint=f"read {report.html}")
 
 
-def _validate_before(objects: Sequence[str], *, show_pii: bool, as_json: bool) -> None:
+def _validate_before(project: Project, objects: Sequence[str], *, show_pii: bool, as_json: bool) -> None:
     from migrator.commands.validate import validate_before as call
 
-    found = call(opened_project(), objects, show_pii=show_pii)
+    with watched(stderr, common.log) as progress:
+        found = call(project, objects, show_pii=show_pii, progress=progress)
     answer(as_json, found.to_json, lambda: show.rehearsed(found, stdout))
     if not found.holds:
         raise DataError("what was mapped breaks rules", hint=f"read {found.failing}")
@@ -505,12 +511,13 @@ def run(
     ] = False,
     skip_validate: Annotated[bool, typer.Option("--skip-validate", help="End after the load.")] = False,
     production: Production = "",
+    engine: Engine = None,
     as_json: Json = False,
 ) -> None:
     """Do everything: extract, map, dedupe, plan, load and validate; what is already done is not done again."""
     from migrator.commands.run import run as call
 
-    project = opened_project()
+    project = opened_project(engine)
     named = named_production(project, production, as_json=as_json)
     with watched(stderr, common.log) as progress:
         report = call(project, progress=progress, with_validation=not skip_validate, production=named)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -86,6 +87,8 @@ class Bars:
                 self._console.print(
                     f"[dim]· {step}: trying again in {counts['wait']:.0f} s[/]", highlight=False
                 )
+            case Event.ELSEWHERE:
+                _tell_elsewhere(self._console, step, name)
             case _:
                 return
         for key, task in self._tasks.items():
@@ -94,14 +97,35 @@ class Bars:
             self._drawn.update(task, told=told)
 
 
+class Notes(listener.Quiet):
+    """Tells only what a person must know who reads no bars."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def tell(self, event: Event, step: str, name: str, counts: Mapping[str, float]) -> None:  # noqa: ARG002
+        """A line where work does not run on the engine that the project names."""
+        if event is Event.ELSEWHERE:
+            _tell_elsewhere(self._console, step, name)
+
+
+def _tell_elsewhere(console: Console, step: str, reason: str) -> None:
+    console.print(
+        f"· {step} runs in part or whole on this machine: {escape(reason)}", highlight=False, soft_wrap=True
+    )
+
+
 @contextmanager
 def watched(console: Console, log: EventLines | None = None) -> Iterator[listener.Progress]:
     """A listener for steps: writes to `log` when there is one, else draws on `console` when that is a terminal."""
-    if console.quiet or (log is None and not console.is_terminal):
+    if console.quiet:
         yield listener.Quiet()
         return
     if log is not None:
         yield log
+        return
+    if not console.is_terminal:
+        yield Notes(console)
         return
     columns = (
         SpinnerColumn(),

@@ -17,7 +17,7 @@ from migrator.commands.binding import (
     staged_types,
 )
 from migrator.commands.editor import write_json_schema
-from migrator.commands.project import Project, Workspace, open_workspace
+from migrator.commands.project import FILE, Project, Workspace, open_workspace
 from migrator.core.errors import Location, Problem, ProjectError, Severity, raise_errors
 from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
@@ -26,6 +26,7 @@ from migrator.mapping.parse import ObjectMapping
 from migrator.mapping.run import refused_expressions
 from migrator.mapping.staged_columns import texts_of
 from migrator.mapping.warnings import Accepted, stale
+from migrator.staging.engines import check_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def check(project: Project, *, strict: bool = False) -> CheckReport:
 
     `strict`: with every warning too, but for those that a mapping accepts.
     """
+    check_engine(project.engine, Location(str(project.folder / FILE)))
     found = read_as_far(project)
     mappings = found.mappings
     with open_workspace(project) as workspace:

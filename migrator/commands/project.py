@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from migrator import __version__
+from migrator.commands.engine_settings import parse_engine
 from migrator.commands.events import told
 from migrator.commands.gates import Gates
 from migrator.commands.limits import LimitSettings, parse_limits
+from migrator.commands.setting_checks import unknown_keys, wrong_types
 from migrator.commands.sync_settings import SyncSettings, parse_sync
 from migrator.core.connector import Connector, Source, Target, connector
+from migrator.core.dialect import Dialect
 from migrator.core.document import Document, TreePath, did_you_mean
 from migrator.core.errors import (
     ConnectorError,
@@ -25,25 +28,25 @@ from migrator.core.errors import (
     ProjectError,
     raise_errors,
 )
-from migrator.core.progress import Progress, Quiet
+from migrator.core.progress import Event, Progress, Quiet
 from migrator.core.schema import ObjectSchema, index_schemas, schemas_from_json, schemas_to_json
 from migrator.core.secrets import resolve
 from migrator.core.twoway import Side
-from migrator.staging.engine import DuckSession, EngineSettings, flush_and_rename, open_engine
+from migrator.staging.engine import DuckSession, EngineSettings, Session, flush_and_rename, open_engine
+from migrator.staging.engines import Work, open_session
 from migrator.staging.ledger import PLACE, Ledger, open_ledger
 from migrator.staging.store import Store, writing
 
 FILE = "migration.yaml"
 QUIET = Quiet()
-MOST_THREADS = 256
-"""Of the engine; a slip of the finger must not start a million."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _KEYS: Mapping[str, type] = {
     "project": str,
     "systems": dict,
     "mappings": str,
     "ledger": str,
-    "engine": dict,
+    "engine": object,
+    "spark": dict,
     "batch_rows": int,
     "hooks": bool,
     "sync": dict,
@@ -89,6 +92,10 @@ class Project:
     def workspace(self) -> Path:
         """Where the tool keeps its own files; safe to delete only before the first load."""
         return self.folder / ".migrator"
+
+    def on(self, engine: Dialect | None) -> Project:
+        """The same project with its heavy work on another engine; None: on the one it names."""
+        return self if engine is None else replace(self, engine=replace(self.engine, kind=engine))
 
     def system(self, name: str) -> System:
         """The system called `name`; raises `ProjectError` with the nearest name."""
@@ -195,8 +202,15 @@ class Workspace:
     """Is told what happens, and writes it into the events file of the run."""
 
     def session(self) -> DuckSession:
-        """A fresh engine session; close it."""
+        """A fresh session of this machine's engine; close it."""
         return open_engine(self.project.engine, self.project.workspace)
+
+    def session_for(self, work: Work) -> Session:
+        """A fresh session for work that reads whole datasets, on the engine that the project names; close it."""
+        return open_session(self.project.engine, self.project.workspace, work, self._elsewhere)
+
+    def _elsewhere(self, step: str, reason: str) -> None:
+        self.progress.tell(Event.ELSEWHERE, step, reason, {})
 
 
 @contextmanager
@@ -266,8 +280,8 @@ def parse_project(document: Document, folder: Path) -> Project:
             f"its keys are: {', '.join(_KEYS)}",
         )
     problems = [
-        *_unknown_keys(document, (), data, _KEYS),
-        *_wrong_types(document, (), data, _KEYS),
+        *unknown_keys(document, (), data, _KEYS),
+        *wrong_types(document, (), data, _KEYS),
     ]
     raw_systems = data.get("systems")
     if "systems" not in data:
@@ -279,7 +293,7 @@ def parse_project(document: Document, folder: Path) -> Project:
         found = _parse_system(document, str(name), raw, problems)
         if found is not None:
             systems[found.name] = found
-    engine = _parse_engine(document, data.get("engine"), folder, problems)
+    engine = parse_engine(document, data, folder, problems)
     if isinstance(data.get("batch_rows"), int) and data["batch_rows"] < 1:
         problems.append(
             Problem(document.locate(("batch_rows",)), "batch_rows must be at least 1", "for example 10000")
@@ -353,94 +367,11 @@ def _parse_system(document: Document, name: str, raw: object, problems: list[Pro
     except ProjectError as error:
         problems.extend(replace(item, location=chosen) for item in error.problems)
         return None
-    problems.extend(_wrong_types(document, path, raw, {"production": bool}))
+    problems.extend(wrong_types(document, path, raw, {"production": bool}))
     settings = {str(key): value for key, value in raw.items() if key not in _OURS}
-    problems.extend(_unknown_keys(document, path, settings, {**known.settings, **dict.fromkeys(_OURS, "")}))
+    problems.extend(unknown_keys(document, path, settings, {**known.settings, **dict.fromkeys(_OURS, "")}))
     limits = parse_limits(document, (*path, "limits"), raw.get("limits"), problems)
     return System(name, raw["connector"], settings, place, raw.get("production") is True, limits)
 
-
-def _parse_engine(document: Document, raw: object, folder: Path, problems: list[Problem]) -> EngineSettings:
-    if not isinstance(raw, dict):
-        return EngineSettings()
-    kinds: Mapping[str, type] = {"memory_limit": str, "threads": int, "temp_directory": str}
-    problems.extend(_unknown_keys(document, ("engine",), raw, kinds))
-    wrong = _wrong_types(document, ("engine",), raw, kinds)
-    problems.extend(wrong)
-    limit = raw.get("memory_limit", "1GB")
-    if isinstance(limit, str) and not re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|MiB|GiB)", limit):
-        place = document.locate(("engine", "memory_limit"))
-        problems.append(Problem(place, f"{limit!r} is not an amount of memory", "for example 1GB or 512MB"))
-    elif isinstance(limit, str) and _bytes(limit) < LEAST_MEMORY:
-        place = document.locate(("engine", "memory_limit"))
-        problems.append(
-            Problem(place, f"{limit} is too little to work with", "at least 64MB; 1GB is a good start")
-        )
-    threads = raw.get("threads", 0)
-    if isinstance(threads, int) and not 0 <= threads <= MOST_THREADS:
-        place = document.locate(("engine", "threads"))
-        hint = f"0 for as many as the machine has, at most {MOST_THREADS}"
-        problems.append(Problem(place, f"the engine cannot have {threads:,} threads", hint))
-    if wrong:
-        return EngineSettings()
-    settings = {key: raw[key] for key in kinds if key in raw}
-    if settings.get("temp_directory"):
-        settings["temp_directory"] = str(folder / Path(settings["temp_directory"]).expanduser())
-    return EngineSettings(**settings)
-
-
-LEAST_MEMORY = 64e6
-"""Bytes below which the engine cannot even begin."""
-
-
-def _bytes(limit: str) -> float:
-    number, unit = re.split(r"(?=[MG])", limit)
-    return float(number) * (1e6 if unit.startswith("M") else 1e9)
-
-
-def _unknown_keys(
-    document: Document, path: TreePath, data: Mapping[Any, Any], known: Mapping[str, Any]
-) -> list[Problem]:
-    return [
-        Problem(
-            document.locate_key((*path, str(key))),
-            f"unknown key {key!r}",
-            did_you_mean(str(key), known, noun="keys"),
-        )
-        for key in data
-        if key not in known
-    ]
-
-
-def _wrong_types(
-    document: Document, path: TreePath, data: Mapping[Any, Any], known: Mapping[str, type]
-) -> list[Problem]:
-    return [
-        Problem(
-            document.locate((*path, key)),
-            f"{key} must be a {_WORDS[known[key]]}, not {value!r}",
-            f"for example: {key}: {_EXAMPLES.get(key, '…')}",
-        )
-        for key, value in data.items()
-        if key in known
-        and (not isinstance(value, known[key]) or isinstance(value, bool) is not (known[key] is bool))
-    ]
-
-
-_EXAMPLES: Mapping[str, str] = {
-    "project": "acme",
-    "systems": "{crm: {connector: sql, url: 'sqlite:///new.db'}}",
-    "mappings": "mappings",
-    "ledger": "sqlite:///.migrator/ledger.db",
-    "engine": "{memory_limit: 1GB}",
-    "batch_rows": "10000",
-    "hooks": "true",
-    "sync": "{every: 5m}",
-    "production": "true",
-    "memory_limit": "1GB",
-    "threads": "2",
-    "temp_directory": "/mnt/large/spill",
-}
-_WORDS: Mapping[type, str] = {str: "text", int: "whole number", dict: "mapping", bool: "yes or no"}
 
 SessionFactory = Callable[[], DuckSession]

@@ -43,11 +43,11 @@ from migrator.load.plan import plan as plan_objects
 from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
 from migrator.mapping.compile_survival import survival_hooks
-from migrator.mapping.dialects.carry import for_spark
+from migrator.mapping.dialects.carry import written_for
 from migrator.mapping.hook_run import register_hooks
 from migrator.mapping.run import map_object
-from migrator.mapping.sql import readable
 from migrator.staging.accounting import Accounting, account
+from migrator.staging.engines import Work
 from migrator.staging.held import remember
 from migrator.staging.match_decisions import judgements
 from migrator.staging.merged import remember_merged
@@ -105,12 +105,9 @@ def show_sql(project: Project, name: str, dialect: Dialect = Dialect.DUCKDB) -> 
         bound = bind_project(workspace)
         selected(bound, [name])
         found = next(item for item in bound.mappings if item.name == name)
-        compiled = compile_mapping(found)
-        match dialect:
-            case Dialect.DUCKDB:
-                return readable(compiled.sql)
-            case Dialect.SPARK:
-                return for_spark(compiled, lambda relation: staged_types(workspace, relation), found.place)
+        return written_for(
+            dialect, compile_mapping(found), lambda relation: staged_types(workspace, relation), found.place
+        )
 
 
 def dedupe(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
@@ -240,12 +237,13 @@ def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> li
     keep_out(workspace, flat(bound.groups))
     chosen = flat(selected(bound, objects))
     wanted = {item.name for item in chosen}
-    with closing(workspace.session()) as session:
+    with closing(workspace.session_for(Work.MAP)) as session:
         lines = [
             _line("map", map_object(workspace.store, session, compile_mapping(item), progress=progress))
             for item in bound.mappings
             if item.name in wanted
         ]
+    with closing(workspace.session()) as session:
         remember(workspace.store, session, chosen)
     _tell_quarantine(workspace, "map", chosen)
     return lines
@@ -255,7 +253,7 @@ def dedupe_in(workspace: Workspace, bound: Bound, groups: Groups) -> list[StepLi
     """`dedupe` in a workspace that is open for work."""
     lines = []
     hooks = {item.name: survival_hooks(item) for item in bound.mappings}
-    with closing(workspace.session()) as session:
+    with closing(workspace.session_for(Work.DEDUPE)) as session:
         for item in flat(groups):
             register_hooks(session, hooks[item.name])
             found = dedupe_object(

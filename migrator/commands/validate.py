@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from migrator.commands.ways import ways
 from migrator.core.clock import SystemClock
 from migrator.core.progress import Progress, Quiet
 from migrator.staging.accounting import account
+from migrator.staging.engines import Work
 
 if TYPE_CHECKING:
     from validation.waivers import UsedWaiver
@@ -83,11 +85,11 @@ def validate(
         groups = bound.groups
         selected(bound, objects)
         everything = flat(groups)
-        with closing(workspace.session()) as session:
+        with closing(workspace.session_for(Work.VALIDATE)) as session:
             accounting = account(workspace.store, session, everything)
         with closing(project.open_target(target_system(groups))) as target:
             found = prove(
-                workspace.store, workspace.session, target, everything, accounting,
+                workspace.store, partial(workspace.session_for, Work.VALIDATE), target, everything, accounting,
                 out=project.folder / "reports" / workspace.ledger.run, progress=workspace.progress, clock=SystemClock(),
                 suites=project.folder / "validation", project=project.name, language=spoken,
                 privacy=Privacy.OPEN if show_pii else Privacy.MASKED, origins=origins(bound), seed=seed,
@@ -125,15 +127,17 @@ class Rehearsed:
         }  # fmt: skip
 
 
-def validate_before(project: Project, objects: Sequence[str] = (), *, show_pii: bool = False) -> Rehearsed:
+def validate_before(
+    project: Project, objects: Sequence[str] = (), *, show_pii: bool = False, progress: Progress = QUIET
+) -> Rehearsed:
     """Run the rules over what the mapping made, before anything is loaded; no target is opened."""
     from validation.before import validate_before as prove
     from validation.privacy import Privacy
 
-    with work_on(project, "validate") as workspace:
+    with work_on(project, "validate", progress) as workspace:
         chosen = flat(selected(bind_project(workspace), objects))
         found = prove(
-            workspace.store, workspace.session, chosen, out=project.folder / "reports" / f"before-{workspace.ledger.run}",
+            workspace.store, partial(workspace.session_for, Work.VALIDATE), chosen, out=project.folder / "reports" / f"before-{workspace.ledger.run}",
             suites=project.folder / "validation", clock=SystemClock(),
             privacy=Privacy.OPEN if show_pii else Privacy.MASKED,
         )  # fmt: skip

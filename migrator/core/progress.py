@@ -21,6 +21,8 @@ class Event(Enum):
     QUARANTINE = "quarantine"
     BUDGET = "budget"
     JUDGED = "sync.judged"
+    ELSEWHERE = "engine.elsewhere"
+    """Work runs on this machine though the project names a cluster; the name says why."""
 
 
 class Progress(Protocol):

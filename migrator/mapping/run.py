@@ -40,9 +40,9 @@ def map_object(
     hooks = register(session, compiled, staged)
     check_query(session, compiled)
     building = store.build(Kind.MAPPED, name, stamp)
-    part = building.add(lambda path: session.write(compiled.sql, path))
-    listener.advance(STEP, name, part.rows)
-    session.view(_RESULT, [part.path])
+    parts = building.add_query(session, compiled.sql)
+    listener.advance(STEP, name, building.rows)
+    session.view(_RESULT, [part.path for part in parts])
     dataset = building.complete(summarise(session) | ({"hooks": costs(hooks)} if hooks else {}))
     listener.done(STEP, name, _note(dataset.detail))
     return dataset

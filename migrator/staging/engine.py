@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Protocol, cast
@@ -20,6 +20,7 @@ import pyarrow as pa
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from migrator.core.clock import new_id
+from migrator.core.dialect import Dialect
 from migrator.core.errors import FatalError, MigratorError, ProjectError
 from migrator.staging.process import is_alive, machine
 from migrator.staging.queries import Queries
@@ -39,6 +40,12 @@ class EngineSettings:
     """0: as many as the machine has cores, at most 8."""
     temp_directory: str = ""
     """Where spills go; default: inside the project's workspace."""
+    kind: Dialect = Dialect.DUCKDB
+    """Which engine does the work that reads whole datasets."""
+    master: str = ""
+    """The cluster, in its own words; default: as many threads of this machine."""
+    conf: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the cluster, under its own names."""
 
 
 class Session(Protocol):
@@ -84,6 +91,13 @@ class Session(Protocol):
         """
         ...
 
+    def write_parts(self, sql: str, folder: Path) -> Sequence[Path]:
+        """Write a query's rows to the files `part_file(0)`, … of `folder`, as many as the engine makes of them, one at least.
+
+        Each is whole and durable; when it fails, some may be there already.
+        """
+        ...
+
     def explain(self, sql: str) -> None:
         """Bind a query without running it; raises `ProjectError` with the engine's words when it does not bind."""
         ...
@@ -107,6 +121,11 @@ def literal(text: str | None) -> str:
     return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
+def part_file(number: int) -> str:
+    """The name of a part's file."""
+    return f"part-{number:06d}.parquet"
+
+
 class DuckSession:
     """`Session` on DuckDB; `on_close` runs once when it is closed."""
 
@@ -127,7 +146,7 @@ class DuckSession:
             self.table(name, schema.empty_table())
             return
         listed = ", ".join(literal(str(file)) for file in files)
-        self._forget(name)
+        self.forget(name)
         # A folder above the project called 'year=2024' must not become a column.
         self.execute(
             f"CREATE VIEW {quote(name)} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
@@ -135,7 +154,7 @@ class DuckSession:
 
     def table(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> None:
         """See `Session.table`."""
-        self._forget(name)
+        self.forget(name)
         self._connection.register("__incoming", rows)
         try:
             self.execute(f"CREATE TABLE {quote(name)} AS SELECT * FROM __incoming")
@@ -200,6 +219,12 @@ class DuckSession:
             raise
         return int(written[0][0])
 
+    def write_parts(self, sql: str, folder: Path) -> Sequence[Path]:
+        """See `Session.write_parts`."""
+        path = folder / part_file(0)
+        self.write(sql, path)
+        return [path]
+
     def explain(self, sql: str) -> None:
         """See `Session.explain`."""
         try:
@@ -224,7 +249,7 @@ class DuckSession:
             self._on_close()
             self._on_close = None
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
         """Make room for a name, whether a view or a table has it (OR REPLACE refuses to change the one into the other)."""
         try:
             self._connection.execute(f"DROP VIEW IF EXISTS {quote(name)}").fetchall()

@@ -25,7 +25,7 @@ from migrator.core.boundary import boundary
 from migrator.core.clock import new_id
 from migrator.core.errors import FatalError, SafetyStop
 from migrator.staging import ledger_tables as tables
-from migrator.staging.engine import flush_and_rename
+from migrator.staging.engine import Session, flush_and_rename, part_file
 from migrator.staging.ledger import Ledger
 
 ROW_GROUP = 100_000
@@ -200,19 +200,41 @@ class Building:
             )
         kind = self.dataset.kind.value
         boundary(f"{kind}.part-begun")
-        part = self._write(write, f"part-{number:06d}.parquet", number, cursor, detail)
+        part = self._write(write, part_file(number), number, cursor, detail)
         boundary(f"{kind}.part-written")
+        self._commit([part])
+        boundary(f"{kind}.part-committed")
+        return part
+
+    def add_query(self, session: Session, sql: str) -> tuple[Part, ...]:
+        """The rows of a query as the parts of a dataset that has none yet, written by the engine and committed together."""
+        if self._parts:
+            raise ValueError(f"{self.dataset.kind.value}/{self.dataset.name}: there are parts already")
+        kind = self.dataset.kind.value
+        boundary(f"{kind}.part-begun")
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            files = session.write_parts(sql, self.folder)
+            parts = tuple(
+                Part(number, path, pq.read_metadata(path).num_rows, bytes=path.stat().st_size)
+                for number, path in enumerate(files)
+            )
+        boundary(f"{kind}.part-written")
+        self._commit(parts)
+        boundary(f"{kind}.part-committed")
+        return parts
+
+    def _commit(self, parts: Sequence[Part]) -> None:
         with self._store.ledger.begin() as connection:
             self._store.ledger.check_fence(connection)
-            connection.execute(
-                tables.parts.insert().values(
-                    dataset=self.dataset.id, number=number, file=part.path.name, rows=part.rows,
-                    bytes=part.bytes, cursor=cursor, detail=part.detail,
-                )
-            )  # fmt: skip
-        boundary(f"{kind}.part-committed")
-        self._parts[number] = part
-        return part
+            for part in parts:
+                connection.execute(
+                    tables.parts.insert().values(
+                        dataset=self.dataset.id, number=part.number, file=part.path.name, rows=part.rows,
+                        bytes=part.bytes, cursor=part.cursor, detail=part.detail,
+                    )
+                )  # fmt: skip
+        self._parts |= {part.number: part for part in parts}
 
     def add_table(
         self,

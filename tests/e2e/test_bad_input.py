@@ -169,7 +169,7 @@ SETTINGS: Mapping[str, Case] = {
         of_target("postgresql://u:${file:/nowhere/secret}@h/db"),
         ("migration.yaml:6:3: cannot read the secret file /nowhere/secret: No such file",),
     ),
-    "engine a text": Case(of_engine("500MB"), ("migration.yaml:7:9: engine must be a mapping",)),
+    "engine a text": Case(of_engine("500MB"), ("migration.yaml:7:9: there is no engine '500MB'",)),
     "engine unknown": Case(of_engine("{thread: 1}"), ("migration.yaml:7:10: unknown key 'thread'", "'threads'?")),
     "engine memory": Case(of_engine("{memory_limit: lots}"), ("migration.yaml:7:24: 'lots' is not an amount",)),
     "engine memory tiny": Case(of_engine("{memory_limit: 1MB}"), ("migration.yaml:7:24: 1MB is too little",)),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from migrator.mapping.dialects.statement import SETTINGS
+from migrator.staging.dialects.settings import SETTINGS
 
 _QUIET = {
     "spark.ui.enabled": "false",

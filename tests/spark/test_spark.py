@@ -15,9 +15,9 @@ import pytest
 from migrator.core.errors import Location
 from migrator.mapping import compile_mapping
 from migrator.mapping.compile_source import tried
-from migrator.mapping.dialects.statement import arrow_columns, spark_query
 from migrator.mapping.expressions import parse_formula
 from migrator.mapping.staged_columns import columns_of
+from migrator.staging.dialects.statement import arrow_columns, spark_query
 from migrator.staging.engine import quote
 from tests.expression_laws import ARROW, SCHEMA, all_laws
 from tests.mapping_kit import bind_texts, engine, make_schema, run_sql, staged_table

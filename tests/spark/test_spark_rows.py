@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from migrator.mapping import compile_mapping
-from migrator.mapping.dialects.statement import spark_query
+from migrator.staging.dialects.statement import spark_query
 from tests.mapping_kit import Rows, bind_texts, engine, make_schema, run_sql, staged_table
 from tests.spark.test_spark import differences, put
 

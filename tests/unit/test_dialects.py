@@ -12,13 +12,13 @@ from migrator.mapping import CompiledMapping, compile_mapping
 from migrator.mapping.compile import Probe
 from migrator.mapping.compile_source import tried
 from migrator.mapping.dialects.carry import for_spark
-from migrator.mapping.dialects.kinds import TEXT, NotCarried
-from migrator.mapping.dialects.patterns import replacement, to_java
-from migrator.mapping.dialects.statement import arrow_columns, spark_query
 from migrator.mapping.expressions import parse_formula
 from migrator.mapping.functions import FUNCTIONS
 from migrator.mapping.sql import Step
 from migrator.mapping.staged_columns import columns_of
+from migrator.staging.dialects.kinds import TEXT, NotCarried
+from migrator.staging.dialects.patterns import replacement, to_java
+from migrator.staging.dialects.statement import arrow_columns, spark_query
 from tests.expression_laws import ARROW, LAWS, SCHEMA
 from tests.mapping_kit import bind_texts, make_schema
 

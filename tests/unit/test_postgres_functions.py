@@ -15,11 +15,11 @@ import pytest
 
 from migrator.core.errors import Location
 from migrator.mapping.compile_source import tried
-from migrator.mapping.dialects.kinds import NotCarried
 from migrator.mapping.dialects.postgres import Carried, postgres_expression
-from migrator.mapping.dialects.statement import arrow_columns
 from migrator.mapping.expressions import parse_formula
 from migrator.mapping.staged_columns import columns_of
+from migrator.staging.dialects.kinds import NotCarried
+from migrator.staging.dialects.statement import arrow_columns
 from tests.expression_laws import ARROW, SCHEMA, Law, NotComputed, Row, all_laws
 from tests.mapping_kit import engine
 

@@ -7,16 +7,28 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from migrator.core.dialect import Dialect
 from migrator.core.errors import Location, Problem, ProjectError
 from migrator.mapping.compile import CompiledMapping
 from migrator.mapping.compile_source import tried
-from migrator.mapping.dialects.kinds import NotCarried
-from migrator.mapping.dialects.statement import SETTINGS, Table, arrow_columns, spark_query
+from migrator.mapping.sql import readable
+from migrator.staging.dialects.kinds import NotCarried
+from migrator.staging.dialects.settings import SETTINGS
+from migrator.staging.dialects.statement import Table, arrow_columns, spark_query
 
 _HOOK = "a function of the project (python); it runs beside the engine only"
 _JSON = "explode of a JSON list, whose values the engines write in different ways; split is carried"
 StagedSchema = Callable[[str], "pa.Schema | None"]
 """Arrow schema of a staged relation, or None when nothing is staged yet: its columns are then read as texts."""
+
+
+def written_for(dialect: Dialect, compiled: CompiledMapping, staged: StagedSchema, place: Location) -> str:
+    """The query in an engine's words, laid out for a person; errors as those of `for_spark`."""
+    match dialect:
+        case Dialect.DUCKDB:
+            return readable(compiled.sql)
+        case Dialect.SPARK:
+            return for_spark(compiled, staged, place)
 
 
 def for_spark(compiled: CompiledMapping, staged: StagedSchema, place: Location) -> str:

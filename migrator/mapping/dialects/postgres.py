@@ -15,9 +15,9 @@ from itertools import pairwise
 import sqlglot
 from sqlglot import exp
 
-from migrator.mapping.dialects.kinds import BOOLEAN, NULL, TEXT, Base, NotCarried, Type, common_type
-from migrator.mapping.dialects.piece import Columns, Piece, any_of, fails_of
 from migrator.mapping.dialects.postgres_words import binary, name, type_name
+from migrator.staging.dialects.kinds import BOOLEAN, NULL, TEXT, Base, NotCarried, Type, common_type
+from migrator.staging.dialects.piece import Columns, Piece, any_of, fails_of
 
 Rule = Callable[["Expressions", exp.Expr], Piece]
 _RULES: dict[type[exp.Expr], Rule] = {}

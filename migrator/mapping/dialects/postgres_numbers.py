@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from migrator.mapping.dialects.kinds import (
+from migrator.mapping.dialects.postgres import (
+    Expressions,
+    coerced,
+    constant,
+    conversion,
+    rule,
+)
+from migrator.mapping.dialects.postgres_words import LIMITS, let, text, type_name, utc, within
+from migrator.staging.dialects.kinds import (
     BIGINT,
     DOUBLE,
     INT,
@@ -22,15 +30,7 @@ from migrator.mapping.dialects.kinds import (
     sum_type,
     type_of,
 )  # fmt: skip
-from migrator.mapping.dialects.piece import Piece, fails_of, null_fails
-from migrator.mapping.dialects.postgres import (
-    Expressions,
-    coerced,
-    constant,
-    conversion,
-    rule,
-)
-from migrator.mapping.dialects.postgres_words import LIMITS, let, text, type_name, utc, within
+from migrator.staging.dialects.piece import Piece, fails_of, null_fails
 
 _EXACT = WHOLE | {Base.DECIMAL}
 

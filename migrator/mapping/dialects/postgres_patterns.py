@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from migrator.mapping.dialects.kinds import NotCarried
+from migrator.staging.dialects.kinds import NotCarried
 
 _WORD = "0-9A-Za-z_"
 _CLASSES = {"d": "0-9", "w": _WORD, "s": r"\u0009\u000a\u000c\u000d\u0020"}

@@ -6,14 +6,14 @@ import re
 
 from sqlglot import exp
 
-from migrator.mapping.dialects.kinds import BIGINT, BOOLEAN, INT, TEXT, WHOLE, Base, NotCarried
-from migrator.mapping.dialects.patterns import to_java
-from migrator.mapping.dialects.piece import Piece, fails_of, null_fails
 from migrator.mapping.dialects.postgres import Expressions, rule
 from migrator.mapping.dialects.postgres_numbers import as_text
 from migrator.mapping.dialects.postgres_patterns import to_postgres
 from migrator.mapping.dialects.postgres_words import let, text
-from migrator.mapping.dialects.spark_text import SPACES
+from migrator.staging.dialects.kinds import BIGINT, BOOLEAN, INT, TEXT, WHOLE, Base, NotCarried
+from migrator.staging.dialects.patterns import to_java
+from migrator.staging.dialects.piece import Piece, fails_of, null_fails
+from migrator.staging.dialects.spark_text import SPACES
 
 _NEWER = "[\u019b\u0264\u1c89\u1c8a\ua7cb-\ua7cd\ua7da-\ua7dc\U00010d50-\U00010d85]"
 _TURNED = r"^[\u0001-\u000c\u000e-\u007e\u00a1-\u00ac\u00ae-\u024f\u0401-\u0481\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff]*$"

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from migrator.mapping.dialects.kinds import BIGINT, DATE, INSTANT, TEXT, TIMESTAMP, Base, NotCarried
-from migrator.mapping.dialects.piece import Piece, fails_of, null_fails
 from migrator.mapping.dialects.postgres import Expressions, rule
 from migrator.mapping.dialects.postgres_text import constant_of, small
 from migrator.mapping.dialects.postgres_words import let, text, utc
+from migrator.staging.dialects.kinds import BIGINT, DATE, INSTANT, TEXT, TIMESTAMP, Base, NotCarried
+from migrator.staging.dialects.piece import Piece, fails_of, null_fails
 
 _PARTS: Mapping[type[exp.Expr], str] = {exp.Year: "year", exp.Month: "month", exp.Day: "day"}
 _UNITS = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from migrator.mapping.dialects.kinds import Base, NotCarried, Type
+from migrator.staging.dialects.kinds import Base, NotCarried, Type
 
 _NAMES = {
     Base.TEXT: "text", Base.INT: "integer", Base.BIGINT: "bigint", Base.DOUBLE: "double precision",

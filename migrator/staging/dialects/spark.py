@@ -13,8 +13,8 @@ from itertools import pairwise
 
 from sqlglot import exp
 
-from migrator.mapping.dialects import spark_text
-from migrator.mapping.dialects.kinds import (
+from migrator.staging.dialects import spark_text
+from migrator.staging.dialects.kinds import (
     BIGINT,
     BOOLEAN,
     DOUBLE,
@@ -34,7 +34,7 @@ from migrator.mapping.dialects.kinds import (
     sum_type,
     type_of,
 )  # fmt: skip
-from migrator.mapping.dialects.piece import Columns, Piece, any_of, fails_of, null_fails
+from migrator.staging.dialects.piece import Columns, Piece, any_of, fails_of, null_fails
 
 Nested = Callable[[exp.Expr, Columns], str]
 """A query that stands inside an expression over these columns, in Spark SQL."""

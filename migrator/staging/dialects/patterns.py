@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from migrator.mapping.dialects.kinds import NotCarried
+from migrator.staging.dialects.kinds import NotCarried
 
 _WORD = "0-9A-Za-z_"
 _CLASSES = {"d": "0-9", "w": _WORD, "s": r"\t\n\f\r "}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from migrator.mapping.dialects.kinds import BIGINT, BOOLEAN, INT, NotCarried
-from migrator.mapping.dialects.piece import Piece
-from migrator.mapping.dialects.spark import Expressions, coerced, rule
+from migrator.staging.dialects.kinds import BIGINT, BOOLEAN, INT, NotCarried
+from migrator.staging.dialects.piece import Piece
+from migrator.staging.dialects.spark import Expressions, coerced, rule
 
 
 @rule(exp.Explode)

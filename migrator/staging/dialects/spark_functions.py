@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from migrator.mapping.dialects import spark_text, spark_time
-from migrator.mapping.dialects.kinds import (
+from migrator.staging.dialects import spark_text, spark_time
+from migrator.staging.dialects.kinds import (
     BIGINT,
     BOOLEAN,
     DATE,
@@ -22,9 +22,9 @@ from migrator.mapping.dialects.kinds import (
     Type,
     list_of,
 )  # fmt: skip
-from migrator.mapping.dialects.patterns import Pattern, replacement, to_java
-from migrator.mapping.dialects.piece import Piece, fails_of, null_fails
-from migrator.mapping.dialects.spark import (
+from migrator.staging.dialects.patterns import Pattern, replacement, to_java
+from migrator.staging.dialects.piece import Piece, fails_of, null_fails
+from migrator.staging.dialects.spark import (
     Expressions,
     coerced,
     rule,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from migrator.mapping.dialects.kinds import Type
+from migrator.staging.dialects.kinds import Type
 
 Columns = Mapping[str, Type]
 """What an expression may read: lower-case name → type."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from migrator.mapping.dialects.kinds import NotCarried
-from migrator.mapping.dialects.spark_text import let, text
+from migrator.staging.dialects.kinds import NotCarried
+from migrator.staging.dialects.spark_text import let, text
 
 _READ = {
     "%Y": r"([0-9]{1,4}+)", "%y": "([0-9]{1,2}+)", "%m": "([0-9]{1,2}+)", "%d": "([0-9]{1,2}+)",

@@ -8,9 +8,10 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-import migrator.mapping.dialects.spark_functions  # completes the rules
-import migrator.mapping.dialects.spark_rows  # noqa: F401  # completes the rules
-from migrator.mapping.dialects.kinds import (
+import migrator.staging.dialects.spark_functions  # completes the rules
+import migrator.staging.dialects.spark_rows  # noqa: F401  # completes the rules
+from migrator.staging.columns import COPY, PLACE, ROW
+from migrator.staging.dialects.kinds import (
     BIGINT,
     BOOLEAN,
     DATE,
@@ -24,30 +25,32 @@ from migrator.mapping.dialects.kinds import (
     NotCarried,
     Type,
     decimal,
+    list_of,
 )  # fmt: skip
-from migrator.mapping.dialects.latest import as_latest
-from migrator.mapping.dialects.spark import Expressions
-from migrator.mapping.dialects.spark_text import name
-from migrator.staging.columns import COPY, PLACE, ROW
+from migrator.staging.dialects.latest import as_latest
+from migrator.staging.dialects.spark import Expressions
+from migrator.staging.dialects.spark_text import name
 
 Table = Mapping[str, Type]
 """Columns of a relation, lower case, in order."""
-SETTINGS = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
-    "spark.sql.timeType.enabled": "true",
-    "spark.sql.caseSensitive": "false",
-    "spark.sql.parser.escapedStringLiterals": "false",
-}
-"""Settings of the session under which the query means the same as on the engine."""
 
 
 def spark_query(sql: str, tables: Mapping[str, Table]) -> str:
     """A compiled query in Spark SQL; `tables` are the relations it reads. Raises `NotCarried`.
     Columns of a relation that is not staged yet are texts, as files are staged.
     """
-    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    return carried(sqlglot.parse_one(sql, dialect="duckdb"), tables)[0]
+
+
+def read_relations(tree: exp.Expr) -> list[str]:
+    """Lower-case names of what a query reads, its own named steps left out."""
+    steps = {step.alias.lower() for step in tree.find_all(exp.CTE)}
+    names = dict.fromkeys(table.name.lower() for table in tree.find_all(exp.Table))
+    return [name for name in names if name not in steps]
+
+
+def carried(tree: exp.Expr, tables: Mapping[str, Table]) -> tuple[str, dict[str, Type]]:
+    """A parsed query in Spark SQL, and its columns; raises `NotCarried`."""
     known = {relation.lower(): dict(columns) for relation, columns in tables.items()}
     steps = []
     with_ = tree.args.get("with_") or tree.args.get("with")
@@ -57,9 +60,9 @@ def spark_query(sql: str, tables: Mapping[str, Table]) -> str:
         steps.append(f"{name(step.alias)} AS (\n{body}\n)")
     if with_:
         with_.pop()
-    last, _ = _Select(known).query(tree)
+    last, found = _Select(known).query(tree)
     listed = ",\n".join(steps)
-    return f"WITH {listed}\n{last}" if steps else last
+    return f"WITH {listed}\n{last}" if steps else last, found
 
 
 class _Select:
@@ -198,6 +201,10 @@ def _arrow_type(given: pa.DataType) -> Type:
         return decimal(given.precision, given.scale)
     if pa.types.is_timestamp(given):
         return INSTANT if given.tz is not None else TIMESTAMP
+    if pa.types.is_list(given) or pa.types.is_large_list(given):
+        return list_of(_arrow_type(given.value_type))
+    if pa.types.is_struct(given):
+        return Type(Base.STRUCT, inner=tuple((item.name, _arrow_type(item.type)) for item in given))
     return next((kind for check, kind in _ARROW if check(given)), Type(Base.NULL))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from migrator.mapping.dialects.kinds import Base, NotCarried, Type
+from migrator.staging.dialects.kinds import Base, NotCarried, Type
 
 SPACES = " \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 """What the engine's trim takes: Unicode's spaces, no tab and no line break."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from migrator.mapping.dialects.kinds import NotCarried
+from migrator.staging.dialects.kinds import NotCarried
 
 
 def as_latest(tree: exp.Select) -> exp.Select:
