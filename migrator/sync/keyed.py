@@ -27,14 +27,15 @@ def partner_named(scene: Scene, stream: Stream, record: Record) -> Key | None:
 def await_partner(work: Work, found: Gathered, key: Key, partner: Key, result: Changes) -> list[Key]:
     """A record with a key of ours is never new: the record it names finds it by that key when its turn comes.
 
-    Returns what is to be looked at again at once.
+    Where that one is in a group already, or was merged into one, it joins it. Returns what is to be looked at again at once.
     """
     row = work.store.members([partner]).get(partner)
     queued = found.queued.get(key)
-    if row is None and (master := _master(work, partner)) is not None:
-        _join(found, key, partner, master, result)
-        result.dirty.append(soon(work, master.key, None, "key"))
-        return [master.key]
+    home = _master(work, partner) if row is None else row
+    if home is not None and home.state == LIVE and found.scene.stream(key[0]).side.facts.unique_key:
+        _join(found, key, home, partner if row is None else None, result)
+        result.dirty.append(soon(work, home.key, None, "key"))
+        return [home.key]
     if row is None or row.state == CREATING:
         result.dirty.append(soon(work, partner, work.store.dirty_rows([partner]).get(partner), "key"))
         if queued is None or queued.attempts == 0 or row is not None:
@@ -79,11 +80,13 @@ def _master(work: Work, partner: Key) -> MemberRow | None:
     return row if row is not None and row.state == LIVE else None
 
 
-def _join(found: Gathered, key: Key, partner: Key, master: MemberRow, result: Changes) -> None:
-    """Its partner was merged away before anybody knew of either: it goes on in the master's group, without a base."""
+def _join(found: Gathered, key: Key, home: MemberRow, merged: Key | None, result: Changes) -> None:
+    """It goes on in a group that was known before it, without a base; `merged`: its partner, which that group never knew."""
     stream = found.scene.stream(key[0])
-    result.members.append(MemberRow(*key, stream.which, master.grp, LIVE, False, since=-1))
-    result.tombstones.append(Tombstone(*partner, master.grp, ""))
-    detail = {"into": master.id}
-    result.events.append(EventRow(stream.mapping, master.grp, *partner, "merged", detail))
+    result.members.append(MemberRow(*key, stream.which, home.grp, LIVE, False, since=-1))
     result.clean.append(key)
+    detail = {"group": home.grp, "beside": home.id}
+    result.events.append(EventRow(stream.mapping, home.grp, *key, "linked", detail))
+    if merged is not None:
+        result.tombstones.append(Tombstone(*merged, home.grp, ""))
+        result.events.append(EventRow(stream.mapping, home.grp, *merged, "merged", {"into": home.id}))

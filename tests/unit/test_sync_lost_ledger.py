@@ -52,8 +52,25 @@ def test_a_record_whose_partner_was_merged_away_goes_on_with_its_master(
     found.old.remove("Account", later, into="O001")
     for _ in range(2):
         report = lost.night()
-    store = SyncStore(lost.ledger)
-    first = store.members([("account/a", "O001")])["account/a", "O001"]
-    ids = {row.id for row in store.members_of([first.grp])[first.grp] if row.state == LIVE}
-    assert ids == {"O001", found.partner("O001"), partner}
+    assert group_of(lost, "O001") == {"O001", found.partner("O001"), partner}
     assert report.writes == 0
+
+
+def test_the_partner_of_a_master_that_took_its_loser_s_place_joins_them(
+    restored: tuple[World, World],
+) -> None:
+    found, lost = restored
+    later = found.old.add("Account", Name="Bea")
+    found.night()
+    found.old.remove("Account", "O001", into=later)
+    for _ in range(2):
+        report = lost.night()
+    assert group_of(lost, later) == {later, found.partner("O001"), found.partner(later)}
+    assert report.writes == 0
+
+
+def group_of(found: World, name: str) -> set[str]:
+    """Ids of the live members of an old record's group."""
+    store = SyncStore(found.ledger)
+    grp = store.members([("account/a", name)])["account/a", name].grp
+    return {row.id for row in store.members_of([grp])[grp] if row.state == LIVE}

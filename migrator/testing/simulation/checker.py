@@ -87,8 +87,8 @@ class Checker:
     _reads: dict[Node, list[float]] = field(default_factory=dict)
     _written: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """Side, id, field -> start of the run that last wrote it."""
-    _sent: dict[tuple[str, str, str], Value] = field(default_factory=dict)
-    """What it wrote, which is not always what the system made of it."""
+    _sent: dict[tuple[str, str, str], tuple[float, Value]] = field(default_factory=dict)
+    """When and what it wrote last, which is not always what the system made of it."""
     _deleted: Counter[str] = field(default_factory=Counter)
 
     judge: Judge = field(init=False)
@@ -213,7 +213,7 @@ class Checker:
             self.counts["fields"] += 1
             self._check_write(pair, node, row, value)
             self._written[side, row.id, name] = self.started
-            self._sent[side, row.id, name] = value
+            self._sent[side, row.id, name] = self.world.now, value
             self._latest.append((side, row.id, name))
         self._unsure.discard(node)
 
