@@ -166,7 +166,7 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
         for text, birth in births.items():
             if text in named:
                 batch.births.append(birth)
-            elif work.rebuilding and not birth.known:
+            elif work.rebuilding:
                 _doubt(batch, birth)
             else:
                 row = soon(work, birth.source, found.queued.get(birth.source), "side-frozen")
@@ -178,8 +178,11 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
 def _doubt(batch: _Batch, birth: Birth) -> None:
     """Its partner may have been made and deleted since the ledger was put aside: a person says whether it gets another one."""
     result = batch.lives.result
+    since = 0 if birth.known else -1
     result.members.append(
-        MemberRow(*birth.source, birth.origin.which, birth.grp, GONE, False, birth.record.version, since=-1)
+        MemberRow(
+            *birth.source, birth.origin.which, birth.grp, GONE, False, birth.record.version, since=since
+        )
     )
     result.dirty.append(soon(batch.work, birth.source, None, "rebuilt"))
     batch.lives.again.append(birth.source)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from migrator.staging.ledger import open_ledger
+from migrator.sync.guard import accept_restored
 from migrator.sync.state import LIVE
 from migrator.sync.store import SyncStore
 from tests.sync_world import World, world
@@ -20,13 +21,15 @@ def restored(tmp_path: Path) -> tuple[World, World]:
     found = world(tmp_path)
     found.old.add("Account", Name="Ada")
     found.night()
-    with (
-        closing(sqlite3.connect(tmp_path / "ledger.db")) as now,
-        closing(sqlite3.connect(tmp_path / "backup.db")) as then,
-    ):
+    return found, put_back(found, tmp_path)
+
+
+def put_back(found: World, folder: Path) -> World:
+    """The same systems, with another ledger that is as this one is now."""
+    backup = folder / "backup.db"
+    with closing(sqlite3.connect(folder / "ledger.db")) as now, closing(sqlite3.connect(backup)) as then:
         now.backup(then)
-    put_back = open_ledger(f"sqlite:///{tmp_path / 'backup.db'}", found.clock)
-    return found, World(found.old, found.new, put_back, found.clock)
+    return World(found.old, found.new, open_ledger(f"sqlite:///{backup}", found.clock), found.clock)
 
 
 def test_a_record_that_something_was_merged_into_keeps_the_partner_its_key_names(
@@ -67,6 +70,31 @@ def test_the_partner_of_a_master_that_took_its_loser_s_place_joins_them(
         report = lost.night()
     assert group_of(lost, later) == {later, found.partner("O001"), found.partner(later)}
     assert report.writes == 0
+
+
+def test_a_partner_that_was_about_to_be_made_may_have_been_made_and_deleted_since(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    found.night()
+    name = found.old.add("Account", Name="Ada")
+    found.passing = dies_before_a_create
+    with pytest.raises(KeyboardInterrupt):
+        found.night()
+    lost = put_back(found, tmp_path)
+    found.passing = lambda _name: None
+    found.night()
+    found.new.remove("customer", found.partner(name))
+    for _ in range(2):
+        report = lost.night()
+    assert report.holds == {"undelete": 1}
+    with lost.ledger.lease():
+        accept_restored(SyncStore(lost.ledger), (found.old, found.new))
+    assert lost.night().writes == 0
+
+
+def dies_before_a_create(name: str) -> None:
+    """A process that is killed once the intent is committed."""
+    if name == "sync.intent.after":
+        raise KeyboardInterrupt
 
 
 def group_of(found: World, name: str) -> set[str]:
