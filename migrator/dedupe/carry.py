@@ -11,8 +11,14 @@ from migrator.staging.engine import Session
 REACHED = "dedupe_reached"
 """Table of the records (`__id`) that are clustered anew."""
 
+ANEW = "dedupe_anew"
+"""View of the edges of what is clustered anew."""
+
 CARRIED = "dedupe_carried"
-"""View of the rows of CLUSTERS that are carried over."""
+"""Table of the rows of CLUSTERS that are carried over."""
+
+SETTLED = "dedupe_settled_names"
+"""Table (name) of the clusters of which all is carried over: they keep their names, and nobody else comes by those."""
 
 _STEPS = 8
 """Steps from a changed record that are gone one by one; behind them all is made anew, which costs less than many more."""
@@ -34,8 +40,9 @@ def find_reached(session: Session, joining: str, touched: str, before: str) -> b
         )
         session.execute(f"INSERT INTO {REACHED} SELECT __id FROM dedupe_front")
         if not session.fetch("SELECT count(*) AS n FROM dedupe_front").column("n")[0].as_py():
+            _carry(session, f"SELECT * FROM {before} ANTI JOIN {REACHED} USING (__id)")
             session.execute(
-                f"CREATE OR REPLACE TEMP VIEW {CARRIED} AS SELECT * FROM {before} ANTI JOIN {REACHED} USING (__id)"
+                f"DELETE FROM {SETTLED} WHERE name IN (SELECT cluster FROM {before} SEMI JOIN {REACHED} USING (__id))"
             )
             return True
     return False
@@ -43,7 +50,11 @@ def find_reached(session: Session, joining: str, touched: str, before: str) -> b
 
 def carry_none(session: Session) -> None:
     """Make `CARRIED` without rows: everything is made anew."""
+    _carry(session, "SELECT '' AS __id, '' AS cluster, '' AS rule, '' AS evidence WHERE false")
+
+
+def _carry(session: Session, rows: str) -> None:
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {CARRIED} AS {rows}")
     session.execute(
-        f"CREATE OR REPLACE TEMP VIEW {CARRIED} AS "
-        "SELECT '' AS __id, '' AS cluster, '' AS rule, '' AS evidence WHERE false"
+        f"CREATE OR REPLACE TEMP TABLE {SETTLED} AS SELECT DISTINCT cluster AS name FROM {CARRIED}"
     )

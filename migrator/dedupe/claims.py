@@ -50,8 +50,11 @@ def _identity(name: str, relation: str) -> str:
 
 def _namesake(name: str, relation: str) -> str:
     text = f"lower(CAST({quote(name)} AS VARCHAR))"
+    words = "|".join(_NAMESAKES.values())
+    said = f"regexp_extract({text}, '[\\s,]({words})\\.?\\s*$', 1)"
     cases = " ".join(
-        f"WHEN regexp_matches({text}, '[\\s,](?:{words})\\.?\\s*$') THEN '{number}'"
-        for number, words in _NAMESAKES.items()
+        f"WHEN {literal(word)} THEN {literal(number)}"
+        for number, listed in _NAMESAKES.items()
+        for word in listed.split("|")
     )
-    return f"SELECT __id, {literal(name + ' (namesake)')} AS kind, CASE {cases} END AS value FROM {relation}"
+    return f"SELECT __id, {literal(name + ' (namesake)')} AS kind, CASE {said} {cases} END AS value FROM {relation}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from migrator.core.mapped import Judgement
-from migrator.dedupe.carry import CARRIED, REACHED, carry_none, find_reached
+from migrator.dedupe.carry import ANEW, CARRIED, REACHED, SETTLED, carry_none, find_reached
 from migrator.dedupe.components import find_components
 from migrator.dedupe.constraints import settle
 from migrator.dedupe.edges import AUTOMATIC, EDGES
@@ -29,9 +29,6 @@ REASONS = "dedupe_reasons"
 
 DECISION = "decision"
 """The `rule` of members that a person joined."""
-
-ANEW = "dedupe_anew"
-"""View of the edges of what is clustered anew."""
 
 _SHOWN = 20
 _CARRIED_FROM = 1 << 40
@@ -98,10 +95,7 @@ def make_clusters(
     kept_apart = part_doubtful(session, given, doubtful)
     _gather(session, most)
     renamed = name_clusters(session, before, rows)
-    session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {MEMBERS} AS SELECT __id, number AS __cluster, name AS __name "
-        "FROM dedupe_found JOIN (SELECT *, row_number() OVER (ORDER BY name) AS number FROM dedupe_names) USING (cluster)"
-    )
+    _number_members(session)
     _view_reasons(session)
     return _report(session, doubtful, kept_apart, renamed)
 
@@ -113,8 +107,10 @@ def _within_reach(session: Session, joining: str, touched: str | None, before: s
         session.execute(f"CREATE OR REPLACE TEMP VIEW {ANEW} AS SELECT * FROM {EDGES}")
         return joining
     session.execute(
-        f"CREATE OR REPLACE TEMP VIEW {ANEW} AS SELECT * FROM {EDGES} SEMI JOIN {REACHED} ON one = __id"
+        "CREATE OR REPLACE TEMP TABLE dedupe_edges_anew AS "
+        f"SELECT * EXCLUDE (parts) FROM {EDGES} SEMI JOIN {REACHED} ON one = __id"
     )
+    session.execute(f"CREATE OR REPLACE TEMP VIEW {ANEW} AS FROM dedupe_edges_anew")
     return f"(SELECT * FROM {joining} SEMI JOIN {REACHED} ON one = __id)"
 
 
@@ -154,12 +150,23 @@ def _gather(session: Session, most: int) -> None:
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_found AS {easy} BETWEEN 2 AND {most:d} "
         f"UNION ALL SELECT __id, cluster FROM {PARTED} WHERE size > 1 "
-        f"UNION ALL SELECT __id, {_CARRIED_FROM:d} + number FROM {CARRIED} "
-        f"JOIN (SELECT cluster, row_number() OVER () AS number FROM {CARRIED} GROUP BY cluster) USING (cluster)"
+        f"UNION ALL SELECT __id, {_CARRIED_FROM:d} + number FROM {CARRIED} JOIN (SELECT cluster, row_number() OVER () AS number "
+        f"FROM {CARRIED} WHERE cluster NOT IN (SELECT name FROM {SETTLED}) GROUP BY cluster) USING (cluster)"
     )
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_large AS {easy} > {most:d} "
         f"UNION ALL SELECT __id, large FROM {PARTED} WHERE large IS NOT NULL"
+    )
+
+
+def _number_members(session: Session) -> None:
+    """Make `MEMBERS` of what was found and of the clusters that are settled; numbered by name."""
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {MEMBERS} AS WITH named AS (SELECT __id, name FROM dedupe_found "
+        f"JOIN dedupe_names USING (cluster) UNION ALL SELECT __id, name FROM {CARRIED} JOIN {SETTLED} ON cluster = name), "
+        f"numbered AS (SELECT name, row_number() OVER (ORDER BY name) AS number FROM "
+        f"(SELECT name FROM dedupe_names UNION ALL SELECT name FROM {SETTLED})) "
+        "SELECT __id, number AS __cluster, name AS __name FROM named JOIN numbered USING (name)"
     )
 
 
@@ -177,7 +184,7 @@ def _view_reasons(session: Session) -> None:
 
 def _report(session: Session, doubtful: int, kept_apart: int, renamed: Renamed) -> Clusters:
     made = session.fetch(
-        "SELECT count(*) AS members, count(DISTINCT cluster) AS clusters FROM dedupe_found"
+        f"SELECT count(*) AS members, max(__cluster) AS clusters FROM {MEMBERS}"
     ).to_pylist()[0]
     large = session.fetch(
         "SELECT count(*) AS too_large_rows, count(DISTINCT cluster) AS too_large FROM dedupe_large"
@@ -191,6 +198,6 @@ def _report(session: Session, doubtful: int, kept_apart: int, renamed: Renamed) 
         'FROM large JOIN rules USING (cluster) GROUP BY name ORDER BY "rows" DESC, name'
     ).to_pylist()
     return Clusters(
-        **made, **large, largest=tuple(LargeCluster(**row) for row in largest),
+        made["clusters"] or 0, made["members"], **large, largest=tuple(LargeCluster(**row) for row in largest),
         doubtful=doubtful, kept_apart=kept_apart, renamed=renamed,
     )  # fmt: skip

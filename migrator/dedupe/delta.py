@@ -17,8 +17,8 @@ from migrator.dedupe.bands import Bands
 from migrator.dedupe.blocking import Rule
 from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.edges import EDGES
-from migrator.dedupe.features import FEATURES, KnownWords, make_features
-from migrator.dedupe.frozen import PRINT, Frozen, prints, thaw, with_units
+from migrator.dedupe.features import FEATURES, KnownWords, drop_words, make_features, moved_of
+from migrator.dedupe.frozen import PRINT, Frozen, print_of, thaw, units_in, with_units
 from migrator.dedupe.scoring import (
     RULE,
     Scored,
@@ -30,21 +30,23 @@ from migrator.dedupe.scoring import (
 )
 from migrator.dedupe.shared_values import drop_values
 from migrator.dedupe.units import keys_query
-from migrator.staging.engine import Session, literal
+from migrator.staging.engine import Session, literal, quote
 
 MOST_CHANGED = 0.1
 """Share of the records a model was learnt from that may have changed since; beyond it, a new one is learnt."""
 
-_KEPT, _KNOWN, _FRESH, _STALE, _AGAIN = (
-    "dedupe_kept_features", "dedupe_remembered", "dedupe_fresh", "dedupe_stale", "dedupe_again",
+_KEPT, _KNOWN, _STANDING, _FRESH, _STALE, _AGAIN, _INCOMING, _WEIGHTS = (
+    "dedupe_kept_features", "dedupe_remembered", "dedupe_standing", "dedupe_fresh", "dedupe_stale", "dedupe_again",
+    "dedupe_incoming", "dedupe_weights",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """What the last run kept: files of features and of edges, and the model as `freeze` wrote it."""
+    """What the last run kept: files of features, of what words and values weigh, of edges; the model as `freeze` wrote it."""
 
     features: Sequence[Path]
+    weights: Sequence[Path]
     edges: Sequence[Path]
     model: Mapping[str, Any]
 
@@ -59,11 +61,11 @@ def add_delta(
     frozen, wanted = thaw(session, last.model), rules.model or MatchModel()
     _view_known(session, last)
     session.view("dedupe_edges_before", last.edges)
-    changed = _find_changed(session, prints(relation, frozen.features, claiming_fields(rules)))
+    changed = _find_changed(session, relation, frozen, claiming_fields(rules))
     drift = int(last.model.get("drift", 0)) + changed
     if drift > MOST_CHANGED * frozen.model.population.records:
         return None
-    _make_fresh(session, relation, frozen, scratch)
+    _make_fresh(session, frozen, scratch)
     _find_again(session, frozen, wanted)
     _write_tried(session, frozen, wanted)
     often = _take_part(session, frozen)
@@ -89,14 +91,14 @@ def more_features() -> str:
 
 def kept_features() -> str:
     """A query of all features after `add_delta`, to be kept for the next run."""
-    return f"SELECT * FROM {_KNOWN} WHERE n NOT IN (SELECT n FROM {_STALE}) UNION ALL BY NAME SELECT * FROM {_FRESH}"
+    return f"SELECT * FROM {_STANDING} UNION ALL BY NAME SELECT * FROM {_FRESH}"
 
 
 def find_touched(session: Session) -> str:
     """After `add_delta`: a relation (`__id`) of the records whose edges are not what they were, and the neighbours they had."""
     exact = f"SELECT one, other, rule, evidence FROM {{}} WHERE rule <> {literal(RULE)}"
     now, before = exact.format(EDGES), exact.format("dedupe_edges_before")
-    moved = "(SELECT __id FROM dedupe_redone UNION SELECT __id FROM dedupe_new)"
+    moved = f"(SELECT __id FROM dedupe_redone UNION SELECT __id FROM {_INCOMING})"
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_touched AS WITH moved AS {moved}, "
         f"lost AS (SELECT one, other FROM dedupe_edges_before WHERE one IN (SELECT __id FROM moved) "
@@ -111,55 +113,62 @@ def find_touched(session: Session) -> str:
 def _view_known(session: Session, last: Last) -> None:
     """`dedupe_remembered`: the features that still held after the last run; what no longer did has no fingerprint."""
     session.view(_KEPT, last.features)
-    gone = f"SELECT n FROM {_KEPT} WHERE {PRINT} IS NULL"
-    held = f"WHERE {PRINT} IS NOT NULL AND n NOT IN ({gone})" if len(last.features) > 1 else ""
-    session.execute(f"CREATE OR REPLACE TEMP VIEW {_KNOWN} AS SELECT * FROM {_KEPT} {held}")
-
-
-def _find_changed(session: Session, printed: str) -> int:
-    """`dedupe_new` (`__id`, fingerprint): records that are new or other than they were; `dedupe_stale` (`__id`, n): what was."""
-    session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_prints AS {printed}")
+    session.view(_WEIGHTS, last.weights)
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_same AS SELECT __id, n FROM {_KNOWN} JOIN dedupe_prints USING (__id, {PRINT})"
+        f"CREATE OR REPLACE TEMP TABLE dedupe_gone AS SELECT n FROM {_KEPT} WHERE {PRINT} IS NULL"
     )
     session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_new AS SELECT * FROM dedupe_prints ANTI JOIN dedupe_same USING (__id)"
+        f"CREATE OR REPLACE TEMP VIEW {_KNOWN} AS SELECT * FROM {_KEPT} WHERE {PRINT} IS NOT NULL {_but('dedupe_gone', session)}"
+    )
+
+
+def _but(table: str, session: Session) -> str:
+    """SQL of a condition: not one of the numbers in a table; nothing where it has none, which is checked a million times."""
+    return f"AND n NOT IN (SELECT n FROM {table})" if _count(session, table) else ""
+
+
+def _count(session: Session, relation: str) -> int:
+    return int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
+
+
+def _find_changed(session: Session, relation: str, frozen: Frozen, claiming: Sequence[str]) -> int:
+    """`dedupe_incoming`: records that are new or other than they were; `dedupe_stale` (`__id`, n): what was before them, and
+    what is gone; `dedupe_standing`: the features that hold.
+    """
+    listed = ", ".join(quote(name) for name in dict.fromkeys(item.field for item in frozen.features))
+    print_ = print_of(frozen.features, claiming)
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS SELECT r.*, k.n IS NULL AS new FROM "
+        f"(SELECT __id, __source, {listed}, {print_} AS {PRINT} FROM {relation}) r "
+        f"LEFT JOIN (SELECT __id, n, {PRINT} AS was FROM {_KNOWN}) k USING (__id) WHERE was IS DISTINCT FROM {PRINT}"
+    )
+    added = _count(session, f"{_INCOMING} WHERE new")
+    gone = _count(session, _KNOWN) + added - _count(session, relation)
+    left = f"UNION ALL SELECT __id, n FROM {_KNOWN} ANTI JOIN {relation} USING (__id)" if gone else ""
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_STALE} AS SELECT __id, n FROM {_KNOWN} SEMI JOIN {_INCOMING} USING (__id) {left}"
     )
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_STALE} AS SELECT __id, n FROM {_KNOWN} ANTI JOIN dedupe_same USING (n)"
+        f"CREATE OR REPLACE TEMP VIEW {_STANDING} AS SELECT * FROM {_KNOWN} WHERE true {_but(_STALE, session)}"
     )
-    session.execute("DROP TABLE dedupe_prints")
-    session.execute("DROP TABLE dedupe_same")
-    found = session.fetch(
-        f"SELECT (SELECT count(*) FROM dedupe_new) + (SELECT count(*) FROM {_STALE} ANTI JOIN dedupe_new USING (__id)) AS n"
-    )
-    return int(found.column("n")[0].as_py())
+    return _count(session, _INCOMING) + gone
 
 
-def _make_fresh(session: Session, relation: str, frozen: Frozen, scratch: Path) -> None:
+def _make_fresh(session: Session, frozen: Frozen, scratch: Path) -> None:
     """`dedupe_fresh`: features of what is new, numbered after all others; and `FEATURES`, a view of everything there is now."""
-    new = f"(SELECT * FROM {relation} SEMI JOIN dedupe_new USING (__id))"
-    known = KnownWords(_KNOWN, frozen.model.population.records)
-    make_features(session, new, frozen.features, scratch, known)
+    known = KnownWords(_WEIGHTS, frozen.model.population.records)
+    make_features(session, _INCOMING, frozen.features, scratch, known)
+    drop_words(session, frozen.features)
     drop_values(session, frozen.features, frozen.shared)
-    counted = [item for item in frozen.features if item.value in frozen.unseen]
-    columns = "".join(
-        f", CASE WHEN f.{item.value} IS NOT NULL THEN coalesce(y{item.number}.o, {frozen.unseen[item.value]!r}) END "
-        f"AS o{item.number}"
-        for item in counted
-    )
-    joins = " ".join(
-        f"LEFT JOIN (SELECT {item.value}, any_value(o{item.number}) AS o FROM {_KNOWN} "
-        f"SEMI JOIN {FEATURES} USING ({item.value}) GROUP BY {item.value}) y{item.number} USING ({item.value})"
-        for item in counted
-    )
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_FRESH} AS SELECT f.* REPLACE "
-        f"((f.n + (SELECT max(n) FROM {_KEPT}))::INTEGER AS n), {PRINT}{columns} "
-        f"FROM {with_units(list(_rules(frozen)))} f JOIN dedupe_new USING (__id) {joins}"
+        f"CREATE OR REPLACE TEMP TABLE {_FRESH} AS SELECT f.* EXCLUDE (moved) REPLACE "
+        f"((f.n + (SELECT max(n) FROM {_KEPT}))::INTEGER AS n), {PRINT} "
+        f"FROM {with_units(list(_rules(frozen)))} f JOIN (SELECT __id, {PRINT} FROM {_INCOMING}) USING (__id)"
     )
     session.execute(f"DROP TABLE {FEATURES}")
-    session.execute(f"CREATE OR REPLACE TEMP VIEW {FEATURES} AS {kept_features()}")
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW {FEATURES} AS SELECT *, {moved_of(frozen.features)} AS moved FROM ({kept_features()})"
+    )
 
 
 def _find_again(session: Session, frozen: Frozen, wanted: MatchModel) -> None:
@@ -168,19 +177,26 @@ def _find_again(session: Session, frozen: Frozen, wanted: MatchModel) -> None:
     Leaves a table a rule of all that share a key with what came or went.
     """
     session.execute(f"CREATE OR REPLACE TEMP TABLE {_AGAIN} AS SELECT n FROM {_FRESH}")
+    columns = ", ".join(("n", "__source", *(unit.column for unit in units_in(list(_rules(frozen))))))
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_went AS SELECT {columns} FROM {_KNOWN} WHERE n IN (SELECT n FROM {_STALE})"
+    )
+    session.execute(
+        f"CREATE OR REPLACE TEMP VIEW dedupe_moving AS SELECT {columns} FROM {_FRESH} UNION ALL FROM dedupe_went"
+    )
     for place, rule in enumerate(_rules(frozen)):
-        hit = _hold_keys(session, place, rule, f"{_fresh_keys(rule)} UNION ALL {_stale_keys(rule)}")
+        hit = _hold_keys(session, place, rule, "dedupe_moving")
         session.execute(
             f"INSERT INTO {_AGAIN} WITH counted AS (SELECT key, count(*) AS now, "
             f"count(*) FILTER (WHERE n IN (SELECT n FROM {_FRESH})) AS came FROM {hit} GROUP BY key), "
-            f"went AS (SELECT key, count(*) AS gone FROM ({_stale_keys(rule)}) GROUP BY key), "
+            f"went AS (SELECT key, count(*) AS gone FROM ({keys_query(rule.units, 'dedupe_went')}) GROUP BY key), "
             f"crossed AS (SELECT key FROM counted LEFT JOIN went USING (key) WHERE (now <= {wanted.largest_block:d}) "
             f"<> (now - came + coalesce(gone, 0) <= {wanted.largest_block:d})) "
             f"SELECT DISTINCT n FROM {hit} SEMI JOIN crossed USING (key) WHERE n NOT IN (SELECT n FROM {_AGAIN})"
         )
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_redone AS SELECT __id FROM {_STALE} "
-        f"UNION SELECT __id FROM {_KNOWN} SEMI JOIN {_AGAIN} USING (n)"
+        f"UNION SELECT __id FROM {_KNOWN} WHERE n IN (SELECT n FROM {_AGAIN})"
     )
 
 
@@ -188,12 +204,11 @@ def _write_tried(session: Session, frozen: Frozen, wanted: MatchModel) -> None:
     """`dedupe_tried` (a, b, rule): pairs of a record in `dedupe_again` with any, as `block` would find them."""
     session.execute("CREATE OR REPLACE TEMP TABLE dedupe_tried (a INTEGER, b INTEGER, rule INTEGER)")
     across = "AND l.__source <> r.__source" if wanted.reach is Reach.ACROSS else ""
-    some = f"(SELECT * FROM {FEATURES} SEMI JOIN {_AGAIN} USING (n))"
-    more = session.fetch(f"SELECT (SELECT count(*) FROM {_AGAIN}) - (SELECT count(*) FROM {_FRESH}) AS n")
+    more = _count(session, _AGAIN) - _count(session, _FRESH)
     for place, rule in enumerate(_rules(frozen)):
         hit = f"dedupe_hit{place}"
-        if more.column("n")[0].as_py():
-            hit = _hold_keys(session, place, rule, _keys(rule, some))
+        if more:
+            hit = _hold_keys(session, place, rule, f"(SELECT * FROM {FEATURES} SEMI JOIN {_AGAIN} USING (n))")
         session.execute(
             f"INSERT INTO dedupe_tried SELECT DISTINCT least(l.n, r.n), greatest(l.n, r.n), {place:d} FROM "
             f"(SELECT key FROM {hit} GROUP BY key HAVING count(*) BETWEEN 2 AND {wanted.largest_block:d}) b "
@@ -204,11 +219,18 @@ def _write_tried(session: Session, frozen: Frozen, wanted: MatchModel) -> None:
 
 
 def _hold_keys(session: Session, place: int, rule: Rule, some: str) -> str:
-    """A table of all records that have a block's key in common with the keys in the query `some`."""
-    session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_wanted_keys AS SELECT DISTINCT key FROM ({some})")
+    """A table of all records that have a block's key in common with the records in the relation `some`."""
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE dedupe_wanted_keys AS SELECT DISTINCT key FROM ({keys_query(rule.units, some)})"
+    )
+    whole = [unit.column for unit in rule.units if not unit.is_list]
+    source = FEATURES
+    if whole and len(rule.units) > 1:
+        # a list costs most to take apart: it is looked at where the other unit fits
+        source = f"(SELECT * FROM {FEATURES} WHERE {whole[0]} IN (SELECT {whole[0]} FROM {some}))"
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_hit{place} AS "
-        f"SELECT * FROM ({_keys(rule, FEATURES)}) SEMI JOIN dedupe_wanted_keys USING (key)"
+        f"SELECT * FROM ({keys_query(rule.units, source)}) SEMI JOIN dedupe_wanted_keys USING (key)"
     )
     return f"dedupe_hit{place}"
 
@@ -217,22 +239,11 @@ def _rules(frozen: Frozen) -> Iterator[Rule]:
     return (item.rule for item in frozen.model.rules)
 
 
-def _keys(rule: Rule, source: str) -> str:
-    return keys_query(rule.units, source)
-
-
-def _fresh_keys(rule: Rule) -> str:
-    return _keys(rule, _FRESH)
-
-
-def _stale_keys(rule: Rule) -> str:
-    return _keys(rule, f"(SELECT * FROM {_KNOWN} WHERE n IN (SELECT n FROM {_STALE}))")
-
-
 def _take_part(session: Session, frozen: Frozen) -> dict[str, str]:
     """Make `FEATURES` those of the records that are in a pair; returns the tables of how often their values are."""
+    keys = ", ".join((PRINT, *(unit.column for unit in units_in(list(_rules(frozen))))))
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_taking_part AS SELECT * FROM {FEATURES} "
+        f"CREATE OR REPLACE TEMP TABLE dedupe_taking_part AS SELECT * EXCLUDE ({keys}) FROM {FEATURES} "
         "WHERE n IN (SELECT a FROM dedupe_tried UNION SELECT b FROM dedupe_tried)"
     )
     session.execute(f"DROP VIEW {FEATURES}")
@@ -240,10 +251,10 @@ def _take_part(session: Session, frozen: Frozen) -> dict[str, str]:
     often = {}
     for item in frozen.features:
         if item.value in frozen.unseen:
-            often[item.value] = f"dedupe_often{item.number}"
+            v, often[item.value] = item.value, f"dedupe_often{item.number}"
             session.execute(
-                f"CREATE OR REPLACE TEMP TABLE dedupe_often{item.number} AS SELECT {item.value}, "
-                f"any_value(o{item.number}) AS tf_{item.value} FROM {FEATURES} "
-                f"WHERE {item.value} IS NOT NULL GROUP BY {item.value}"
+                f"CREATE OR REPLACE TEMP TABLE {often[v]} AS SELECT {v}, coalesce(weight, {frozen.unseen[v]!r}) AS tf_{v} "
+                f"FROM (SELECT DISTINCT {v}, hash({v}) AS key FROM {FEATURES} WHERE {v} IS NOT NULL) LEFT JOIN "
+                f"(SELECT key, weight FROM {_WEIGHTS} WHERE feature = {item.number:d} AND NOT words) USING (key)"
             )
     return often

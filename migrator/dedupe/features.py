@@ -100,7 +100,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class KnownWords:
-    """The relation of features whose words have weights, and of how many records they were counted."""
+    """The relation (feature, words, key, weight) of what words weigh, and of how many records they were counted."""
 
     relation: str
     records: int
@@ -160,7 +160,7 @@ def make_features(
 ) -> None:
     """Make `FEATURES` of the relation's records: `__id`, `__source`, `n` and the columns of each feature.
 
-    Words weigh what they did in `known` features; without, the bits of their rarity in this relation.
+    Words weigh what is `known`; without, the bits of their rarity in this relation, which tables of `weighed_words` keep.
     """
     listed = ", ".join(f"CAST({quote(item.field)} AS VARCHAR) AS t{item.number}" for item in features)
     session.execute(f"CREATE OR REPLACE TEMP VIEW {_RAW} AS SELECT __id, __source, {listed} FROM {relation}")
@@ -219,17 +219,23 @@ def _join(session: Session, features: Sequence[Feature], names: Sequence[Name]) 
     joins += [f"LEFT JOIN {r.table} r{r.number} ON r{r.number}.raw = {_raw(r)}" for r in names]
     columns = [column for item in features for column in _columns(item)]
     columns += [f"r{r.number}.value AS a{r.number}" for r in names]
-    movable = [f"d{item.number}.value" for item in features if item.kind in _WORDED]
-    moved = (
-        f"list_filter([{', '.join(movable)}], lambda t: length(t) >= 3)"
-        if movable
-        else "CAST([] AS VARCHAR[])"
-    )
+    moved = _moved([f"d{item.number}.value" for item in features if item.kind in _WORDED])
     direct = {f"t{item.number}": _steps(item) for item in features if item.kind not in _READ_ONCE}
     kept = ["__id", "__source", *(f"t{item.number}" for item in features if item.kind in _READ_ONCE)]
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER ()::INTEGER AS n, m.__source, "
         f"{', '.join(columns)}, {moved} AS moved FROM ({chained(direct, kept, _RAW)}) m {' '.join(joins)}"
+    )
+
+
+def moved_of(features: Sequence[Feature]) -> str:
+    """SQL of the column `moved` by the others."""
+    return _moved([item.value for item in features if item.kind in _WORDED])
+
+
+def _moved(texts: Sequence[str]) -> str:
+    return (
+        f"list_filter([{', '.join(texts)}], lambda t: length(t) >= 3)" if texts else "CAST([] AS VARCHAR[])"
     )
 
 
@@ -293,36 +299,51 @@ def _weigh_words(session: Session, item: Feature, known: KnownWords | None) -> N
     )
     records = f"(SELECT count(*) FROM {_RAW})" if known is None else f"{known.records:d}"
     weighed = _weights_by_rarity(records) if known is None else _weights_known(item, known)
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {weighed_words(item)} AS {weighed}")
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_worded AS WITH {weighed}, words AS ("
+        "CREATE OR REPLACE TEMP TABLE dedupe_worded AS WITH words AS ("
         f"SELECT value, list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY w DESC, word) AS k, sum(w)::DOUBLE AS w, "
         "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d, "
         f"list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) FILTER (WHERE w <= {_weight(f'{records} / {_ESTABLISHED:d}')}) AS e "
-        f"FROM dedupe_word JOIN weighed USING (word) GROUP BY value) SELECT * FROM {table} LEFT JOIN words USING (value)"
+        f"FROM dedupe_word JOIN {weighed_words(item)} USING (word) GROUP BY value) SELECT * FROM {table} LEFT JOIN words USING (value)"
     )
     for name in (table, "dedupe_word"):
         session.execute(f"DROP TABLE {name}")
     session.execute(f"ALTER TABLE dedupe_worded RENAME TO {table}")
 
 
+def weighed_words(item: Feature) -> str:
+    """The table (word, w) of what a feature's words weigh."""
+    return f"dedupe_weighed{item.number}"
+
+
+def drop_words(session: Session, features: Sequence[Feature]) -> None:
+    """Give back the tables of `weighed_words`."""
+    for item in features:
+        session.execute(f"DROP TABLE IF EXISTS {weighed_words(item)}")
+
+
 def _weights_by_rarity(records: str) -> str:
-    """CTEs down to `weighed` (word, w): the bits of a word's rarity among the relation's `records`."""
+    """A query (word, w): the bits of a word's rarity among the relation's `records`."""
     return (
-        f"every AS (SELECT {records} AS n), "
-        "rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word), "
-        f"weighed AS (SELECT word, {_weight('(SELECT n FROM every) / n')} AS w FROM rare)"
+        f"WITH every AS (SELECT {records} AS n), "
+        "rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word) "
+        f"SELECT word, {_weight('(SELECT n FROM every) / n')} AS w FROM rare"
     )
 
 
 def _weights_known(item: Feature, known: KnownWords) -> str:
     """As `_weights_by_rarity`; a word that nobody had weighs as much as one that a single record has."""
     return (
-        "new AS (SELECT DISTINCT word, hash(word) >> 8 AS code FROM dedupe_word), "
-        f"held AS (SELECT t >> 8 AS code, max(t & 255) AS w FROM (SELECT unnest(k{item.number}) AS t FROM {known.relation}) "
-        "WHERE t >> 8 IN (SELECT code FROM new) GROUP BY code), "
-        f"weighed AS (SELECT word, coalesce(held.w, {_weight(f'{known.records:d}')}) AS w "
-        "FROM new LEFT JOIN held USING (code))"
+        f"SELECT word, coalesce(held.weight, {rarest(known.records)}) AS w "
+        "FROM (SELECT DISTINCT word, hash(word) >> 8 AS key FROM dedupe_word) LEFT JOIN "
+        f"(SELECT key, weight FROM {known.relation} WHERE feature = {item.number:d} AND words) held USING (key)"
     )
+
+
+def rarest(records: int) -> str:
+    """SQL of what a word weighs that one of so many records has."""
+    return _weight(f"{records:d}")
 
 
 def _weight(rarity: str) -> str:

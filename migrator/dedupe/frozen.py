@@ -14,7 +14,7 @@ from migrator.core.mapped import Meaning
 from migrator.dedupe.blocking import Rule, Weighed
 from migrator.dedupe.comparison import make_comparisons
 from migrator.dedupe.contexts import Context
-from migrator.dedupe.features import FEATURES, KINDS, Feature
+from migrator.dedupe.features import FEATURES, KINDS, Feature, Kind, rarest, weighed_words
 from migrator.dedupe.learning import Model, Population
 from migrator.dedupe.odds import Odds
 from migrator.dedupe.units import Unit
@@ -84,44 +84,56 @@ def thaw(session: Session, kept: Mapping[str, Any]) -> Frozen:
 
 
 def features_query(
-    relation: str,
-    features: Sequence[Feature],
-    often: Mapping[str, str],
-    claiming: Sequence[str],
-    rules: Sequence[Rule],
+    relation: str, features: Sequence[Feature], claiming: Sequence[str], rules: Sequence[Rule]
 ) -> str:
-    """The features of `relation`'s records with their fingerprints, how often each value is, as columns oN, and the keys
-    of the units of the `rules`, so that who has one is found without reading the rest.
+    """The features of `relation`'s records with their fingerprints and the keys of the units of the `rules`, so that who
+    has one is found without reading the rest.
     """
-    columns, joins = often_columns(features, often)
     return (
-        f"SELECT f.*, p.{PRINT}{columns} FROM {with_units(rules)} f "
-        f"JOIN ({prints(relation, features, claiming)}) p USING (__id) {joins}"
+        f"SELECT f.* EXCLUDE (moved), p.{PRINT} FROM {with_units(rules)} f "
+        f"JOIN (SELECT __id, {print_of(features, claiming)} AS {PRINT} FROM {relation}) p USING (__id)"
     )
+
+
+def weights_query(
+    features: Sequence[Feature], often: Mapping[str, str], unseen: Mapping[str, float], records: int
+) -> str:
+    """What words and values weigh that are not as rare as can be: feature, words (or values), key (a hash), weight."""
+    values = (
+        f"SELECT {item.number:d} AS feature, false AS words, hash({item.value}) AS key, tf_{item.value}::DOUBLE AS weight "
+        f"FROM {often[item.value]} WHERE tf_{item.value} <> {unseen[item.value]!r}"
+        for item in features
+        if item.value in often
+    )
+    words = (
+        f"SELECT {item.number:d}, true, hash(word) >> 8, max(w)::DOUBLE FROM {weighed_words(item)} "
+        f"WHERE w <> {rarest(records)} GROUP BY ALL"
+        for item in features
+        if item.kind is Kind.TEXT
+    )
+    nothing = (
+        "SELECT 0::INTEGER AS feature, false AS words, 0::UBIGINT AS key, 0::DOUBLE AS weight WHERE false"
+    )
+    return " UNION ALL ".join((nothing, *values, *words))
 
 
 def with_units(rules: Sequence[Rule]) -> str:
     """The relation of the features with the columns of the units of rules."""
-    units = dict.fromkeys(unit for rule in rules for unit in rule.units)
-    return f"(SELECT *{''.join(f', {unit.keys} AS {unit.column}' for unit in units)} FROM {FEATURES})"
-
-
-def often_columns(features: Sequence[Feature], often: Mapping[str, str]) -> tuple[str, str]:
-    """The list of columns oN of `f`'s features, and the joins that they come from."""
-    found = [item for item in features if item.value in often]
-    columns = "".join(f", y{item.number}.tf_{item.value} AS o{item.number}" for item in found)
-    joins = " ".join(
-        f"LEFT JOIN {often[item.value]} y{item.number} ON f.{item.value} = y{item.number}.{item.value}"
-        for item in found
+    return (
+        f"(SELECT *{''.join(f', {unit.keys} AS {unit.column}' for unit in units_in(rules))} FROM {FEATURES})"
     )
-    return columns, joins
 
 
-def prints(relation: str, features: Sequence[Feature], claiming: Sequence[str]) -> str:
-    """A query of (`__id`, `PRINT`): of what is compared, and of the fields that claim something."""
+def units_in(rules: Sequence[Rule]) -> tuple[Unit, ...]:
+    """The units of rules, each once."""
+    return tuple(dict.fromkeys(unit for rule in rules for unit in rule.units))
+
+
+def print_of(features: Sequence[Feature], claiming: Sequence[str]) -> str:
+    """SQL of a record's fingerprint: of what is compared, and of the fields that claim something."""
     names = dict.fromkeys((*(item.field for item in features), *claiming))
     listed = ", ".join(f"CAST({quote(name)} AS VARCHAR)" for name in names)
-    return f"SELECT __id, hash(__source, {listed}) AS {PRINT} FROM {relation}"
+    return f"hash(__source, {listed})"
 
 
 def _least_often(session: Session, column: str, table: str) -> float:

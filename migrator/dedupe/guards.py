@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from migrator.dedupe.carry import ANEW
 from migrator.dedupe.components import COMPONENTS
-from migrator.dedupe.edges import AUTOMATIC, EDGES
+from migrator.dedupe.edges import AUTOMATIC
 from migrator.dedupe.linkage import GRAIN, Edges, Forbidden, Guard, Ints
 from migrator.dedupe.parting import Batch, Found, part
 from migrator.staging.engine import Session
@@ -34,7 +35,7 @@ _ALL_PAIRS = 100
 _DISPUTED = 1 << 40
 """Claims from here on fit no other: people joined records that claim different values, so no third one belongs to them."""
 
-_EXACT = f"(SELECT * FROM {EDGES} WHERE weight IS NULL AND {AUTOMATIC})"
+_EXACT = f"(SELECT * FROM {ANEW} WHERE weight IS NULL AND {AUTOMATIC})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def find_doubtful(session: Session, given: Given) -> int:
         "CREATE OR REPLACE TEMP TABLE dedupe_doubtful AS "
         f"SELECT component, torn, CAST(sum(edges) OVER (ORDER BY component) // {BATCH_EDGES:d} AS INTEGER) AS batch FROM "
         "(SELECT component, torn, count(*) AS edges FROM dedupe_doubted "
-        f"JOIN {COMPONENTS} USING (component) LEFT JOIN {EDGES} ON one = __id GROUP BY component, torn)"
+        f"JOIN {COMPONENTS} USING (component) LEFT JOIN {ANEW} ON one = __id GROUP BY component, torn)"
     )
     return int(session.fetch("SELECT count(*) AS n FROM dedupe_doubtful").column("n")[0].as_py())
 
@@ -76,7 +77,7 @@ def find_doubtful(session: Session, given: Given) -> int:
 def _doubts(given: Given) -> list[str]:
     """Queries of (component, torn): what contradicts, what people joined beyond the limit, and what the scores may part."""
     missing, stop = given.guard.scale
-    scored = f"SELECT one, other, {_grains()} AS weight, {AUTOMATIC} AS automatic FROM {EDGES} WHERE weight IS NOT NULL"
+    scored = f"SELECT one, other, {_grains()} AS weight, {AUTOMATIC} AS automatic FROM {ANEW} WHERE weight IS NOT NULL"
     doubts = [
         f"SELECT x.component, true AS torn FROM dedupe_vetoes v JOIN {COMPONENTS} x ON v.one = x.__id "
         f"JOIN {COMPONENTS} y ON v.other = y.__id WHERE x.component = y.component",
@@ -165,7 +166,7 @@ def _write_scored(session: Session) -> None:
         "CREATE OR REPLACE TEMP TABLE dedupe_weighed AS SELECT batch, one, other, sum(weight)::BIGINT AS weight, "
         "bool_or(joins) AS joins FROM "
         f"(SELECT x.batch, x.node AS one, y.node AS other, max({_grains()}) AS weight, bool_or({AUTOMATIC}) AS joins "
-        f"FROM {EDGES} e JOIN dedupe_nodes x ON e.one = x.__id JOIN dedupe_nodes y ON e.other = y.__id "
+        f"FROM {ANEW} e JOIN dedupe_nodes x ON e.one = x.__id JOIN dedupe_nodes y ON e.other = y.__id "
         "WHERE x.component = y.component AND x.node <> y.node AND weight IS NOT NULL "
         "GROUP BY x.batch, x.node, y.node, least(x.i, y.i), greatest(x.i, y.i)) GROUP BY batch, one, other"
     )
@@ -223,7 +224,7 @@ def _write_held(session: Session) -> None:
         "INSERT INTO dedupe_held SELECT one, other, rule, place, evidence FROM "
         "(SELECT __id AS one, min(__id) OVER (PARTITION BY rule, place, evidence, hub, cluster) AS other, rule, place, evidence "
         f"FROM dedupe_agreeing JOIN {PARTED} USING (__id)) WHERE one <> other "
-        f"UNION ALL SELECT e.one, e.other, e.rule, e.place, e.evidence FROM {EDGES} e JOIN {PARTED} x ON e.one = x.__id "
+        f"UNION ALL SELECT e.one, e.other, e.rule, e.place, e.evidence FROM {ANEW} e JOIN {PARTED} x ON e.one = x.__id "
         f"JOIN {PARTED} y ON e.other = y.__id WHERE weight IS NOT NULL AND {AUTOMATIC} AND x.cluster = y.cluster"
     )
 

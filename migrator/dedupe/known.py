@@ -22,6 +22,9 @@ from migrator.staging.store import Building, Kind, Part, Store
 
 _MOST_PARTS = 30
 """Files of features from which on they are written anew as one."""
+_WEIGHTS = {"holds": "weights"}
+"""Detail of the part of FEATURES that has the weights of words and values."""
+_STEP = "dedupe"
 
 
 class Known:
@@ -43,8 +46,9 @@ class Known:
     def memory(self, session: Session) -> Memory:
         """What matching gets of it."""
 
-        def keep(query: str) -> None:
-            self._write(session, Kind.FEATURES, query)
+        def keep(features: str, weights: str) -> None:
+            made = self._write(session, Kind.FEATURES, features)
+            made.add(lambda path: session.write(weights, path), detail=_WEIGHTS)
 
         def extend(more: str, every: str) -> None:
             self._extend(session, more, every)
@@ -62,20 +66,20 @@ class Known:
             self._made[Kind.EDGES].complete()
             self._made[Kind.FEATURES].complete({**self._guards, "model": dict(scored.frozen)})
 
-    def _write(self, session: Session, kind: Kind, query: str) -> None:
+    def _write(self, session: Session, kind: Kind, query: str) -> Building:
         self._made[kind] = self._store.build(kind, self._name, self._made_of)
         self._made[kind].add(lambda path: session.write(query, path))
+        return self._made[kind]
 
     def _extend(self, session: Session, more: str, every: str) -> None:
         """Take the files of the last run's features over as they are, and add one."""
-        last = self._store.current(Kind.FEATURES, self._name)
-        if last is None or len(last.parts) >= _MOST_PARTS:
-            self._write(session, Kind.FEATURES, every)
-            return
+        last = self._store.need(Kind.FEATURES, self._name, made_by=_STEP)
         made = self._store.build(Kind.FEATURES, self._name, self._made_of)
+        whole = len(last.parts) >= _MOST_PARTS
         for part in last.parts:
-            made.add(partial(_take_over, part))
-        made.add(lambda path: session.write(more, path))
+            if part.detail == _WEIGHTS or not whole:
+                made.add(partial(_take_over, part), detail=part.detail)
+        made.add(lambda path: session.write(every if whole else more, path))
         self._made[Kind.FEATURES] = made
 
     def _last(self) -> Last | None:
@@ -92,7 +96,9 @@ class Known:
         same = all(features.detail[name] == value for name, value in self._guards.items())
         if not (fitting and same and clusters.intact and features.files and edges.files):
             return None
-        return Last(features.files, edges.files, features.detail["model"])
+        held = [part.path for part in features.parts if part.detail != _WEIGHTS]
+        weights = [part.path for part in features.parts if part.detail == _WEIGHTS]
+        return Last(held, weights, edges.files, features.detail["model"]) if weights else None
 
 
 def _take_over(part: Part, path: Path) -> int:

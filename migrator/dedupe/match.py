@@ -62,8 +62,8 @@ class Memory:
 
     last: Last | None
     """None where everything is to be matched: also when the rules or people's decisions are not what they were."""
-    keep: Callable[[str], None]
-    """Is given a query of the features."""
+    keep: Callable[[str, str], None]
+    """Is given queries of the features and of what words and values weigh."""
     extend: Callable[[str, str], None]
     """Is given a query of what comes to the features of the last run, and one of all of them."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from migrator.dedupe.carry import SETTLED
 from migrator.staging.engine import Session
 
 _SHOWN = 20
@@ -51,7 +52,7 @@ class Renamed:
 def name_clusters(session: Session, before: str | None, rows: str | None) -> Renamed:
     """Make `dedupe_names` (cluster, name) for the clusters of `dedupe_found`; `before` is the CLUSTERS relation of the last run.
 
-    `rows` (`__id`) are the records there are now: one that is gone splits nothing.
+    `rows` (`__id`) are the records there are now: one that is gone splits nothing. Clusters in `SETTLED` have their names.
     """
     session.execute(
         "CREATE OR REPLACE TEMP TABLE dedupe_first AS "
@@ -59,16 +60,21 @@ def name_clusters(session: Session, before: str | None, rows: str | None) -> Ren
     )
     session.execute("CREATE OR REPLACE TEMP TABLE dedupe_names (cluster BIGINT, name VARCHAR)")
     if before is not None:
-        _inherit(session, before)
+        session.execute(
+            "CREATE OR REPLACE TEMP VIEW dedupe_unsettled AS "
+            f"SELECT __id, cluster FROM {before} WHERE cluster NOT IN (SELECT name FROM {SETTLED})"
+        )
+        _inherit(session, "dedupe_unsettled")
+    taken = f"(SELECT name FROM dedupe_names UNION ALL SELECT name FROM {SETTLED})"
     session.execute(
         "INSERT INTO dedupe_names WITH own AS (SELECT cluster, first, min(__id) AS free FROM dedupe_found "
         "JOIN dedupe_first USING (cluster) WHERE cluster NOT IN (SELECT cluster FROM dedupe_names) "
-        "AND __id NOT IN (SELECT name FROM dedupe_names) GROUP BY ALL), "
+        f"AND __id NOT IN {taken} GROUP BY ALL), "
         "rest AS (SELECT cluster, first FROM dedupe_first WHERE cluster NOT IN (SELECT cluster FROM dedupe_names)) "
         "SELECT rest.cluster, coalesce(own.free, rest.first || '+' || md5(rest.first)) "
         "FROM rest LEFT JOIN own USING (cluster)"
     )
-    return _compare(session, before, rows) if before is not None else Renamed()
+    return _compare(session, "dedupe_unsettled", rows) if before is not None else Renamed()
 
 
 def _inherit(session: Session, before: str) -> None:
@@ -100,7 +106,7 @@ def _compare(session: Session, before: str, rows: str | None) -> Renamed:
     )
     counts = session.fetch(
         f"WITH old AS (SELECT DISTINCT cluster AS name FROM {before}) SELECT "
-        "(SELECT count(*) FROM dedupe_names JOIN old USING (name)) AS kept, "
+        f"(SELECT count(*) FROM dedupe_names JOIN old USING (name)) + (SELECT count(*) FROM {SETTLED}) AS kept, "
         "(SELECT count(*) FROM dedupe_names WHERE name NOT IN (SELECT name FROM old)) AS new, "
         "(SELECT count(*) FROM old WHERE name NOT IN (SELECT name FROM dedupe_names)) AS gone"
     ).to_pylist()[0]

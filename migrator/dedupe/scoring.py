@@ -15,9 +15,9 @@ from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.comparison import Comparison, make_comparisons
 from migrator.dedupe.contexts import lower_by_context
 from migrator.dedupe.edges import EDGES
-from migrator.dedupe.features import FEATURES, choose_features, make_features
+from migrator.dedupe.features import FEATURES, choose_features, drop_words, make_features
 from migrator.dedupe.follow import follow_decisions
-from migrator.dedupe.frozen import features_query, freeze
+from migrator.dedupe.frozen import features_query, freeze, weights_query
 from migrator.dedupe.grading import Evidence, add_scored, create_scored, grade
 from migrator.dedupe.learning import (
     SCORED,
@@ -65,12 +65,12 @@ def add_scored_edges(
     scratch: Path,
     *,
     judgements: Sequence[Judgement] = (),
-    keep: Callable[[str], None] | None = None,
+    keep: Callable[[str, str], None] | None = None,
 ) -> Scored | None:
     """Add the edges of the rules' model to the table of edges; None when no field of the relation tells records apart.
 
-    Its bands follow what people decided (`judgements`) about pairs that it weighs. `keep` is given a query of the
-    features, to be kept for the next run.
+    Its bands follow what people decided (`judgements`) about pairs that it weighs. `keep` is given queries of
+    the features and of what words and values weigh, to be kept for the next run.
     """
     wanted = rules.model or MatchModel()
     meanings = find_meanings(session, relation, fields, wanted.meanings)
@@ -94,10 +94,10 @@ def add_scored_edges(
     kept["shared"] = {item.field: list(item.values) for item in shared}
     if keep is not None:
         keep(
-            features_query(
-                relation, features, often, claiming_fields(rules), [item.rule for item in model.rules]
-            )
+            features_query(relation, features, claiming_fields(rules), [item.rule for item in model.rules]),
+            weights_query(features, often, kept["unseen"], model.population.records),
         )
+    drop_words(session, features)
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
     model = replace(model, prior=estimate_prior(scored_weights(session), model.population))

@@ -11,7 +11,7 @@ import pytest
 
 from migrator.core.mapped import DedupeRules, MatchModel
 from migrator.dedupe import delta
-from migrator.dedupe.frozen import prints
+from migrator.dedupe.frozen import print_of
 from migrator.dedupe.run import Deduped
 from migrator.staging.store import Kind
 from tests.dedupe_project import BY_EMAIL, Project, contacts, open_project
@@ -93,12 +93,7 @@ def test_a_delta_comes_to_what_scoring_everything_comes_to(
     with open_project(tmp_path / "all") as project:
         project.run(mapped, first)
         project.run(mapped, later)
-        real = prints
-        monkeypatch.setattr(
-            delta,
-            "prints",
-            lambda *given: f"SELECT __id, 1 + (__print >> 1) AS __print FROM ({real(*given)})",
-        )
+        monkeypatch.setattr(delta, "print_of", lambda *given: f"(1 + ({print_of(*given)} >> 1))")
         every = project.run(mapped, last)
         assert every.clusters.detail["model"]["changed"] > 1000
         assert told(project, every) == expected
