@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,8 @@ class CommonOptions:
     folder: Path = Path()
     log: EventLines | None = None
     """Where what happens goes as JSON."""
+    any_disk: bool = False
+    """Whether steps begin on a disk that is likely to be too small."""
 
 
 common = CommonOptions()
@@ -61,8 +63,10 @@ def opened_project(engine: Dialect | None = None) -> Project:
     """The project that the command works on; on another engine than its own when one is named."""
     # with the engine and the ledger behind it: a second that --help need not wait for
     from migrator.commands.project import load_project
+    from migrator.staging.room import RoomCheck
 
-    return load_project(common.folder).on(engine)
+    project = load_project(common.folder).on(engine)
+    return replace(project, room=RoomCheck.BEGIN) if common.any_disk else project
 
 
 def named_production(project: Project, production: str, *, as_json: bool) -> str:

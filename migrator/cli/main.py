@@ -106,9 +106,13 @@ def options(
             help="On standard error: text, or a line an event: json, or otlp (OpenTelemetry).",
         ),
     ] = LogFormat.TEXT,
+    any_disk: Annotated[
+        bool,
+        typer.Option("--any-disk", help="Begin steps on a disk that is likely to be too small for them."),
+    ] = False,
 ) -> None:
     """Options that stand before the command."""
-    common.folder, common.log = project, log_lines(log_format)
+    common.folder, common.log, common.any_disk = project, log_lines(log_format), any_disk
     stderr.quiet = quiet
 
 

@@ -80,7 +80,7 @@ def _limits(
     if isinstance(limit, str) and not re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|MiB|GiB)", limit):
         place = document.locate(("engine", "memory_limit"))
         problems.append(Problem(place, f"{limit!r} is not an amount of memory", "for example 1GB or 512MB"))
-    elif isinstance(limit, str) and _bytes(limit) < LEAST_MEMORY:
+    elif isinstance(limit, str) and memory_bytes(limit) < LEAST_MEMORY:
         place = document.locate(("engine", "memory_limit"))
         problems.append(
             Problem(place, f"{limit} is too little to work with", "at least 64MB; 1GB is a good start")
@@ -98,6 +98,7 @@ def _limits(
     return EngineSettings(**settings)
 
 
-def _bytes(limit: str) -> float:
+def memory_bytes(limit: str) -> float:
+    """An amount of memory as settings write it, '1GB' or '512MiB', in bytes."""
     number, unit = re.split(r"(?=[MG])", limit)
     return float(number) * (1e6 if unit.startswith("M") else 1e9)

@@ -10,8 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from migrator.commands.binding import bind_project, check_names
+from migrator.commands.measured import measured
 from migrator.commands.plan_file import PlanFile, save
 from migrator.commands.project import Project, Workspace, work_on
+from migrator.commands.room import Step
 from migrator.commands.steps import flat, target_system
 from migrator.core.connector import Limits, TargetFacts, connector
 from migrator.core.errors import ConnectorError, ProjectError
@@ -108,7 +110,8 @@ def plan(project: Project, look: Look = Look(), out: Path | None = None) -> Fore
         check_names(look.objects, known)
         if look.record:
             check_names([look.record.partition("/")[0]], known)
-        made = plan_objects(workspace.store, session, bound.groups, batch_rows=project.batch_rows)
+        with measured(workspace, Step.PLAN, flat(bound.groups)):
+            made = plan_objects(workspace.store, session, bound.groups, batch_rows=project.batch_rows)
         with TemporaryDirectory(dir=project.workspace, prefix="plan-") as scratch:
             found = _Forecasting(workspace, session, bound, look, Path(scratch)).forecast(made)
         return replace(found, file=save(workspace, bound, found.said(), out))

@@ -35,6 +35,7 @@ from migrator.core.twoway import Side
 from migrator.staging.engine import DuckSession, EngineSettings, Session, flush_and_rename, open_engine
 from migrator.staging.engines import Work, open_session
 from migrator.staging.ledger import PLACE, Ledger, open_ledger
+from migrator.staging.room import RoomCheck
 from migrator.staging.store import Store, writing
 
 FILE = "migration.yaml"
@@ -87,6 +88,8 @@ class Project:
     """How the two-way sync runs, and who is told."""
     gates: Gates = field(default_factory=Gates, compare=False, repr=False)
     """What requests to its systems pass through; shared by all who open them."""
+    room: RoomCheck = RoomCheck.REFUSE
+    """What becomes of a step whose disk is likely to be too small."""
 
     @property
     def workspace(self) -> Path:

@@ -21,11 +21,13 @@ from migrator.commands.binding import (
     staged_types,
 )
 from migrator.commands.erase_keep_out import is_anybody_forgotten, keep_out, refuse_restored
+from migrator.commands.measured import measured, need_room
 from migrator.commands.members import give_files
 from migrator.commands.plan_file import read as read_plan
 from migrator.commands.plan_file import take_up
 from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
+from migrator.commands.room import Step, source_bytes
 from migrator.core.connector import NotedSource, Source
 from migrator.core.dialect import Dialect
 from migrator.core.document import did_you_mean
@@ -35,7 +37,7 @@ from migrator.core.progress import Event, Progress, Quiet
 from migrator.core.retry import PATIENT, call
 from migrator.core.schema import index_schemas
 from migrator.dedupe.run import dedupe as dedupe_object
-from migrator.extract.extract import extract_object
+from migrator.extract.extract import extract_object, is_staged
 from migrator.load.load import LoadReport
 from migrator.load.load import load as load_objects
 from migrator.load.plan import Groups, Plan, Retry
@@ -196,10 +198,11 @@ def _extract(
             hint = did_you_mean(name, known, noun="source objects")
             raise ProjectError.at("--object", f"no mapping reads {name!r}", hint)
     lines = []
-    for system, names in wanted.items():
-        chosen = [name for name in names if not objects or f"{system}/{name}" in objects]
-        if chosen:
-            lines += extract_system(workspace, sources[system], system, chosen, progress)
+    with measured(workspace, Step.EXTRACT):
+        for system, names in wanted.items():
+            chosen = [name for name in names if not objects or f"{system}/{name}" in objects]
+            if chosen:
+                lines += extract_system(workspace, sources[system], system, chosen, progress)
     if is_anybody_forgotten(workspace):
         keep_out(workspace, flat(bind_project(workspace).groups))
     return lines
@@ -215,6 +218,10 @@ def extract_system(
         if name not in described:
             hint = did_you_mean(name, described, noun="objects")
             raise ProjectError.at(str(project.system(system).place), f"{system} has no object {name!r}", hint)
+    new = [
+        described[name] for name in names if not is_staged(workspace.store, source, system, described[name])
+    ]
+    need_room(workspace, Step.EXTRACT, source_bytes(project, system, source, new) if new else 0)
     lines = []
     for name in names:
         dataset = extract_object(
@@ -237,7 +244,7 @@ def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> li
     keep_out(workspace, flat(bound.groups))
     chosen = flat(selected(bound, objects))
     wanted = {item.name for item in chosen}
-    with closing(workspace.session_for(Work.MAP)) as session:
+    with measured(workspace, Step.MAP, chosen), closing(workspace.session_for(Work.MAP)) as session:
         lines = [
             _line("map", map_object(workspace.store, session, compile_mapping(item), progress=progress))
             for item in bound.mappings
@@ -253,7 +260,7 @@ def dedupe_in(workspace: Workspace, bound: Bound, groups: Groups) -> list[StepLi
     """`dedupe` in a workspace that is open for work."""
     lines = []
     hooks = {item.name: survival_hooks(item) for item in bound.mappings}
-    with closing(workspace.session_for(Work.DEDUPE)) as session:
+    with measured(workspace, Step.DEDUPE, flat(groups)), closing(workspace.session_for(Work.DEDUPE)) as session:  # fmt: skip
         for item in flat(groups):
             register_hooks(session, hooks[item.name])
             found = dedupe_object(
@@ -267,7 +274,7 @@ def dedupe_in(workspace: Workspace, bound: Bound, groups: Groups) -> list[StepLi
 
 def plan_in(workspace: Workspace, groups: Groups, retry: Retry | None = None) -> Plan:
     """`plan` in a workspace that is open for work."""
-    with closing(workspace.session()) as session:
+    with measured(workspace, Step.PLAN, flat(groups)), closing(workspace.session()) as session:
         return plan_objects(
             workspace.store, session, groups, batch_rows=workspace.project.batch_rows, retry=retry
         )
@@ -277,7 +284,7 @@ def send(workspace: Workspace, groups: Groups, chosen: Mapping[str, Dataset] | N
     """Carry out the current plan, or what of it is about `chosen` records and their dependants."""
     refuse_restored(workspace)
     system = target_system(groups)
-    with closing(workspace.project.open_target(system)) as target:
+    with measured(workspace, Step.LOAD, flat(groups)), closing(workspace.project.open_target(system)) as target:  # fmt: skip
         give_files(target, workspace.project.workspace / "files")
         report = load_objects(
             workspace.store, workspace.session, workspace.ledger, target, groups,

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from migrator.commands.binding import bind_project, selected
+from migrator.commands.measured import measured
 from migrator.commands.origins import origins
 from migrator.commands.project import Project, work_on
 from migrator.commands.report import check_language
+from migrator.commands.room import Step
 from migrator.commands.steps import flat, target_system
 from migrator.commands.ways import ways
 from migrator.core.clock import SystemClock
@@ -87,7 +89,10 @@ def validate(
         everything = flat(groups)
         with closing(workspace.session_for(Work.VALIDATE)) as session:
             accounting = account(workspace.store, session, everything)
-        with closing(project.open_target(target_system(groups))) as target:
+        with (
+            measured(workspace, Step.VALIDATE, everything),
+            closing(project.open_target(target_system(groups))) as target,
+        ):
             found = prove(
                 workspace.store, partial(workspace.session_for, Work.VALIDATE), target, everything, accounting,
                 out=project.folder / "reports" / workspace.ledger.run, progress=workspace.progress, clock=SystemClock(),

@@ -91,10 +91,8 @@ def extract_object(
     """
     check_names(schema)
     name = f"{system}/{schema.name}"
-    known = "" if source.facts.live else source.fingerprint(schema.name)
-    stamp = fingerprint(
-        "extract", VERSION, known, _shape(schema), source.facts.copies_overlap, source.facts.recency_fields
-    )
+    known = _known(source, schema)
+    stamp = _stamp(source, schema, known)
     task = _Task(store, source, schema, name, known, stamp)
     clock = store.ledger.clock
     progress.start("extract", name, call(lambda: source.count(schema.name), policy=policy, clock=clock))
@@ -114,6 +112,25 @@ def extract_object(
         dataset = _finish(task, attempt, session)
     progress.done("extract", name, _note(dataset))
     return dataset
+
+
+def is_staged(store: Store, source: Source, system: str, schema: ObjectSchema) -> bool:
+    """Whether what is staged of an object is what the source still holds, as far as the source can tell."""
+    known = _known(source, schema)
+    return known != "" and store.is_current(
+        Kind.STAGED, f"{system}/{schema.name}", _stamp(source, schema, known)
+    )
+
+
+def _known(source: Source, schema: ObjectSchema) -> str:
+    """The source's own fingerprint of an object; '' when it cannot tell."""
+    return "" if source.facts.live else source.fingerprint(schema.name)
+
+
+def _stamp(source: Source, schema: ObjectSchema, known: str) -> str:
+    """Of all that decides what will be staged."""
+    facts = source.facts
+    return fingerprint("extract", VERSION, known, _shape(schema), facts.copies_overlap, facts.recency_fields)
 
 
 def describe(schema: ObjectSchema) -> dict[str, Any]:

@@ -131,6 +131,11 @@ class Dataset:
         """Its Parquet files that hold rows, in order."""
         return tuple(part.path for part in self.parts if part.rows)
 
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(part.bytes for part in self.parts)
+
     def schema(self) -> pa.Schema:
         """The Arrow schema of its files; every dataset has at least one part, if need be an empty one."""
         try:
@@ -359,6 +364,18 @@ class Store:
         )
         with self.ledger.read() as connection:
             return tuple(sorted(set(connection.execute(query).scalars())))
+
+    def written(self, kinds: Sequence[Kind], since: datetime) -> tuple[int, int]:
+        """Datasets of these kinds that were begun since then and are complete: how many, and the bytes of their files."""
+        table = tables.datasets
+        query = (
+            sa.select(sa.func.count(table.c.id.distinct()), sa.func.coalesce(sa.func.sum(tables.parts.c.bytes), 0))
+            .join(tables.parts, tables.parts.c.dataset == table.c.id)
+            .where(table.c.kind.in_([kind.value for kind in kinds]), table.c.state == "complete", table.c.created_at >= since)
+        )  # fmt: skip
+        with self.ledger.read() as connection:
+            made, size = connection.execute(query).one()
+        return int(made), int(size)
 
     def build(self, kind: Kind, name: str, fingerprint: str, *, resume: bool = False) -> Building:
         """Begin a dataset, or go on with an unfinished one of the same inputs when `resume`.
