@@ -89,6 +89,8 @@ class Checker:
     """Side, id, field -> start of the run that last wrote it."""
     _sent: dict[tuple[str, str, str], tuple[float, Value]] = field(default_factory=dict)
     """When and what it wrote last, which is not always what the system made of it."""
+    _begun: dict[Node, Mapping[str, Value]] = field(default_factory=dict)
+    """By side and partner: what a create was sent."""
     _deleted: Counter[str] = field(default_factory=Counter)
 
     judge: Judge = field(init=False)
@@ -142,6 +144,7 @@ class Checker:
         self.catch_up()
         self.counts["creates"] += 1
         source = (other(side), str(partner_of(key)))
+        self._begun[source] = values
         what = f"{side} {object_name} for {source[1]}"
         shape = shape_of(side, object_name)
         if not self._witness.intended(side, "", key):
@@ -239,7 +242,7 @@ class Checker:
         entered = self.world.history.entered(side, node[1], pair.name(side))
         if entered is None or entered.actor in NOBODYS or self._is_known(pair, node, entered):
             return
-        if self._is_back(pair, node, entered):
+        if self.is_back(pair, node, entered):
             return
         if self._witness.logged(side, pair.new, entered.value):
             self.counts["logged"] += 1
@@ -258,8 +261,8 @@ class Checker:
             for held in self.world.history.held(partner[0], partner[1], pair.name(partner[0]), entered.since)
         )
 
-    def _is_back(self, pair: Pair, node: Node, entered: Held) -> bool:
-        """Whether the value is the last carried one again, and nothing in between was carried: then nothing changed."""
+    def is_back(self, pair: Pair, node: Node, entered: Held) -> bool:
+        """Of the present value: whether the value is the last carried one again, and nothing in between was carried: then nothing changed."""
         line = self.world.history.lines[node][pair.name(node[0])]
         for held, after in zip(reversed(line[:-1]), reversed(line[1:]), strict=True):
             seen = any(held.since <= moment < after.since for moment in self._reads.get(node, ()))
@@ -395,11 +398,10 @@ class Checker:
         node = (event.side, event.id)
         shape = shape_of(event.side, event.object)
         if event.deed is Deed.CREATE and event.actor is Actor.SYNC:
-            self.groups.join(
-                node,
-                (other(event.side), str(partner_of(event.after[shape.key(event.side)]))),
-                event.at,
-            )
+            source = (other(event.side), str(partner_of(event.after[shape.key(event.side)])))
+            self.groups.join(node, source, event.at)
+            for name, value in self._begun.get(source, {}).items():
+                self._sent[event.side, event.id, name] = event.at, value
         elif event.deed is Deed.MERGE:
             self.groups.join((event.side, event.named[0]), node, event.at)
         elif event.deed is Deed.UNDELETE:

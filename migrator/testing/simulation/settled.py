@@ -107,7 +107,9 @@ def _entered(checker: Checker, pair: Pair, node: Node) -> Held | None:
         if held.actor not in NOBODYS and (
             held.since > formed or (own and len(checker.groups.members(node)) == 2)
         ):
-            return held
+            # "changed(x, f): native value now differs from the base of the same member and field" (1): what is as it was
+            # last carried did not change, whatever it was in between, and what another member got meanwhile stands
+            return None if held is line[-1] and checker.is_back(pair, node, held) else held
     return None
 
 
