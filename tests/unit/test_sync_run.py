@@ -293,6 +293,23 @@ def test_a_delete_waits_for_what_was_merged_into_its_group_and_had_come_back(tmp
     assert found.reports[-1].holds == {"undelete": 2}
 
 
+def test_a_delete_waits_for_a_record_of_its_group_that_had_come_back(
+    merged: tuple[World, str, str, str],
+) -> None:
+    found, lead, other, new = merged
+    for name in (lead, other):
+        found.old.remove("Account", name)
+        found.night()
+        if name == lead:
+            found.old.restore("Account", lead)
+            found.night()
+    assert new in found.new.rows["customer"]
+    decided(found, "old")
+    found.night()
+    assert found.night().holds == {}
+    assert found.partner(lead) == new
+
+
 def test_what_a_system_deletes_with_a_record_of_ours_is_no_user_s_delete(tmp_path: Path) -> None:
     found = world(tmp_path)
     parent = found.old.add("Account", Name="p")
