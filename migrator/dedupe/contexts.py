@@ -206,18 +206,39 @@ def _lift_sql(
     terms = ["0.0"]
     by_name = {item.name: item for item in comparisons}
     for name, context in contexts.items():
-        inner = []
-        for other, lifts in sorted(context.lifts.items()):
-            item = by_name[other]
-            arms = " ".join(
-                f"WHEN abs(b{item.feature.number} - {bits!r}) < 1e-6 THEN {lift:.3f}"
-                for bits, lift in zip(odds[other].bits(), lifts, strict=True)
-                if abs(lift) >= 0.1
-            )
-            if arms:
-                inner.append(f"CASE {arms} ELSE 0.0 END")
+        inner = [
+            told
+            for other, lifts in sorted(context.lifts.items())
+            if (told := _told(by_name[other], odds[other], lifts))
+        ]
         if inner:
             terms.append(
                 f"CASE WHEN b{by_name[name].feature.number} > 0 THEN {' + '.join(inner)} ELSE 0.0 END"
             )
     return f"greatest({', '.join(terms)})" if len(terms) > 1 else "0.0"
+
+
+def lifted(
+    item: Comparison,
+    comparisons: Sequence[Comparison],
+    odds: Mapping[str, Odds],
+    contexts: Mapping[str, Context],
+) -> str:
+    """SQL over scored pairs `s`: the most that a context in which the pair agrees takes off the one comparison."""
+    terms = ["0.0"]
+    for other in comparisons:
+        lifts = contexts[other.name].lifts.get(item.name, ()) if other.name in contexts else ()
+        told = _told(item, odds[item.name], lifts)
+        if told:
+            terms.append(f"CASE WHEN s.b{other.feature.number} > 0 THEN {told} ELSE 0.0 END")
+    return f"greatest({', '.join(terms)})" if len(terms) > 1 else "0.0"
+
+
+def _told(item: Comparison, odds: Odds, lifts: Sequence[float]) -> str:
+    """SQL of the lift of the level that a pair is on; empty where none is worth telling."""
+    arms = " ".join(
+        f"WHEN abs(b{item.feature.number} - {bits!r}) < 1e-6 THEN {lift:.3f}"
+        for bits, lift in zip(odds.bits(), lifts, strict=False)
+        if abs(lift) >= 0.1
+    )
+    return f"CASE {arms} ELSE 0.0 END" if arms else ""

@@ -151,7 +151,8 @@ def tell_sure(session: Session, model: Model, wanted: MatchModel) -> None:
 
     Pairs that contradict each other go.
     """
-    condition = "true" if wanted.automatic is not None else sure(model.comparisons, model.odds, kin=model.kin)
+    told = sure(model.comparisons, model.odds, model.contexts, kin=model.kin)
+    condition = "true" if wanted.automatic is not None else told
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_told AS SELECT s.*, {condition} AS sure FROM {SCORED} s "
         f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n ANTI JOIN {VETOED} v ON s.a = v.a AND s.b = v.b"

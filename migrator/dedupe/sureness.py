@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from migrator.core.mapped import Meaning
 from migrator.dedupe.comparison import Comparison
+from migrator.dedupe.contexts import Context, lifted
 from migrator.dedupe.features import naming, naming_persons
 from migrator.dedupe.levels import NEARLY_ALL, two_words
 from migrator.dedupe.odds import Odds
@@ -40,10 +41,13 @@ _NO_KIND = (Meaning.CATEGORY, Meaning.NAME)
 """Meanings that say what a record is, not which: a post, a country."""
 
 
-def sure(comparisons: Sequence[Comparison], odds: Mapping[str, Odds], *, kin: bool) -> str:
+def sure(
+    comparisons: Sequence[Comparison], odds: Mapping[str, Odds], contexts: Mapping[str, Context], *, kin: bool
+) -> str:
     """SQL over scored pairs `s` (bN, rN) and their features `x`, `y`: whether a pair may be joined without asking.
 
-    `kin` says that relatives are among the records (see `find_kin`), or that nobody can tell.
+    `kin` says that relatives are among the records (see `find_kin`), or that nobody can tell. What agrees only as far as
+    it does among neighbours (`contexts`) is not the record's own name.
     """
     features = [item.feature for item in comparisons]
     names, persons = naming(features), naming_persons(features)
@@ -60,7 +64,8 @@ def sure(comparisons: Sequence[Comparison], odds: Mapping[str, Odds], *, kin: bo
         if n in names - persons:
             # one name in two scripts has no word in common, and is one all the same
             whole = f"s.b{n} > {_as_words(item, odds[item.name])} OR NOT {two_words(item.feature, 'x.{}', 'y.{}')}"
-            conditions.append(f"(s.b{n} >= 0 AND ({whole})) OR {number}")
+            own = f"s.b{n} >= {lifted(item, comparisons, odds, contexts)}"
+            conditions.append(f"({own} AND ({whole})) OR {number}")
         if not persons and meaning is Meaning.ADDRESS:
             conditions.append(f"s.b{n} >= 0 OR {number}")
     return " AND ".join(f"({condition})" for condition in conditions)
