@@ -54,6 +54,8 @@ _PERSONS = 0.3
 half of it where they stand as 'Koch, Anna'."""
 _NAME = ("name", "nom", "nome", "naam", "namn", "名称", "名稱")
 """What a field is called whose values alone say whether it names persons or companies, or surnames beside given names."""
+_STREETS = 0.3
+"""Share of values with a word for a street or a place in it, from which on they are addresses."""
 _LEAST_FILLED = 0.02
 _LEAST_NAMED = 0.2
 """Names and places that fewer records have are of somebody or something beside the record."""
@@ -171,12 +173,7 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
     if field.type in _TYPES:
         return FieldMeaning(field.name, _TYPES[field.type], "type", profile)
     by_values = _by_values(profile)
-    if _is_called_name(field.name) and by_values in (
-        Meaning.PERSON,
-        Meaning.TEXT,
-        Meaning.NAME,
-        Meaning.COMPANY,
-    ):
+    if _is_called_name(field.name) and _may_be_names(by_values, profile):
         settled = Meaning.PERSON if by_values is Meaning.PERSON else Meaning.COMPANY
         return FieldMeaning(field.name, settled, "name", profile)
     named = name_meaning(field.name, field.label)
@@ -188,6 +185,13 @@ def _meaning(field: FieldSchema, profile: Profile, told: Meaning | None) -> Fiel
     return FieldMeaning(
         field.name, by_values if _identifies(by_values, profile) else Meaning.NONE, "values", profile
     )
+
+
+def _may_be_names(by_values: Meaning, profile: Profile) -> bool:
+    """Whether values of a field called *name* are names: also such as 'Sigma 438', which without streets are no addresses."""
+    if by_values is Meaning.ADDRESS:
+        return profile.looks["address"] < _STREETS
+    return by_values in (Meaning.PERSON, Meaning.TEXT, Meaning.NAME, Meaning.COMPANY)
 
 
 def _is_called_name(field: str) -> bool:
@@ -233,7 +237,7 @@ def _by_values(profile: Profile) -> Meaning:
         (Meaning.PHONE, looks["phone"] >= _PROVEN and profile.length >= 9 and profile.distinct > 0.1),
         (_code(profile), numbered),
         (Meaning.COMPANY, looks["company"] >= 0.3),
-        (Meaning.ADDRESS, looks["address"] >= 0.3 or looks["numbered"] >= 0.5),
+        (Meaning.ADDRESS, looks["address"] >= _STREETS or looks["numbered"] >= 0.5),
         (Meaning.PERSON, looks["han_name"] >= 0.5 and profile.distinct > 0.2),
         (Meaning.PERSON, _called_persons(profile)),
         (Meaning.CATEGORY, profile.values <= 50 and profile.distinct < 0.02),

@@ -31,7 +31,7 @@ from migrator.dedupe.learning import (
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
 from migrator.dedupe.odds import Odds
 from migrator.dedupe.shared_values import drop_shared
-from migrator.dedupe.sureness import find_kin, sure
+from migrator.dedupe.sureness import certain, find_kin, sure
 from migrator.dedupe.units import UNITS
 from migrator.dedupe.vetoes import VETOED, add_veto_edges, add_vetoed, create_vetoed
 from migrator.staging.engine import Session, literal
@@ -147,14 +147,17 @@ def score_tried(
 
 
 def tell_sure(session: Session, model: Model, wanted: MatchModel) -> None:
-    """Add to `SCORED` whether a pair may be joined without asking; whoever names the band has decided that.
+    """Add to `SCORED` whether a pair may be joined without asking (`sure`), and whether it is whatever it weighs (`certain`);
+    whoever names the band has decided both.
 
     Pairs that contradict each other go.
     """
-    told = sure(model.comparisons, model.odds, model.contexts, kin=model.kin)
-    condition = "true" if wanted.automatic is not None else told
+    condition, plain = "true", "false"
+    if wanted.automatic is None:
+        condition = sure(model.comparisons, model.odds, model.contexts, kin=model.kin)
+        plain = certain(model.comparisons)
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_told AS SELECT s.*, {condition} AS sure FROM {SCORED} s "
+        f"CREATE OR REPLACE TEMP TABLE dedupe_told AS SELECT s.*, {condition} AS sure, {plain} AS certain FROM {SCORED} s "
         f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n ANTI JOIN {VETOED} v ON s.a = v.a AND s.b = v.b"
     )
     session.execute(f"DROP TABLE {SCORED}")
@@ -184,13 +187,13 @@ def _bands(session: Session, model: Model, wanted: MatchModel) -> Bands:
         lift for context in model.contexts.values() for values in context.lifts.values() for lift in values
     )
     bar, odds = automatic_bits(wanted, max(lifts, default=0.0)), bits_of(model.prior)
+    joined = f"(weight + {odds!r} >= CASE WHEN certain THEN 0 WHEN sure THEN {bar!r} ELSE 'inf'::DOUBLE END)"
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_sure AS SELECT a AS n, b AS near FROM {SCORED} "
-        f"WHERE sure AND weight + {odds!r} >= {bar!r} "
-        f"UNION ALL SELECT b, a FROM {SCORED} WHERE sure AND weight + {odds!r} >= {bar!r}"
+        f"CREATE OR REPLACE TEMP TABLE dedupe_sure AS SELECT a AS n, b AS near FROM {SCORED} WHERE {joined} "
+        f"UNION ALL SELECT b, a FROM {SCORED} WHERE {joined}"
     )
     doubtful = session.fetch(
-        f"SELECT weight + {odds!r} AS bits FROM {SCORED} s WHERE bits >= 0 AND (bits < {bar!r} OR NOT sure) AND NOT EXISTS "
+        f"SELECT weight + {odds!r} AS bits FROM {SCORED} s WHERE bits >= 0 AND NOT {joined} AND NOT EXISTS "
         "(SELECT 1 FROM dedupe_sure x JOIN dedupe_sure y USING (near) WHERE x.n = s.a AND y.n = s.b) "
         "ORDER BY bits DESC LIMIT 1000000"
     )
@@ -206,7 +209,7 @@ def add_model_edges(session: Session, model: Model, bands: Bands) -> None:
     session.execute(
         f"INSERT INTO {EDGES} SELECT least(x.__id, y.__id), greatest(x.__id, y.__id), {literal(RULE)}, {PLACE:d}, NULL, "
         f"round({odds}, 3), p, band, CASE WHEN band <> 'none' THEN {_parts(model)} END FROM "
-        f"(SELECT *, CASE WHEN sure AND p >= {bands.automatic!r} THEN 'automatic' WHEN p >= {bands.review!r} THEN 'review' "
+        f"(SELECT *, CASE WHEN p >= CASE WHEN certain THEN {bands.likely!r} WHEN sure THEN {bands.automatic!r} END THEN 'automatic' WHEN p >= {bands.review!r} THEN 'review' "
         f"ELSE 'none' END AS band FROM (SELECT s.*, round(1 / (1 + pow(2, -{odds})), 9) AS p FROM {SCORED} s)) s "
         f"JOIN {FEATURES} x ON s.a = x.n JOIN {FEATURES} y ON s.b = y.n"
     )

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from migrator.core.mapped import Meaning
+from migrator.dedupe.agreement import Agreement, company_levels, is_missing, name_levels, struct
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.contexts import Context, lifted
-from migrator.dedupe.features import naming, naming_persons
+from migrator.dedupe.features import Feature, naming, naming_persons
 from migrator.dedupe.levels import NEARLY_ALL, two_words
 from migrator.dedupe.odds import Odds
 from migrator.staging.engine import Session
@@ -37,6 +38,8 @@ _ONE_KIND: dict[Meaning, str] = {
     Meaning.DATE: "date",
 }
 """Meanings whose fields say the same thing: a surname and a given name, a street and its town."""
+_OWN = (Meaning.PHONE, Meaning.EMAIL, Meaning.ID)
+"""Meanings whose values belong to one record, or to very few."""
 _NO_KIND = (Meaning.CATEGORY, Meaning.NAME)
 """Meanings that say what a record is, not which: a post, a country."""
 
@@ -69,6 +72,38 @@ def sure(
         if not persons and meaning is Meaning.ADDRESS:
             conditions.append(f"s.b{n} >= 0 OR {number}")
     return " AND ".join(f"({condition})" for condition in conditions)
+
+
+def certain(comparisons: Sequence[Comparison]) -> str:
+    """SQL over the same: whether records agree so plainly that no sum is asked for. The whole name is the same, and a
+    number of its own, or a date and a place; and nothing disagrees. In a few dozen records nothing can be learnt to be
+    rare, and where people of one house or firm share much, sums prove little; this proves the same anywhere.
+    """
+    features = [item.feature for item in comparisons]
+    names = naming(features)
+    if not names:
+        return "false"
+    same = {item.number: f"coalesce(x.{item.value} = y.{item.value}, false)" for item in features}
+    own = [same[item.number] for item in features if item.meaning in _OWN]
+    dates = [same[item.number] for item in features if item.meaning is Meaning.DATE]
+    places = [f"s.b{item.number} > 0" for item in features if item.meaning is Meaning.ADDRESS]
+    if dates and places:
+        own.append(f"(({' OR '.join(dates)}) AND ({' OR '.join(places)}))")
+    # a person is found in another town; a company there is another branch
+    silent = (*_NO_KIND, Meaning.CITY) if naming_persons(features) else _NO_KIND
+    against = [f"s.b{item.number} >= 0" for item in features if item.meaning not in silent]
+    whole = " AND ".join(same[number] for number in sorted(names))
+    written = [_same_name(item) for item in features if item.number in names and item.apart == item.number]
+    told = (f"({' OR '.join((f'({whole})', *written))})", f"({' OR '.join(own) or 'false'})")
+    return " AND ".join((*told, *against))
+
+
+def _same_name(item: Feature) -> str:
+    """SQL: the names are one but for notation."""
+    levels = company_levels if item.meaning is Meaning.COMPANY else name_levels
+    left, right = struct(f"x.a{item.number}"), struct(f"y.a{item.number}")
+    said = (level.condition for level in levels(left, right) if level.agreement is Agreement.SAME)
+    return f"(NOT ({is_missing(left, right)}) AND ({' OR '.join(said)}))"
 
 
 def _kinds(comparisons: Sequence[Comparison]) -> str:
