@@ -348,6 +348,33 @@ def plan(
 
 
 @app.command()
+def estimate(
+    *,
+    share: Annotated[
+        float, typer.Option("--share", min=0.0001, max=1.0, help="Of all rows, in the sample.")
+    ] = 0.01,
+    least: Annotated[
+        int, typer.Option("--least", min=1, help="Rows in the sample, as far as there are so many.")
+    ] = 100_000,
+    last: Annotated[
+        bool, typer.Option("--last", help="Run nothing: show the last estimate beside what happened.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict time and disk of the whole run, step by step, from a sample that is run aside; nothing is written to the target."""
+    from migrator.cli.show_estimate import estimated
+    from migrator.commands import estimate as commands
+
+    project = opened_project()
+    if last:
+        found = commands.last_estimate(project)
+    else:
+        with watched(stderr, common.log) as progress:
+            found = commands.estimate(project, share=share, least=least, progress=progress)
+    answer(as_json, found.to_json, lambda: estimated(found, stdout))
+
+
+@app.command()
 def load(
     *,
     plan_file: Annotated[

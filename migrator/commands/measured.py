@@ -6,6 +6,7 @@ The last time that a step had something to do stands; a step that found everythi
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -41,28 +42,39 @@ class Took:
     rows: int
     """Rows that it worked on: staged ones, mapped ones, or those that were sent."""
     seconds: float
+    cpu: float
+    """Seconds of all threads of this process: what else the machine does is not in it."""
     bytes: int
     """Written to staging, and to a target that is a file of this machine."""
 
 
 @contextmanager
-def measured(workspace: Workspace, step: Step, objects: Sequence[MappedObject] = ()) -> Iterator[None]:
+def measured(
+    workspace: Workspace,
+    step: Step,
+    objects: Sequence[MappedObject] = (),
+    *,
+    targets: Sequence[Path] | None = None,
+) -> Iterator[None]:
     """Ask for room for a step that reads datasets of `objects`, and keep what it took.
 
-    Raises `FatalError` before anything is done when its disk is likely to be too small.
+    `targets` are files that hold what a load writes to; by default those of the project. Raises `FatalError` before anything is done when its disk is likely to be too small.
     """
     ledger = workspace.ledger
-    targets = tuple(target_files(workspace.project, objects)) if step is Step.LOAD else ()
+    if targets is None:
+        targets = tuple(target_files(workspace.project, objects)) if step is Step.LOAD else ()
     if objects:
         need_room(workspace, step, bytes_read(workspace, step, objects), _share(step, objects), targets)
     began, clock, before = ledger.clock.now(), ledger.clock.monotonic(), _size(targets)
+    worked = time.process_time()
     yield
     made, _ = workspace.store.written(_TELLS.get(step, _MADE[step]), began)
     if made:
         _, size = workspace.store.written(_MADE[step], began)
         grown = max(_size(targets) - before, 0)
         seconds = round(ledger.clock.monotonic() - clock, 3)
-        took = Took(ledger.run, _rows(workspace, step, objects), seconds, size + grown)
+        cpu = round(time.process_time() - worked, 3)
+        took = Took(ledger.run, _rows(workspace, step, objects), seconds, cpu, size + grown)
         ledger.note(_NOTE.format(step.value), json.dumps(asdict(took)))
 
 

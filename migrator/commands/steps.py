@@ -242,7 +242,11 @@ def notes(source: Source, object_name: str) -> list[str]:
 def _map(workspace: Workspace, objects: Sequence[str], progress: Progress) -> list[StepLine]:
     bound = bind_project(workspace)
     keep_out(workspace, flat(bound.groups))
-    chosen = flat(selected(bound, objects))
+    return map_in(workspace, bound, flat(selected(bound, objects)), progress)
+
+
+def map_in(workspace: Workspace, bound: Bound, chosen: Sequence[MappedObject], progress: Progress = QUIET) -> list[StepLine]:  # fmt: skip
+    """`map` in a workspace that is open for work."""
     wanted = {item.name for item in chosen}
     with measured(workspace, Step.MAP, chosen), closing(workspace.session_for(Work.MAP)) as session:
         lines = [

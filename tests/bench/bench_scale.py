@@ -26,7 +26,7 @@ from tests.bench.main_job import working_folder
 from tests.bench.scale_project import rows_in_all
 from tests.bench.scale_steps import Cost, run
 
-STEPS = ("generate", "extract", "map", "dedupe", "plan", "load", "validate")
+STEPS = ("generate", "estimate", "extract", "map", "dedupe", "plan", "load", "validate")
 GROWTH = {"extract": 1.05, "map": 1.05, "dedupe": 1.1, "load": 1.05, "validate": 1.05}
 """Step → how CPU seconds may grow: log of their ratio by log of the ratio of rows."""
 MEMORY = dict.fromkeys(STEPS, 8 << 30) | {"dedupe": 16 << 30}
@@ -111,6 +111,7 @@ def _measure(place: Path, contacts: int, arguments: argparse.Namespace, before: 
             _keep(kept, state)
             print(_said(cost), file=sys.stderr, flush=True)
         state["closed"] = _json(project, "status")["closed"]
+        state["estimate"] = _json(project, "estimate", "--last")
         for way in BESIDE:
             if way not in state["beside"]:
                 state["beside"][way] = _beside(way, project)
@@ -136,8 +137,8 @@ def _step(project: Path, step: str) -> list[str]:
     return [sys.executable, "-m", "migrator.cli", "--log-format", "json", "-C", str(project), step]
 
 
-def _json(project: Path, command: str) -> Any:
-    told = [sys.executable, "-m", "migrator.cli", "-C", str(project), command, "--json"]
+def _json(project: Path, *command: str) -> Any:
+    told = [sys.executable, "-m", "migrator.cli", "-C", str(project), *command, "--json"]
     return json.loads(subprocess.run(told, capture_output=True, text=True, check=True).stdout)
 
 
@@ -187,7 +188,7 @@ def report(found: Mapping[int, Mapping[str, Any]], target: str, memory: str) -> 
         if not state["closed"]:
             missed.append(f"the accounting of {rows:,} does not close")
         told, ratio = _beside_lines(rows, costs[rows]["map"], state["idle"], state["beside"])
-        lines += [*told, ""]
+        lines += [*told, "", *_predicted(state["estimate"]), ""]
         if ratio > MOST_OVER_BARE:
             missed.append(f"map of {rows:,} costs {ratio:.2f} times the bare SELECT")
     sizes = sorted(costs)
@@ -224,6 +225,30 @@ def _beside_lines(rows: int, mapped: Cost, idle: float, beside: Beside) -> tuple
         f" pandas vectorised {each['vectorised']:.1f} ({beside['vectorised']['rows']:,} contacts),"
         f" pandas row by row {each['rows']:.0f} ({beside['rows']['rows']:,} contacts)",
     ], ratio
+
+
+def _predicted(estimate: Mapping[str, Any]) -> Iterator[str]:
+    """What `migrator estimate` said before anything was staged, beside what happened."""
+    made = estimate["prediction"]
+    yield f"predicted from {made['share']:.1%} of the rows, by what happened:"
+    yield ""
+    yield "| step | s predicted | took | ratio | CPU s predicted | took | ratio | MB predicted | wrote | ratio |"
+    yield "|---" * 10 + "|"
+    for item in estimate["steps"]:
+        one, two = item["predicted"], item["took"]
+        if one is None or two is None:
+            continue
+        yield (
+            f"| {item['step']} | {one['seconds']:,.0f} | {two['seconds']:,.0f} | {item['ratio']:.2f}"
+            f" | {one['cpu']:,.0f} | {two['cpu']:,.0f} | {item['cpu_ratio']:.2f}"
+            f" | {one['bytes'] / 1e6:,.0f} | {two['bytes'] / 1e6:,.0f} | {item['disk_ratio']:.2f} |"
+        )
+    both = [item for item in estimate["steps"] if item["predicted"] and item["took"]]
+    told = {
+        word: [sum(item[side][word] for item in both) for side in ("predicted", "took")]
+        for word in ("seconds", "cpu", "bytes")
+    }
+    yield f"| all | {' | '.join(f'{one / unit:,.0f} | {two / unit:,.0f} | {two / one:.2f}' for (one, two), unit in zip(told.values(), (1, 1, 1e6), strict=True))} |"
 
 
 def _growth(sizes: Sequence[int], costs: Mapping[int, Mapping[str, Cost]]) -> tuple[list[str], list[str]]:
