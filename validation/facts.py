@@ -84,8 +84,9 @@ def to_json(
     earlier: Earlier = NOTHING_EARLIER,
     roots: Sequence[Root] = (),
     labels: Callable[[Iterable[str]], Mapping[str, Label]] = lambda _: {},
+    costs: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The report as JSON values; `labels` finds what people call records by OBJECT/SOURCE:KEY; `digest` is the SHA-256 of all the rest, for a signature to be bound to."""
+    """The report as JSON values; `costs`: each step as predicted and as it happened; `labels` finds what people call records by OBJECT/SOURCE:KEY; `digest` is the SHA-256 of all the rest, for a signature to be bound to."""
     names = max(_FEW, NAMED // (sum(len(item.reasons) for item in facts) or 1))
     body: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -110,6 +111,8 @@ def to_json(
     body["roots"] = [asdict(root) for root in roots]
     body["labels"] = {record: asdict(label) for record, label in labels(_records_named(body)).items()}
     body["waivers"] = [item.to_json() for item in waivers]
+    if costs:
+        body["costs"] = list(costs)
     body["trend"] = trend(body, earlier)
     return {**body, "digest": content_digest(body)}
 

@@ -107,6 +107,7 @@ def validate(
     seed: int = 7,
     scope: Scope = EVERYTHING,
     ways: Ways = NO_WAYS,
+    costs: Sequence[Mapping[str, Any]] = (),
 ) -> ValidationReport:
     """Prove what the target holds of `objects`; writes report.html, .xlsx, .junit.xml, .json and the failing records to `out`.
 
@@ -114,6 +115,7 @@ def validate(
     Waivers stand there too. Earlier validations in the folder around `out` are what this one is compared with.
     `scope` may leave objects, records and the rules before the load out; `ways` are the fields that can be held against
     the source without the mapping. `origins` says which source columns make a field, `seed` draws the sample for acceptance.
+    `costs` is what each step was predicted to take, and took.
     Raises `ProjectError` for a suite that is wrong (before anything is read) and `ConnectorError` from the target.
     """
     if language not in LANGUAGES:
@@ -149,7 +151,7 @@ def validate(
         earlier = read_earlier(out.parent, out.name, project)
         content = to_json(
             heading, decision, found, facts, accounting, waivers=waived, earlier=earlier, roots=roots(session, run.absent),
-            labels=lambda records: find_labels(session, store, objects, records, privacy),
+            labels=lambda records: find_labels(session, store, objects, records, privacy), costs=costs,
         )  # fmt: skip
     finally:
         session.close()

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from migrator.commands.estimate import Estimate
     from migrator.commands.plan_file import PlanFile
     from migrator.commands.planning import Forecast
     from migrator.load.changes import Record
@@ -131,6 +132,8 @@ def _cost(found: Forecast, console: Console) -> None:
         facts.append(("then", escape(fields)))
     if found.calls:
         facts += [("calls", _calls(found)), ("takes", _duration(found))]
+    if found.estimate is not None and found.estimate.prediction is not None:
+        facts.append(("whole", _whole(found.estimate)))
     for name, text in facts:
         console.print(f"[bold]{name:<5}[/]  {text}", highlight=False, soft_wrap=True)
 
@@ -152,6 +155,22 @@ def _calls(found: Forecast) -> str:
         else ""
     )
     return f"{text} · it permits {rates}" if rates else text
+
+
+def _whole(estimate: Estimate) -> str:
+    """What the whole run was predicted to take, and how much of that is still to come."""
+    from migrator.cli.show_estimate import lasting
+    from migrator.staging.room import amount
+
+    made = estimate.prediction
+    if made is None:
+        return ""
+    left = [item for item in estimate.steps if item.predicted is not None and item.took is None]
+    coming = ", ".join(
+        f"{item.step.value} {lasting(item.predicted.seconds)}" for item in left if item.predicted
+    )
+    text = f"about {lasting(made.seconds)} and {amount(made.bytes)} on disk for all steps, as estimated from {made.share:.1%} of the rows"
+    return f"{text}; to come: {coming}" if coming else f"{text}; all are done: migrator estimate --last"
 
 
 def _duration(found: Forecast) -> str:

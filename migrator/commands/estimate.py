@@ -31,7 +31,8 @@ SMALLER = 4
 """The smaller sample has the rows of the larger one by this."""
 WARM = 50
 """The first sample, of which nothing is kept, has the rows of the larger one by this."""
-_NOTE = "estimate"
+_NOTE = "estimate 1"
+"""The number is of the form: one of another form is as if there were none."""
 QUIET = Quiet()
 
 

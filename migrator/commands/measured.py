@@ -19,7 +19,8 @@ from migrator.staging.ledger import Ledger
 from migrator.staging.room import RoomCheck, refuse_without_room
 from migrator.staging.store import Kind
 
-_NOTE = "took:{}"
+_NOTE = "took 1: {}"
+"""The number is of the form: one of another form is as if there were none."""
 _MADE: Mapping[Step, tuple[Kind, ...]] = {
     Step.EXTRACT: (Kind.STAGED, Kind.REJECTS),
     Step.MAP: (Kind.MAPPED, Kind.HELD),

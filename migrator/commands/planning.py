@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from migrator.commands.binding import bind_project, check_names
+from migrator.commands.estimate import Estimate, compared_in
 from migrator.commands.measured import measured
 from migrator.commands.plan_file import PlanFile, save
 from migrator.commands.project import Project, Workspace, work_on
@@ -66,6 +67,8 @@ class Forecast:
     notes: tuple[str, ...] = ()
     """What the forecast could not know, or what should be done first."""
     file: PlanFile | None = None
+    estimate: Estimate | None = None
+    """What the whole run was predicted to take, and what of it is done."""
 
     @property
     def calls(self) -> int:
@@ -93,6 +96,7 @@ class Forecast:
             told["objects"][name]["shown"] = [_record_json(item) for item in records]
         return {
             **told,
+            "estimate": self.estimate.to_json() if self.estimate else None,
             "plan": self.file.id if self.file else "",
             "file": str(self.file.path) if self.file else "",
         }
@@ -114,7 +118,9 @@ def plan(project: Project, look: Look = Look(), out: Path | None = None) -> Fore
             made = plan_objects(workspace.store, session, bound.groups, batch_rows=project.batch_rows)
         with TemporaryDirectory(dir=project.workspace, prefix="plan-") as scratch:
             found = _Forecasting(workspace, session, bound, look, Path(scratch)).forecast(made)
-        return replace(found, file=save(workspace, bound, found.said(), out))
+        return replace(
+            found, file=save(workspace, bound, found.said(), out), estimate=compared_in(workspace.ledger)
+        )
 
 
 class _Forecasting:

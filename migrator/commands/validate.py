@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from migrator.commands.binding import bind_project, selected
+from migrator.commands.estimate import compared_in
 from migrator.commands.measured import measured
 from migrator.commands.origins import origins
 from migrator.commands.project import Project, work_on
@@ -99,6 +100,7 @@ def validate(
                 suites=project.folder / "validation", project=project.name, language=spoken,
                 privacy=Privacy.OPEN if show_pii else Privacy.MASKED, origins=origins(bound), seed=seed,
                 scope=Scope(tuple(objects), Pick(sample, since), before=not target_only), ways=ways(bound),
+                costs=[item.to_json() for item in compared_in(workspace.ledger).steps],
             )  # fmt: skip
     return Validated(
         found.verdict.value,

@@ -352,6 +352,21 @@ def test_the_page_can_be_read_in_every_language(tmp_path: Path, language: str, t
     assert {name for name in same if name not in ("status",)} == set()
 
 
+def test_what_each_step_took_stands_beside_what_was_predicted(tmp_path: Path) -> None:
+    took = {"run": "r", "rows": 7, "seconds": 31.6, "cpu": 9.0, "bytes": 45_600_000}
+    predicted = {"rows": 7, "seconds": 20.0, "cpu": 9.0, "bytes": 40_000_000, "basis": "sample"}
+    costs = [
+        {"step": "map", "predicted": predicted, "took": took, "ratio": 1.58, "disk_ratio": 1.14},
+        {"step": "load", "predicted": predicted, "took": None, "ratio": None, "disk_ratio": None},
+    ]
+    report = run(make_project(tmp_path, accounts=8, contacts=4), language="zh_CN", costs=costs)
+    page, text = report.html.read_text("utf-8"), catalogue("zh_CN")
+    start = page.index(text("costs.title"))
+    table = re.sub(r"<[^>]+>", " ", page[start : page.index("</table>", start)]).split()
+    assert table[-14:] == [text("costs.step.map"), "20", "32", "1.58", "40", "46", "1.14",
+                           text("costs.step.load"), "20", "–", "–", "40", "–", "–"]  # fmt: skip
+
+
 def test_report_json_is_as_agreed(tmp_path: Path) -> None:
     project = make_project(tmp_path, accounts=12, contacts=6)
     lose(project, "A00011")
