@@ -323,13 +323,11 @@ class Checker:
         tell it from an edit, and it goes the way of one, once.
         """
         side, name = node[0], pair.name(node[0])
-        sent = (side, node[1], name)
-        if self.world.crms[side].traits.post_image or sent not in self._sent:
-            return False
+        at, sent = self._sent.get((side, node[1], name), (-1.0, None))
         now = self.world.history.entered(side, node[1], name)
-        return (
-            now is not None and now.actor in NOBODYS and now.since >= last and now.value != self._sent[sent]
-        )
+        if self.world.crms[side].traits.post_image or now is None:
+            return False
+        return last <= at and now.since <= at and now.value != sent
 
     def _check_key(self, side: str, shape: Shape, row: Row, name: str, value: Value) -> None:
         if name != shape.key(side):
