@@ -166,9 +166,19 @@ class Checker:
     def _told_partners(self, side: str, source: Node) -> list[Node]:
         """Partners of a record, dead ones too; those that only a merge gave it which nobody tells any more, left out."""
         all_ = [node for node in self.groups.members(source) if node[0] == side]
-        if not any(self._is_untold(source[0], event) for event in self._merges(source)):
+        if not any(
+            self._is_untold(source[0], event) or self._is_just_then(source[0], event)
+            for event in self._merges(source)
+        ):
             return all_
         return [node for node in all_ if self._names(node, source) or self._names(source, node)]
+
+    def _is_just_then(self, side: str, merge: Event) -> bool:
+        """Whether a user merged in this very run, and nothing told it since.
+
+        A write "states a precondition wherever the platform accepts one" (11.2); a merge does not move its master's version.
+        """
+        return merge.at >= self.started and (side, merge.id) not in self._proven
 
     def _merges(self, node: Node) -> list[Event]:
         """Merges that the record came out of, or went into."""
