@@ -256,13 +256,17 @@ class Checker:
             return
         if self._witness.logged(side, pair.new, entered.value):
             self.counts["logged"] += 1
-        elif self.world.crms[side].traits.cas != "exact" and entered.since > self._reads.get(node, [0.0])[-1]:
+        elif self._is_unguarded(pair, side) and entered.since > self._reads.get(node, [0.0])[-1]:
             self.counts["raced"] += 1
         else:
             self.broken(
                 invariant,
                 f"{what}: {entered.value!r} is lost, entered by {entered.actor} {self.world.now - entered.since:.0f} s ago",
             )
+
+    def _is_unguarded(self, pair: Pair, side: str) -> bool:
+        """Whether no precondition tells that the value changed since it was read: formula fields move no version (section 19)."""
+        return self.world.crms[side].traits.cas != "exact" or (pair.silent and side == OLD)
 
     def _is_known(self, pair: Pair, node: Node, entered: Held) -> bool:
         return any(
@@ -357,7 +361,7 @@ class Checker:
         self._check_proof(node, what)
         for pair in shape_of(side, row.object).pairs:
             if pair.direction != ("forward" if side == NEW else "reverse") and not pair.consent:
-                self._check_loss("I1", pair, node, what)
+                self._check_loss("I1", pair, node, f"{what} with its {pair.name(side)}")
         self._count_delete(side, row.object)
 
     def _check_proof(self, node: Node, what: str) -> None:

@@ -23,6 +23,8 @@ OUTAGES = (1, 1, 1, 4, 4, 8, 16, 91)
 """Dark nights in a row; the feeds forget after 7."""
 OUTAGE_BEGINS = 5
 """The night from which on nothing runs, where a world has one long outage."""
+BRAKED = 2
+"""So many runs of the rest may be braked; quiescent means that no brake engages (section 1)."""
 RESTARTS = 4
 """So often at most a killed run is begun again in its night; the last time nothing kills it."""
 
@@ -255,7 +257,7 @@ class HalfYear:
             self._is_lost = not self.sync.witness.is_rebuilt()
 
     def rest(self) -> None:
-        """Users and faults stop; what is under way commits; two runs must settle everything, the third writes nothing."""
+        """Users and faults stop; what is under way commits; two calm runs must settle everything, the next writes nothing."""
         world = self.world
         world.faults.quiet = True
         world.screens.update({side: Screen() for side in world.screens})
@@ -265,10 +267,13 @@ class HalfYear:
         for crm in world.crms.values():
             crm.traits = replace(crm.traits, daily_calls=10**9)
         reconcile = self.settings.reconcile_every >= 0
-        for _ in range(2):
+        calm = 0
+        for _ in range(2 + BRAKED):
             world.tick(DAY)
             self.sync.operate()
-            self.night(full=reconcile)
+            calm += "brake" not in self.night(full=reconcile).cause
+            if calm == 2:
+                break
         self._settle(reconcile)
         before = sum(side.traffic.rows_written for side in self.sides.values())
         world.tick(DAY)
