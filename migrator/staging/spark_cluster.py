@@ -119,7 +119,7 @@ def _start(wanted: Mapping[str, str]) -> Any:
             return builder.getOrCreate()
         except (Py4JError, PySparkException, OSError) as error:
             raise FatalError(
-                f"Spark does not start on {wanted['spark.master']}: {str(error).strip().partition(chr(10))[0]}",
+                f"Spark does not start on {wanted['spark.master']}: {root_cause(error)}",
                 hint="is the master reachable, and are spark.master and spark.conf in migration.yaml right?",
             ) from error
 
@@ -151,3 +151,11 @@ def _signals_kept() -> Iterator[None]:
     finally:
         with suppress(TypeError):  # a handler that was not set by Python
             signal.signal(signal.SIGINT, before)
+
+
+def root_cause(error: Exception) -> str:
+    """The first line of what was at the bottom of it."""
+    cause = getattr(error, "java_exception", None)
+    while cause is not None and cause.getCause() is not None:
+        cause = cause.getCause()
+    return str(cause.toString() if cause is not None else error).strip().partition("\n")[0]

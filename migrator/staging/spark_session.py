@@ -26,6 +26,7 @@ from migrator.staging.dialects.spark_text import name as spark_name
 from migrator.staging.dialects.statement import Table, arrow_columns, carried, read_relations
 from migrator.staging.engine import DuckSession, flush_and_rename, part_file, quote
 from migrator.staging.queries import Queries
+from migrator.staging.spark_cluster import root_cause
 
 Told = Callable[[str], None]
 """Is told, once for each reason, why something runs on this machine."""
@@ -116,22 +117,23 @@ class SparkSession:
     def execute(self, sql: str) -> None:
         """See `Session.execute`."""
         tree = sqlglot.parse_one(sql, dialect="duckdb")
-        query = tree.args.get("expression")
+        query, table = tree.args.get("expression"), tree.find(exp.Table)
+        name = table.name if table is not None else ""
         match tree:
             case exp.Create(kind="VIEW") if query is not None:
-                self._forget(tree.this.name)
+                self._forget(name)
                 self._beside.execute(sql)
-                self._enter(tree.this.name, _View(query.sql("duckdb")))
+                self._enter(name, _View(query.sql("duckdb")))
             case exp.Create(kind="TABLE") if query is not None:
-                self._materialise(tree.this.name, query.sql("duckdb"), sql)
+                self._materialise(name, query.sql("duckdb"), sql)
             case exp.Create(kind="TABLE"):
-                self._forget(tree.find(exp.Table).name)  # type: ignore[union-attr]
+                self._forget(name)
                 self._beside.execute(sql)
-                self._enter(tree.find(exp.Table).name, _Rows())  # type: ignore[union-attr]
+                self._enter(name, _Rows())
             case exp.Insert() if query is not None:
-                self._append(tree.this.name, query.sql("duckdb"), sql)
-            case exp.Drop():
-                self._forget(tree.this.name)
+                self._append(name, query.sql("duckdb"), sql)
+            case exp.Drop() if name.lower() in self._known.relations:
+                self._forget(name)
             case _:
                 self._beside.execute(sql)
 
@@ -327,8 +329,7 @@ def _translated() -> Iterator[None]:
     except (AnalysisException, ParseException):
         raise
     except (Py4JError, PySparkException) as error:
-        first = str(error).strip().partition("\n")[0]
         raise FatalError(
-            f"the cluster could not run a query: {first}",
+            f"the cluster could not run a query: {root_cause(error)}",
             hint="look into the logs of the master and the executors; does every machine reach the project's folder?",
         ) from error

@@ -1,31 +1,26 @@
-"""One Spark session for all tests of a run; without Java or PySpark they are skipped, and say so."""
+"""One Spark for all tests of a run; without Java or PySpark they are skipped, and say so."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
-import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from migrator.staging.dialects.settings import SETTINGS
+from migrator.core.dialect import Dialect
+from migrator.staging import spark_cluster
+from migrator.staging.engine import EngineSettings
 
-_QUIET = {
-    "spark.ui.enabled": "false",
-    "spark.log.level": "OFF",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-}
+CODEGEN = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+"""For a handful of rows compiling a query to Java takes most of the time."""
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """A local session under the settings that a compiled query asks for."""
+def settings() -> Iterator[EngineSettings]:
+    """A Spark inside this process, small and quiet."""
     missing = [
         name
         for name, found in (("java", shutil.which("java")), ("pyspark", find_spec("pyspark")))
@@ -35,14 +30,18 @@ def spark() -> Iterator[Any]:
         pytest.skip(
             f"MAPPINGS ARE NOT TESTED ON SPARK: {' and '.join(missing)} missing; use: make test-spark"
         )
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PySpark warns of the pandas that it finds, which is not used here
-        from pyspark.sql import SparkSession
+    conf = {
+        "spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false", "spark.driver.memory": "2g", "spark.default.parallelism": "1",
+        "spark.ui.enabled": "false", **INTERPRETED,
+    }  # fmt: skip
+    yield EngineSettings(memory_limit="500MB", threads=2, kind=Dialect.SPARK, conf=conf)
+    spark_cluster.stop()
 
-        builder = SparkSession.builder.master("local[2]")
-        for name, value in {**_QUIET, **SETTINGS}.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
-    yield session
-    session.stop()
+
+@pytest.fixture(scope="session")
+def spark(settings: EngineSettings) -> Any:
+    """A session of it that compiles queries to Java, as a project's does."""
+    session = spark_cluster.connected(settings)
+    for name, value in CODEGEN.items():
+        session.conf.set(name, value)
+    return session

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import pytest
 
 from migrator.mapping import compile_mapping
 from migrator.staging.dialects.statement import spark_query
+from migrator.staging.engine import EngineSettings
+from migrator.staging.spark_cluster import connected
 from tests.mapping_kit import Rows, bind_texts, engine, make_schema, run_sql, staged_table
 from tests.spark.test_spark import differences, put
 
@@ -188,14 +190,9 @@ CASES = {
 
 
 @pytest.fixture
-def interpreted(spark: Any) -> Iterator[Any]:
-    """The session without compiling queries to Java, which for a handful of rows takes most of the time."""
-    settings = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-    for name, value in settings.items():
-        spark.conf.set(name, value)
-    yield spark
-    for name in settings:
-        spark.conf.unset(name)
+def interpreted(settings: EngineSettings) -> Any:
+    """A session that does not compile queries to Java."""
+    return connected(settings)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -395,6 +395,8 @@ def _whole_division(scope: Expressions, node: exp.Expr) -> Piece:
     left, right = _numbers(scope, node)
     kind = common_type(left.type, right.type)
     modulo = isinstance(node, exp.Mod)
+    if modulo and kind == DOUBLE and isinstance(node.expression, exp.Literal) and float(node.expression.name):
+        return Piece(f"({coerced(left, kind).sql} % {coerced(right, kind).sql})", kind, left.fails)
     if kind.base not in WHOLE and not (modulo and kind.base is Base.DECIMAL):
         raise NotCarried(f"{'%' if modulo else '//'} of a {left.type} by a {right.type}")
     one, two = coerced(left, kind), coerced(right, kind)

@@ -11,6 +11,7 @@ from migrator.staging.dialects.kinds import (
     BIGINT,
     BOOLEAN,
     DATE,
+    DOUBLE,
     INSTANT,
     INT,
     NULL,
@@ -228,12 +229,9 @@ def _pipe(scope: Expressions, node: exp.Expr) -> Piece:
 
 def _nfc(scope: Expressions, node: exp.Expr) -> Piece:
     (value,) = _texts(scope, node.expressions[0])
-    composed = "java_method('com.ibm.icu.text.Normalizer', 'compose', t, false)"
-    return Piece(
-        f"transform(array({value.sql}), t -> CASE WHEN t IS NOT NULL THEN {composed} END)[0]",
-        TEXT,
-        value.fails,
-    )
+    # not by `let`: what Java is asked for inside of a lambda is not made ready where a query is interpreted
+    composed = f"java_method('com.ibm.icu.text.Normalizer', 'compose', coalesce({value.sql}, ''), false)"
+    return Piece(f"CASE WHEN {value.sql} IS NOT NULL THEN {composed} END", TEXT, value.fails)
 
 
 # ---- regular expressions -----------------------------------------------------------------------
@@ -326,6 +324,14 @@ def _array(scope: Expressions, node: exp.Expr) -> Piece:
         list_of(items[0].type if items else NULL),
         fails_of(*items),
     )
+
+
+@rule(exp.ArraySort)
+def _sorted(scope: Expressions, node: exp.Expr) -> Piece:
+    value = scope.piece(node.this)
+    if value.type != list_of(TEXT):
+        raise NotCarried(f"a {value.type} in order")
+    return Piece(f"array_sort({value.sql})", value.type, value.fails)
 
 
 @rule(exp.Struct)
@@ -484,6 +490,14 @@ def _count(piece: Piece, unit: str) -> str:
             return f"(({micros} - pmod({micros}, {size})) div {size})"
         case _:
             raise NotCarried(f"date_diff in {unit.lower()}s of a {piece.type}")
+
+
+@rule(exp.TimeToUnix)
+def _seconds(scope: Expressions, node: exp.Expr) -> Piece:
+    value = scope.piece(node.this)
+    if value.type.base is not Base.INSTANT:
+        raise NotCarried(f"epoch of a {value.type}")
+    return Piece(f"(CAST(unix_micros({value.sql}) AS DOUBLE) / 1e6D)", DOUBLE, value.fails)
 
 
 @rule(exp.TimeToStr)

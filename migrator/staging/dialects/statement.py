@@ -8,6 +8,7 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+import migrator.staging.dialects.spark_digests  # completes the rules
 import migrator.staging.dialects.spark_functions  # completes the rules
 import migrator.staging.dialects.spark_rows  # noqa: F401  # completes the rules
 from migrator.staging.columns import COPY, PLACE, ROW
@@ -24,11 +25,14 @@ from migrator.staging.dialects.kinds import (
     Base,
     NotCarried,
     Type,
+    common_type,
     decimal,
     list_of,
 )  # fmt: skip
 from migrator.staging.dialects.latest import as_latest
+from migrator.staging.dialects.piece import Piece
 from migrator.staging.dialects.spark import Expressions
+from migrator.staging.dialects.spark_aggregates import ordered
 from migrator.staging.dialects.spark_text import name
 
 Table = Mapping[str, Type]
@@ -78,28 +82,61 @@ class _Select:
 
     def query(self, tree: exp.Expr) -> tuple[str, dict[str, Type]]:
         if isinstance(tree, exp.Union):
-            if tree.args.get("distinct"):
-                raise NotCarried("UNION without ALL")
-            left, columns = _Select(self._known).query(tree.this)
-            right, _ = _Select(self._known).query(tree.expression)
-            return f"{left}\nUNION ALL\n{right}", columns
+            return self._union(tree)
         if not isinstance(tree, exp.Select):
             raise NotCarried(type(tree).__name__)
         self._refuse_others(tree)
         self._tree = tree
         if any(join.args.get("method") == "ASOF" for join in tree.args.get("joins") or []):
             self._tree = tree = as_latest(tree)
-        source = self._from(tree.args["from_"].this)
+        source = [f"  FROM {self._from(tree.args['from_'].this)}"] if tree.args.get("from_") else []
         joins = [self._join(join) for join in tree.args.get("joins") or []]
         items, columns = self._items(tree.expressions)
         where = [f"  WHERE {self._sql(tree.args['where'].this)}"] if tree.args.get("where") else []
         group = [f"  GROUP BY {self._groups(tree.args['group'])}"] if tree.args.get("group") else []
         having = [f"  HAVING {self._sql(tree.args['having'].this)}"] if tree.args.get("having") else []
         distinct = " DISTINCT" if tree.args.get("distinct") else ""
+        kept = tree.args.get("qualify")
+        if kept is not None:
+            items = [*items, f"{self._sql(kept.this)} AS {name(_KEPT)}"]
         listed = ",\n    ".join(items)
-        return "\n".join(
-            [f"  SELECT{distinct}\n    {listed}", f"  FROM {source}", *joins, *where, *group, *having]
-        ), columns
+        body = [f"  SELECT{distinct}\n    {listed}", *source, *joins, *where, *group, *having]
+        if kept is not None:
+            named = ", ".join(name(label) for label in columns)
+            body = [f"  SELECT {named} FROM (", *body, f"  ) WHERE {name(_KEPT)}"]
+        return "\n".join([*body, *self._last(tree, columns)]), columns
+
+    def _union(self, tree: exp.Expr) -> tuple[str, dict[str, Type]]:
+        if tree.args.get("distinct"):
+            raise NotCarried("UNION without ALL")
+        if tree.args.get("by_name") or tree.args.get("with_"):
+            raise NotCarried("UNION BY NAME, or with steps of its own")
+        left, one = _Select(self._known, self._around).query(tree.this.unnest())
+        right, two = _Select(self._known, self._around).query(tree.expression.unnest())
+        columns = {
+            name: common_type(kind, other)
+            for (name, kind), other in zip(one.items(), two.values(), strict=True)
+        }
+        sql, last = f"{left}\nUNION ALL\n{right}", self._last(tree, columns)
+        return "\n".join([f"SELECT * FROM (\n{sql}\n)", *last]) if last else sql, columns
+
+    def _last(self, tree: exp.Expr, columns: dict[str, Type]) -> list[str]:
+        """ORDER BY, in which the names of the answer come first, and LIMIT."""
+        found = []
+        if tree.args.get("order"):
+            items = tree.args["order"].expressions
+            if len(items) == 1 and items[0].this.name.upper() == "ALL":
+                listed = [f"{place} ASC NULLS LAST" for place in range(1, len(columns) + 1)]
+            else:
+                scope = Expressions({**self._around, **self._scope, **columns}, self._nested)
+                listed = [ordered(scope, item) for item in items]
+            found.append(f"  ORDER BY {', '.join(listed)}")
+        if tree.args.get("limit"):
+            size = tree.args["limit"].expression
+            if not isinstance(size, exp.Literal):
+                raise NotCarried("a LIMIT that is not a number")
+            found.append(f"  LIMIT {size.name}")
+        return found
 
     def _refuse_others(self, tree: exp.Expr) -> None:
         carried = {
@@ -114,6 +151,9 @@ class _Select:
             "kind",
             "with_",
             "with",
+            "qualify",
+            "order",
+            "limit",
         }
         others = [part for part, value in tree.args.items() if value and part not in carried]
         if others:
@@ -150,8 +190,9 @@ class _Select:
         return f" AS {name(alias)}"
 
     def _join(self, join: exp.Expr) -> str:
-        side = join.args.get("side") or join.args.get("kind")
-        if side not in ("LEFT", "INNER") or join.args.get("on") is None:
+        side = join.args.get("side") or join.args.get("kind") or "INNER"
+        others = [part for part, value in join.args.items() if value and part not in _JOINED]
+        if side not in ("LEFT", "INNER") or join.args.get("on") is None or others:
             raise NotCarried(f"the join {join.sql('duckdb')[:60]}")
         source = self._from(join.this)
         return f"  {side} JOIN {source} ON {self._sql(join.args['on'])}"
@@ -162,14 +203,34 @@ class _Select:
         for node in nodes:
             if node.is_star:
                 table = node.args.get("table")
+                star = node if isinstance(node, exp.Star) else node.this
+                if any(star.args.values()):
+                    self._replaced(star, items, columns)
+                    continue
                 items.append(f"{name(table.name)}.*" if table is not None else "*")
                 columns |= self._aliases[table.name.lower()] if table is not None else self._plain()
                 continue
             found = self._expressions().piece(node.unalias())
             label = node.alias_or_name
+            if not label or label.lower() in columns:
+                label = f"{label}_{len(items)}"  # nobody reads it by name
             columns[label.lower()] = found.type
             items.append(found.sql if isinstance(node, exp.Column) else f"{found.sql} AS {name(label)}")
         return items, columns
+
+    def _replaced(self, star: exp.Expr, items: list[str], columns: dict[str, Type]) -> None:
+        """The columns of the one relation that is read, some of them replaced."""
+        if {part for part, value in star.args.items() if value} != {"replace"} or self._tree.args.get(
+            "joins"
+        ):
+            raise NotCarried(f"{star.sql('duckdb')[:60]}")
+        instead = {item.alias.lower(): item.this for item in star.args["replace"]}
+        for label, kind in self._plain().items():
+            found = (
+                self._expressions().piece(instead[label]) if label in instead else Piece(name(label), kind)
+            )
+            columns[label] = found.type
+            items.append(f"{found.sql} AS {name(label)}")
 
     def _plain(self) -> dict[str, Type]:
         """Columns without an alias before them."""
@@ -184,6 +245,11 @@ class _Select:
 
     def _nested(self, tree: exp.Expr, around: Table) -> str:
         return _Select(self._known, around).query(tree.unnest())[0]
+
+
+_KEPT = "__kept"
+"""Whether a row stays, where QUALIFY asks."""
+_JOINED = frozenset({"this", "side", "kind", "on"})
 
 
 def arrow_columns(schema: pa.Schema | None) -> dict[str, Type]:

@@ -1,0 +1,56 @@
+"""A session of Spark that runs every query on the engine of this machine as well, and holds the rows of both to be the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from migrator.staging.engine import EngineSettings, open_engine
+from migrator.staging.spark_cluster import connected
+from migrator.staging.spark_session import SparkSession
+
+
+class Compared(SparkSession):
+    """`SparkSession` that notices every row that is not the same."""
+
+    carried = 0
+    """Queries that ran on the cluster."""
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Both answers, compared."""
+        found = super().fetch(sql, parameters)
+        if not parameters and self._carried(sql) is not None:
+            self._compare(sql, found)
+        return found
+
+    def _made(self, sql: str, folder: Path | None = None) -> list[Path] | None:
+        files = super()._made(sql, folder)
+        if files is not None:
+            self._compare(sql, pa.concat_tables(pq.ParquetFile(path).read() for path in files))
+        return files
+
+    def _compare(self, sql: str, found: pa.Table) -> None:
+        Compared.carried += 1
+        one, two = rows_of(self._beside.fetch(sql)), rows_of(found)
+        assert one == two, f"{sql}\n  only here: {one - two}\n  only on Spark: {two - one}"
+
+
+def rows_of(table: pa.Table) -> Counter[str]:
+    """Rows with their names, however they are ordered."""
+    return Counter(repr(row) for row in table.to_pylist())
+
+
+def open_compared(settings: EngineSettings, folder: Path, told: list[str]) -> Compared:
+    """A session that tells into `told`."""
+    scratch = folder / "spark"
+    scratch.mkdir(exist_ok=True)
+
+    def connect() -> Any:
+        return connected(settings)
+
+    return Compared(connect, open_engine(settings, folder), scratch, told.append)
