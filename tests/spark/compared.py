@@ -20,13 +20,19 @@ class Compared(SparkSession):
 
     carried = 0
     """Queries that ran on the cluster."""
+    _last: str | None = None
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Both answers, compared."""
+        self._last = None
         found = super().fetch(sql, parameters)
-        if not parameters and self._carried(sql) is not None:
+        if self._last is not None:
             self._compare(sql, found)
         return found
+
+    def _carried(self, sql: str) -> str | None:
+        self._last = super()._carried(sql)
+        return self._last
 
     def _made(self, sql: str, folder: Path | None = None) -> list[Path] | None:
         files = super()._made(sql, folder)
@@ -35,7 +41,7 @@ class Compared(SparkSession):
         return files
 
     def _compare(self, sql: str, found: pa.Table) -> None:
-        Compared.carried += 1
+        self.carried += 1
         one, two = rows_of(self._beside.fetch(sql)), rows_of(found)
         assert one == two, f"{sql}\n  only here: {one - two}\n  only on Spark: {two - one}"
 
