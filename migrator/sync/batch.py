@@ -103,9 +103,6 @@ def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes:
 
 def _newcomers(batch: _Batch) -> None:
     work, found = batch.work, batch.found
-    wanted: list[tuple[Key, int | None]] = [
-        (key, grp) for key, grp in batch.lives.creating if key in found.carried
-    ]
     fresh = [key for key in found.newcomers if key in found.records]
     lost = [key for key in found.newcomers if key not in found.records]
     proofs = work.store.evidence(lost) if lost else {}
@@ -118,18 +115,17 @@ def _newcomers(batch: _Batch) -> None:
                 batch, key, "absent", "it was changed, and cannot be read; nothing proves that it was deleted"
             )
     placed = {row.key for row in batch.lives.result.members}
+    begun = {key: grp for key, grp in batch.lives.creating if key in found.carried}
+    fresh = [key for key in fresh if key not in placed]
     # the master of a merge takes the place of its loser
-    waiting = _masters(batch, [key for key in fresh if key not in placed])
-    wanted += [
-        (key, None)
-        for key in fresh
-        if key not in placed and key not in waiting and _needs_partner(batch, key)
-    ]
+    waiting = _masters(batch, [*begun, *fresh])
+    wanted: list[tuple[Key, int | None]] = [item for item in begun.items() if item[0] not in waiting]
+    wanted += [(key, None) for key in fresh if key not in waiting and _needs_partner(batch, key)]
     _plan(batch, wanted)
 
 
 def _masters(batch: _Batch, keys: Sequence[Key]) -> frozenset[Key]:
-    """New records that something was merged into which has a partner: they wait until that merge is followed."""
+    """Records without partner that something was merged into which has one: they wait until that merge is followed."""
     work, found = batch.work, batch.found
     losers = [
         ((row.stream, case.proofs[row.key].into), row.key)

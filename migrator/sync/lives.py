@@ -243,8 +243,15 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
         case.rows.remove(row)
         _promote(case, row.which, result)
         return not case.of(row.which)
-    if master.state == CREATING or master.grp in lives.moved:
+    if master.grp in lives.moved or any(intent.grp == master.grp for intent in work.store.intents()):
         _postpone(work, found, case, lives)
+        return True
+    if master.state == CREATING:  # and nothing was made for it
+        lives.moved |= {case.grp, master.grp}
+        _adopt_master(scene, case, row, into, result)
+        result.closed.append(master)
+        result.released.append((master.grp, ""))
+        lives.again.append(master.key)
         return True
     lives.moved |= {case.grp, master.grp}
     _move(scene, case, row, master, result)

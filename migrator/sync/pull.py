@@ -48,9 +48,22 @@ def must_scan(work: Work, scene: Scene, mark: Watermark) -> bool:
 
 
 def _whole(work: Work, scene: Scene, stream: Stream, mark: Watermark) -> None:
-    pages = list(stream.side.changes(stream.object, None, 0.0))
+    """A list says what is there; of what is not, merged records above all, only the feed tells, as far back as it goes."""
+    pages = _pages(stream, mark)
     watermark = _watermark(stream, pages)
+    proofs = [proof for page in pages for proof in page.evidence]
+    found = Changes(evidence=[(stream.name, proof, False) for proof in proofs])
+    found.dirty += _proved(work, stream, proofs, frozenset())
+    work.store.commit(Part.PULL, found)
     reconcile(work, scene, stream, mark, watermark)
+
+
+def _pages(stream: Stream, mark: Watermark) -> list[FeedPage]:
+    """What the feed has; from now on, where it no longer knows what was before."""
+    try:
+        return list(stream.side.changes(stream.object, mark.watermark, stream.side.facts.overlap))
+    except WatermarkExpired:
+        return list(stream.side.changes(stream.object, None, 0.0))
 
 
 def _commit(work: Work, stream: Stream, mark: Watermark, pages: list[FeedPage]) -> None:

@@ -176,6 +176,27 @@ def test_what_is_merged_into_a_new_record_brings_its_group_along(merged: tuple[W
     assert found.night(full=True).writes == 0
 
 
+def test_what_is_merged_into_a_record_whose_partner_could_not_be_made_brings_its_own(
+    linked: tuple[World, str, str],
+) -> None:
+    found, name, partner = linked
+    master = found.old.add("Account", Name="M")
+
+    def away(verb: str) -> None:
+        if verb == "create":
+            raise RetryableError("gone")
+
+    found.new.before = away
+    found.night()
+    found.new.before = lambda _verb: None
+    found.old.remove("Account", name, into=master)
+    found.night()
+    assert found.partner(master) == partner
+    assert list(found.new.rows["customer"]) == [partner]
+    assert found.new.values("customer", partner)["name"] == "M"
+    assert found.night(full=True).status is Status.GREEN
+
+
 def test_merges_on_both_sides_at_once_make_no_second_partner(tmp_path: Path) -> None:
     found = world(tmp_path)
     loser, second = (found.old.add("Account", Name=name) for name in ("L", "S"))
@@ -274,7 +295,10 @@ def test_a_field_that_could_not_be_read_when_its_record_was_carried_over_follows
     assert found.night().status is Status.GREEN
 
 
-def test_a_delete_waits_for_what_was_merged_into_its_group_and_had_come_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_a_delete_waits_for_what_was_merged_into_its_group_and_had_come_back(
+    tmp_path: Path, *, full: bool
+) -> None:
     found = world(tmp_path)
     loser, master = (found.old.add("Account", Name=name) for name in ("L", "M"))
     found.night()
@@ -288,7 +312,7 @@ def test_a_delete_waits_for_what_was_merged_into_its_group_and_had_come_back(tmp
     assert found.reports[-1].holds == {"undelete": 1}
     found.old.remove("Account", loser, into=master)
     found.new.remove("customer", partner)
-    found.night()
+    found.night(full=full)
     assert master in found.old.rows["Account"]
     assert found.reports[-1].holds == {"undelete": 2}
 
