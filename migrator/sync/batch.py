@@ -16,6 +16,7 @@ from migrator.sync.keyed import await_partner, partner_named
 from migrator.sync.life import Presence
 from migrator.sync.linked import verify_links
 from migrator.sync.lives import Lives, examine, examine_gone
+from migrator.sync.remerged import follow_returned
 from migrator.sync.settle import settle
 from migrator.sync.state import GONE, LIVE, Changes, HoldRow, Intent, Key, MemberRow, Part
 from migrator.sync.streams import Scene, Stream
@@ -88,6 +89,7 @@ def process(
 def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes: bool) -> None:
     work, found = batch.work, batch.found
     batch.lives.awaited = awaited(work, holds)
+    follow_returned(work, found, batch.lives)
     # who moves into a group is decided before the group is: an edit of it is theirs too
     for case in sorted(found.cases.values(), key=lambda case: Presence.MERGED not in case.presence.values()):
         if not examine(work, found, case, batch.lives, carry_out=deletes):

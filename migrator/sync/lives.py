@@ -254,7 +254,7 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
         lives.again.append(master.key)
         return True
     lives.moved |= {case.grp, master.grp}
-    _move(scene, case, row, master, result)
+    move(scene, case, row, master, result)
     release(case, result)
     for one in case.rows:
         result.clean.append(one.key)
@@ -288,7 +288,7 @@ def _adopt_master(scene: Scene, case: Case, row: MemberRow, into: str, result: C
     )
 
 
-def _move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Changes) -> None:
+def move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Changes) -> None:
     """All members join the master's group with their own bases, so that what was edited on them flows into it."""
     for one in case.rows:
         gone = one.key == row.key

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pyarrow as pa
 
 from migrator.core.errors import RetryableError, WatermarkExpired
-from migrator.core.twoway import ID, VERSION, Evidence, FeedPage
+from migrator.core.twoway import ID, VERSION, Evidence, EvidenceKind, FeedPage
 from migrator.sync.reconcile import reconcile
 from migrator.sync.state import Changes, DirtyRow, Part, Watermark
 from migrator.sync.streams import Scene, Stream
@@ -114,16 +114,20 @@ def queued(work: Work, stream: Stream, ids: list[str], why: str) -> list[DirtyRo
 
 
 def _proved(work: Work, stream: Stream, proofs: list[Evidence], already: frozenset[str]) -> list[DirtyRow]:
-    """Records that something was proved about, and that the sync has not dealt with: the feed tells of our own deletes too."""
+    """Records that something was proved about, and that the sync has not dealt with: the feed tells of our own deletes too.
+
+    One with a tombstone may have come back, and been merged away since.
+    """
     ids = [name for name in dict.fromkeys(proof.id for proof in proofs) if name not in already]
     if not ids:
         return []
     known = work.store.evidence([(stream.name, name) for name in ids])
     stones = work.store.tombstones([(stream.name, name) for name in ids])
+    merged = frozenset(proof.id for proof in proofs if proof.kind is EvidenceKind.MERGED)
     new = [
         name
         for name in ids
-        if (stream.name, name) not in stones
+        if ((stream.name, name) not in stones or name in merged)
         and any(
             proof.id == name
             and not any(

@@ -334,6 +334,25 @@ def test_a_delete_waits_for_a_record_of_its_group_that_had_come_back(
     assert found.partner(lead) == new
 
 
+def test_what_was_merged_into_a_record_that_had_come_back_goes_along_when_that_is_merged_away(
+    merged: tuple[World, str, str, str],
+) -> None:
+    found, lead, other, new = merged
+    master = found.old.add("Account", Name="M")
+    found.night()
+    found.old.remove("Account", other)
+    found.night()
+    found.old.restore("Account", other)
+    found.night()
+    found.old.remove("Account", other, into=master)
+    found.night()
+    found.old.edit("Account", lead, City="Rome")
+    found.night()
+    assert {found.new.values("customer", one)["city"] for one in found.new.rows["customer"]} == {"Rome"}
+    assert new in found.new.rows["customer"]
+    assert found.night(full=True).writes == 0
+
+
 def test_what_a_system_deletes_with_a_record_of_ours_is_no_user_s_delete(tmp_path: Path) -> None:
     found = world(tmp_path)
     parent = found.old.add("Account", Name="p")
