@@ -17,7 +17,6 @@ from sqlalchemy.exc import ArgumentError
 
 from migrator.commands.engine_settings import memory_bytes
 from migrator.commands.project import Project, Workspace
-from migrator.core.connector import Source
 from migrator.core.mapped import MappedObject
 from migrator.core.schema import ObjectSchema
 from migrator.staging.room import Claim
@@ -59,8 +58,8 @@ SHARES: Mapping[Step, Share] = {
 extract, staged rows for map, mapped ones for dedupe, plan and validate, planned ones for load."""
 MODEL = Share(3.0, 8.0)
 """A dedupe that compares by a model keeps what it compares, and the pairs."""
-VALUE_BYTES = 16
-"""Of one value of a source without files, as text."""
+STAGED_SHARE = 0.23
+"""Bytes staged of a byte of text, as measured."""
 _MEMBERS = frozenset({".csv", ".tsv", ".txt", ".xml", ".json", ".jsonl", ".parquet", ".xlsx"})
 
 
@@ -92,18 +91,26 @@ def target_files(project: Project, objects: Iterable[MappedObject]) -> Iterator[
             yield Path(parsed.database)
 
 
-def source_bytes(project: Project, system: str, source: Source, schemas: Sequence[ObjectSchema]) -> int:
-    """Bytes of text in the files of a source, or what its rows are likely to come to; 0 when nothing tells."""
-    path = project.settings(system).get("path")
+def source_bytes(workspace: Workspace, system: str, schemas: Sequence[ObjectSchema]) -> int:
+    """Bytes of text in the files of a source; of another source, what was staged of it before; 0 when nothing tells."""
+    path = workspace.project.settings(system).get("path")
     if isinstance(path, str):
         return _text_bytes(Path(path), [item.name for item in schemas])
-    return sum((source.count(item.name) or 0) * len(item.fields) * VALUE_BYTES for item in schemas)
+    staged = (workspace.store.current(Kind.STAGED, f"{system}/{item.name}") for item in schemas)
+    return sum(round(item.bytes / STAGED_SHARE) for item in staged if item is not None)
+
+
+def source_files(path: Path) -> list[Path]:
+    """The files at a source's path: a file, a folder or a glob."""
+    if path.is_file():
+        return [path]
+    found = path.glob("**/*") if path.is_dir() else path.parent.glob(path.name)
+    return sorted(item for item in found if item.is_file())
 
 
 def _text_bytes(path: Path, names: Sequence[str]) -> int:
     """Of the members called like the wanted objects; of all where none is."""
-    files = [path] if path.is_file() else sorted(item for item in path.glob("**/*") if item.is_file())
-    members = [one for file in files for one in _members(file)]
+    members = [one for file in source_files(path) for one in _members(file)]
     wanted = {name.lower() for name in names}
     called = [size for name, size in members if Path(name).stem.lower() in wanted]
     return sum(called or (size for _, size in members))

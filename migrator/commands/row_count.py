@@ -11,6 +11,7 @@ from typing import IO
 import numpy as np
 
 from migrator.commands.project import Project
+from migrator.commands.room import source_files
 from migrator.core.connector import Source
 
 HEAD = 4 << 20
@@ -34,8 +35,7 @@ def count_rows(project: Project, system: str, source: Source, name: str) -> int:
 
 def _files(path: Path, name: str) -> Iterator[tuple[str, int, bytes]]:
     """Suffix, size and head of the text files and members called like an object."""
-    files = [path] if path.is_file() else sorted(item for item in path.glob("**/*") if item.is_file())
-    for file in files:
+    for file in source_files(path):
         if file.suffix.lower() == ".zip":
             with closing(zipfile.ZipFile(file)) as archive:
                 for member in archive.infolist():

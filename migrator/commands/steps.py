@@ -221,7 +221,7 @@ def extract_system(
     new = [
         described[name] for name in names if not is_staged(workspace.store, source, system, described[name])
     ]
-    need_room(workspace, Step.EXTRACT, source_bytes(project, system, source, new) if new else 0)
+    need_room(workspace, Step.EXTRACT, source_bytes(workspace, system, new) if new else 0)
     lines = []
     for name in names:
         dataset = extract_object(

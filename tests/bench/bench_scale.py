@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ def main() -> int:
         "--result", type=Path, default=Path("bench-scale"), help="folder of RESULT.md and .json"
     )
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     found: dict[int, dict[str, Any]] = {}
     with working_folder(arguments.keep) as folder:
         for contacts in arguments.rows:

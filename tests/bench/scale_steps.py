@@ -101,18 +101,23 @@ def run(
     listener.start()
     most_disk = most_spill = 0
     looked = told = time.perf_counter()
-    while True:
-        pid, status, used = os.wait4(child.pid, os.WNOHANG)
-        if pid:
-            break
-        time.sleep(0.1)
-        now = time.perf_counter()
-        if now - looked >= SAMPLED:
-            looked = now
-            most_disk, most_spill = max(most_disk, size(folder)), max(most_spill, _spilled(folder))
-        if now - told >= TOLD:
-            told = now
-            print(telling.tell(), file=sys.stderr, flush=True)
+    try:
+        while True:
+            pid, status, used = os.wait4(child.pid, os.WNOHANG)
+            if pid:
+                break
+            time.sleep(0.1)
+            now = time.perf_counter()
+            if now - looked >= SAMPLED:
+                looked = now
+                most_disk, most_spill = max(most_disk, size(folder)), max(most_spill, _spilled(folder))
+            if now - told >= TOLD:
+                told = now
+                print(telling.tell(), file=sys.stderr, flush=True)
+    except BaseException:  # interrupted: a step that goes on would hold the project against the next attempt
+        child.kill()
+        child.wait()
+        raise
     seconds = time.perf_counter() - telling.began
     listener.join()
     child.returncode = os.waitstatus_to_exitcode(status)

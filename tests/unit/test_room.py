@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from migrator.commands.measured import need_room, what_steps_took
 from migrator.commands.project import load_project, open_workspace
-from migrator.commands.room import SHARES, Step, claims
+from migrator.commands.room import SHARES, Step, claims, source_files
 from migrator.core.errors import FatalError
 from migrator.staging.room import ASKED_FROM, RESERVE, Claim, Disk, RoomCheck, amount, shortages
 from tests.small_migration import assert_told, migrator, write_small
@@ -99,3 +99,14 @@ def test_what_each_step_took_is_kept_until_it_has_something_to_do_again(
         again = what_steps_took(workspace.ledger)
     del first[Step.PLAN], again[Step.PLAN]  # planned anew, now that the records are there
     assert again == first
+
+
+def test_files_of_a_source_are_found_however_its_path_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    for name in ("one.csv", "two.csv", "other.txt"):
+        (folder / name).write_text(name)
+    assert [item.name for item in source_files(folder / "one.csv")] == ["one.csv"]
+    assert [item.name for item in source_files(folder)] == ["one.csv", "other.txt", "two.csv"]
+    assert [item.name for item in source_files(folder / "*.csv")] == ["one.csv", "two.csv"]
+    assert source_files(tmp_path / "gone") == []
