@@ -17,7 +17,7 @@ from migrator.dedupe.bands import Bands
 from migrator.dedupe.blocking import Rule
 from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.edges import EDGES
-from migrator.dedupe.features import FEATURES, KnownWords, drop_words, make_features, moved_of
+from migrator.dedupe.features import FEATURES, KnownWords, drop_words, make_features
 from migrator.dedupe.frozen import PRINT, Frozen, print_of, thaw, units_in, with_units
 from migrator.dedupe.scoring import (
     RULE,
@@ -161,14 +161,12 @@ def _make_fresh(session: Session, frozen: Frozen, scratch: Path) -> None:
     drop_words(session, frozen.features)
     drop_values(session, frozen.features, frozen.shared)
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_FRESH} AS SELECT f.* EXCLUDE (moved) REPLACE "
+        f"CREATE OR REPLACE TEMP TABLE {_FRESH} AS SELECT f.* REPLACE "
         f"((f.n + (SELECT max(n) FROM {_KEPT}))::INTEGER AS n), {PRINT} "
         f"FROM {with_units(list(_rules(frozen)))} f JOIN (SELECT __id, {PRINT} FROM {_INCOMING}) USING (__id)"
     )
     session.execute(f"DROP TABLE {FEATURES}")
-    session.execute(
-        f"CREATE OR REPLACE TEMP VIEW {FEATURES} AS SELECT *, {moved_of(frozen.features)} AS moved FROM ({kept_features()})"
-    )
+    session.execute(f"CREATE OR REPLACE TEMP VIEW {FEATURES} AS {kept_features()}")
 
 
 def _find_again(session: Session, frozen: Frozen, wanted: MatchModel) -> None:

@@ -2,9 +2,7 @@
 
 Columns are numbered (`v0`, `k0`, …), never named after fields, so that no name a user chose can stand in SQL of ours:
 `vN` the folded value, `kN` its words, rarest first, as numbers whose low byte is the word's weight, `wN` their sum, `dN` its numbers,
-`eN` which of them several records have (or whether they have the
-value, for single words), `aN` a name taken apart (see `taken_apart`), `moved` all folded words and texts of the record, so that a value in the
-wrong field is seen; and `n`, the record's number here.
+`aN` a name taken apart (see `taken_apart`); and `n`, the record's number here.
 """
 
 from __future__ import annotations
@@ -23,6 +21,8 @@ from migrator.staging.engine import Session, quote
 
 FEATURES = "dedupe_features"
 _RAW = "dedupe_raw"
+OTHER_WORDS = "dedupe_other_words"
+"""The function of the words that one text has and another lacks, as far as several records have them; `make_features` makes it."""
 _WORD_MASK = (1 << 64) - 256
 RARITY_STEPS = 12
 """Weight of a word per bit of its rarity; 20 bits of rarity fill the byte."""
@@ -168,9 +168,16 @@ def make_features(
     make_readings(
         session, [Reading(item.number, item.kind in _WORDED, _steps(item)) for item in read], scratch
     )
-    texts = [item for item in features if item.kind is Kind.TEXT]
-    for item in texts:
-        _weigh_words(session, item, known)
+    records = (
+        known.records if known else session.fetch(f"SELECT count(*) AS n FROM {_RAW}").column("n")[0].as_py()
+    )
+    for item in features:
+        if item.kind is Kind.TEXT:
+            _weigh_words(session, item, known, records)
+    session.execute(
+        f"CREATE OR REPLACE TEMP MACRO {OTHER_WORDS}(a, b) AS list_filter(a, lambda t: "
+        f"(t & 255) <= {_weight(f'{records:d} / {_ESTABLISHED:d}')} AND NOT list_contains(b, t))"
+    )
     names = _names(features)
     for name in names:
         take_apart(session, _distinct(name), name.told, name.table, scratch / "names.parquet")
@@ -219,21 +226,17 @@ def _join(session: Session, features: Sequence[Feature], names: Sequence[Name]) 
     joins += [f"LEFT JOIN {r.table} r{r.number} ON r{r.number}.raw = {_raw(r)}" for r in names]
     columns = [column for item in features for column in _columns(item)]
     columns += [f"r{r.number}.value AS a{r.number}" for r in names]
-    moved = _moved([f"d{item.number}.value" for item in features if item.kind in _WORDED])
     direct = {f"t{item.number}": _steps(item) for item in features if item.kind not in _READ_ONCE}
     kept = ["__id", "__source", *(f"t{item.number}" for item in features if item.kind in _READ_ONCE)]
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER ()::INTEGER AS n, m.__source, "
-        f"{', '.join(columns)}, {moved} AS moved FROM ({chained(direct, kept, _RAW)}) m {' '.join(joins)}"
+        f"{', '.join(columns)} FROM ({chained(direct, kept, _RAW)}) m {' '.join(joins)}"
     )
 
 
-def moved_of(features: Sequence[Feature]) -> str:
-    """SQL of the column `moved` by the others."""
-    return _moved([item.value for item in features if item.kind in _WORDED])
-
-
-def _moved(texts: Sequence[str]) -> str:
+def texts_of(features: Sequence[Feature], side: str) -> str:
+    """SQL of all folded words and texts of one `side` of a pair, so that a value in the wrong field is seen."""
+    texts = [f"{side}.{item.value}" for item in features if item.kind in _WORDED]
     return (
         f"list_filter([{', '.join(texts)}], lambda t: length(t) >= 3)" if texts else "CAST([] AS VARCHAR[])"
     )
@@ -246,7 +249,7 @@ def _columns(item: Feature) -> Iterator[str]:
         return
     yield f"d{n}.value AS v{n}"
     if item.kind is Kind.TEXT:
-        yield from (f"d{n}.{letter} AS {letter}{n}" for letter in "kwde")
+        yield from (f"d{n}.{letter} AS {letter}{n}" for letter in "kwd")
 
 
 def _steps(item: Feature) -> tuple[Step, ...]:
@@ -290,21 +293,19 @@ def _code(x: str) -> str:
     return f"nullif(regexp_replace(upper({x}), '[^0-9A-Z\\p{{Han}}]', '', 'g'), '')"
 
 
-def _weigh_words(session: Session, item: Feature, known: KnownWords | None) -> None:
-    """Add to the reading of a feature's texts the columns k, w, d and e of their words."""
+def _weigh_words(session: Session, item: Feature, known: KnownWords | None, records: int) -> None:
+    """Add to the reading of a feature's texts the columns k, w and d of their words."""
     table = reading_of(item.number)
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE dedupe_word AS SELECT value, n, unnest(list_distinct({_words('value')})) AS word "
         f"FROM (SELECT value, sum(n) AS n FROM {table} WHERE value IS NOT NULL GROUP BY 1)"
     )
-    records = f"(SELECT count(*) FROM {_RAW})" if known is None else f"{known.records:d}"
     weighed = _weights_by_rarity(records) if known is None else _weights_known(item, known)
     session.execute(f"CREATE OR REPLACE TEMP TABLE {weighed_words(item)} AS {weighed}")
     session.execute(
         "CREATE OR REPLACE TEMP TABLE dedupe_worded AS WITH words AS ("
         f"SELECT value, list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY w DESC, word) AS k, sum(w)::DOUBLE AS w, "
-        "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d, "
-        f"list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY word) FILTER (WHERE w <= {_weight(f'{records} / {_ESTABLISHED:d}')}) AS e "
+        "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d "
         f"FROM dedupe_word JOIN {weighed_words(item)} USING (word) GROUP BY value) SELECT * FROM {table} LEFT JOIN words USING (value)"
     )
     for name in (table, "dedupe_word"):
@@ -323,12 +324,11 @@ def drop_words(session: Session, features: Sequence[Feature]) -> None:
         session.execute(f"DROP TABLE IF EXISTS {weighed_words(item)}")
 
 
-def _weights_by_rarity(records: str) -> str:
+def _weights_by_rarity(records: int) -> str:
     """A query (word, w): the bits of a word's rarity among the relation's `records`."""
     return (
-        f"WITH every AS (SELECT {records} AS n), "
-        "rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word) "
-        f"SELECT word, {_weight('(SELECT n FROM every) / n')} AS w FROM rare"
+        "WITH rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word) "
+        f"SELECT word, {_weight(f'{records:d} / n')} AS w FROM rare"
     )
 
 

@@ -90,7 +90,7 @@ def features_query(
     has one is found without reading the rest.
     """
     return (
-        f"SELECT f.* EXCLUDE (moved), p.{PRINT} FROM {with_units(rules)} f "
+        f"SELECT f.*, p.{PRINT} FROM {with_units(rules)} f "
         f"JOIN (SELECT __id, {print_of(features, claiming)} AS {PRINT} FROM {relation}) p USING (__id)"
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migrator.dedupe.comparison import Comparison
-from migrator.dedupe.features import FEATURES, Feature, Kind
+from migrator.dedupe.features import FEATURES, Feature, Kind, texts_of
 from migrator.dedupe.odds import Odds
 from migrator.staging.engine import Session
 
@@ -45,19 +45,21 @@ def grade(
     session: Session, pairs: str, comparisons: Sequence[Comparison], into: str, source: str = FEATURES
 ) -> None:
     """Make the table `into` (a, b, gN for each comparison) of the query `pairs` (a, b): places of levels, or `MISSING`."""
-    columns = [name for item in comparisons for name in _columns(item.feature)] + ["moved"]
-    sides = ", ".join(f"{side}.{name} AS {name}_{side}" for side in "lr" for name in dict.fromkeys(columns))
+    columns = [name for item in comparisons for name in _columns(item.feature)]
+    sides = [f"{side}.{name} AS {name}_{side}" for side in "lr" for name in dict.fromkeys(columns)]
+    # made for each pair: records that carry them are a fifth larger, and there are more of them
+    sides += [f"{texts_of([item.feature for item in comparisons], side)} AS moved_{side}" for side in "lr"]
     grades = ", ".join(f"{_grade(item)} AS g{item.feature.number}" for item in comparisons)
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {into} AS SELECT a, b, {grades} FROM "
-        f"(SELECT a, b, {sides} FROM ({pairs}) JOIN {source} l ON a = l.n JOIN {source} r ON b = r.n)"
+        f"(SELECT a, b, {', '.join(sides)} FROM ({pairs}) JOIN {source} l ON a = l.n JOIN {source} r ON b = r.n)"
     )
 
 
 def _columns(item: Feature) -> Iterator[str]:
     yield item.value
     if item.kind is Kind.TEXT:
-        yield from (f"{letter}{item.number}" for letter in "kwde")
+        yield from (f"{letter}{item.number}" for letter in "kwd")
     if item.apart is not None:
         yield f"a{item.apart}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migrator.dedupe.features import Feature
+from migrator.dedupe.features import OTHER_WORDS, Feature
 
 NEARLY_ALL = "nearly all words"
 OVERLAP = "dedupe_overlap"
@@ -64,9 +64,9 @@ def two_words(item: Feature, left: str = "{}_l", right: str = "{}_r") -> str:
 
     `left` and `right` say how the columns of the two records are called.
     """
-    e, k = f"e{item.number}", f"k{item.number}"
+    k = f"k{item.number}"
     left, right = (
-        f"len(list_filter({one.format(e)}, lambda t: NOT list_contains({other.format(k)}, t))) > 0"
+        f"len({OTHER_WORDS}({one.format(k)}, {other.format(k)})) > 0"
         for one, other in ((left, right), (right, left))
     )
     return f"coalesce({left} AND {right}, false)"
