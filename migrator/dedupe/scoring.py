@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations_with_replacement, count
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ RULE = "model"
 """The `rule` of scored edges."""
 PLACE = 1_000
 """After all exact rules: those explain better."""
-CHUNK = 4_000_000
-"""Pairs scored at once."""
+CHUNK = 250_000
+"""Pairs scored at once, about: both records of each are held beside it, a kilobyte a pair."""
 _GRADED = "dedupe_graded"
 _KEPT_BELOW = 6.0
 """Bits below the odds of one half down to which pairs are kept: average linkage looks at them."""
@@ -125,15 +126,13 @@ def score_tried(
 ) -> int:
     """Fill `SCORED` from the pairs in `dedupe_tried`, chunk by chunk, so that memory is bounded however many there are."""
     path = scratch / "pairs.parquet"
-    count = session.write("SELECT a, b, min(rule) AS rule FROM dedupe_tried GROUP BY a, b", path)
+    found = session.write("SELECT a, b, min(rule) AS rule FROM dedupe_tried GROUP BY a, b", path)
     session.execute("DROP TABLE dedupe_tried")
     session.view("dedupe_candidates", [path])
     create_scored(session, model.comparisons, SCORED)
     create_vetoed(session)
     evidence = Evidence(model.comparisons, model.odds, often)
-    chunks = -(-count // CHUNK)
-    for chunk in range(chunks):
-        some = f"SELECT a, b FROM dedupe_candidates WHERE a % {chunks} = {chunk}"
+    for some in _chunks(session, found):
         grade(session, some, model.comparisons, _GRADED)
         add_scored(session, _GRADED, evidence, least=least, into=SCORED)
         add_vetoed(session, [item.feature for item in model.comparisons], _GRADED)
@@ -143,7 +142,23 @@ def score_tried(
     lower_by_context(session, SCORED, model.comparisons, model.odds, model.contexts)
     if wanted.reach is Reach.ACROSS:
         _keep_best(session)
-    return count
+    return found
+
+
+def _chunks(session: Session, pairs: int) -> Iterator[str]:
+    """Queries of the `pairs` by ranges of both their numbers, so that of the records only two ranges are read for each."""
+    ranges = next(n for n in count() if n * (n + 1) / 2 >= pairs / CHUNK)
+    if not ranges:
+        return
+    first, last = (
+        session.fetch(f"SELECT min(n) AS first, max(n) AS last FROM {FEATURES}").to_pylist()[0].values()
+    )
+    ends = [first + (last + 1 - first) * place // ranges for place in range(ranges + 1)]
+    for one, other in combinations_with_replacement(range(ranges), 2):
+        within = (
+            f"{c} >= {ends[place]:d} AND {c} < {ends[place + 1]:d}" for c, place in (("a", one), ("b", other))
+        )
+        yield f"SELECT a, b FROM dedupe_candidates WHERE {' AND '.join(within)}"
 
 
 def tell_sure(session: Session, model: Model, wanted: MatchModel) -> None:

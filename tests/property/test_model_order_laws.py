@@ -23,8 +23,8 @@ def test_order_batches_and_threads_change_no_pair_and_no_cluster(
     expected = None
     # seed 0: the order of the rows as they are
     for seed, threads, parts, pairs, edges, memory in (
-        (0, 1, 1, 4_000_000, 500_000, "500MB"),
-        (7, 4, 1, 4_000_000, 500_000, "500MB"),
+        (0, 1, 1, 250_000, 500_000, "500MB"),
+        (7, 4, 1, 250_000, 500_000, "500MB"),
         (8, 1, 7, 1_500, 40, "200MB"),
         (9, 4, 3, 700, 10, "150MB"),
     ):

@@ -12,7 +12,7 @@ import pytest
 from migrator.core.mapped import MatchModel
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.dedupe.comparison import Comparison, make_comparisons
-from migrator.dedupe.features import FEATURES, choose_features, make_features
+from migrator.dedupe.features import FEATURES, choose_features, make_features, texts_of
 from migrator.dedupe.grading import Evidence, add_scored, count_patterns, create_scored, grade
 from migrator.dedupe.maximise import learn
 from migrator.dedupe.meaning import find_meanings
@@ -22,6 +22,7 @@ from tests import splink_oracle
 
 pytestmark = pytest.mark.slow
 FIELDS = tuple(FieldSchema(name, FieldType.STRING) for name in ("name", "company", "city", "email", "born"))
+WHOLE = "whole_features"
 PAIRS = "SELECT x.n AS a, y.n AS b FROM dedupe_features x JOIN dedupe_features y ON x.n < y.n AND x.v2 = y.v2"
 
 
@@ -48,6 +49,10 @@ def people(session: Session, scratch: Path) -> Sequence[Comparison]:
     session.table("records", pa.Table.from_pylist(told))
     features = choose_features(find_meanings(session, "records", FIELDS, MatchModel().meanings))
     make_features(session, "records", features, scratch)
+    # Splink wants every column in the table; ours makes this one for each pair
+    session.execute(
+        f"CREATE TABLE {WHOLE} AS SELECT f.*, {texts_of(features, 'f')} AS moved FROM {FEATURES} f"
+    )
     return make_comparisons(session, features)
 
 
@@ -67,8 +72,8 @@ def test_what_is_learnt_is_what_splink_learns(session: Session, tmp_path: Path) 
     ours = learn(count_patterns(session, "FROM graded", comparisons), start)
     session.execute(
         f"CREATE TABLE training AS WITH chosen AS (SELECT a, b, row_number() OVER () AS pair FROM ({PAIRS})) "
-        f"SELECT pair, f.* REPLACE (2 * pair AS n) FROM chosen JOIN {FEATURES} f ON f.n = a "
-        f"UNION ALL SELECT pair, f.* REPLACE (2 * pair + 1 AS n) FROM chosen JOIN {FEATURES} f ON f.n = b"
+        f"SELECT pair, f.* REPLACE (2 * pair AS n) FROM chosen JOIN {WHOLE} f ON f.n = a "
+        f"UNION ALL SELECT pair, f.* REPLACE (2 * pair + 1 AS n) FROM chosen JOIN {WHOLE} f ON f.n = b"
     )
     theirs = splink_oracle.learn(session, "training", comparisons, start)
     assert ours is not None
@@ -96,7 +101,7 @@ def test_pairs_weigh_what_they_weigh_in_splink(session: Session, tmp_path: Path)
     session.execute(
         f"CREATE TABLE blocked AS SELECT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM ({PAIRS})"
     )
-    splink_oracle.score(session, FEATURES, "blocked", evidence, least=-3.0, into="theirs")
+    splink_oracle.score(session, WHOLE, "blocked", evidence, least=-3.0, into="theirs")
     both = session.fetch(
         "SELECT count(*) AS n, count(o.a) AS ours, count(t.a) AS theirs, max(abs(o.weight - t.weight)) AS apart "
         "FROM ours o FULL JOIN theirs t USING (a, b)"
