@@ -262,16 +262,7 @@ def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
 
     Raises `FatalError` when there is no room to work in and `ProjectError` when a setting is wrong.
     """
-    spills = Path(settings.temp_directory) if settings.temp_directory else workspace / "spill"
-    try:
-        _remove_orphans(spills)
-        spill = spills / f"{_host_tag()}-{os.getpid()}-{new_id()}"
-        spill.mkdir(parents=True)
-    except OSError as error:
-        raise FatalError(
-            f"the engine has no room to spill to: cannot make a folder in {spills}: {error.strerror}",
-            hint="is the disk full? engine.temp_directory in migration.yaml names another folder",
-        ) from error
+    spill = scratch_folder(Path(settings.temp_directory) if settings.temp_directory else workspace / "spill")
     try:
         connection = duckdb.connect(
             ":memory:",
@@ -297,6 +288,20 @@ def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")  # no query can open any of this again
     return DuckSession(connection, lambda: shutil.rmtree(spill, ignore_errors=True))
+
+
+def scratch_folder(parent: Path) -> Path:
+    """A new folder of this process; those of processes of this machine that were killed go. Raises `FatalError`."""
+    try:
+        _remove_orphans(parent)
+        made = parent / f"{_host_tag()}-{os.getpid()}-{new_id()}"
+        made.mkdir(parents=True)
+    except OSError as error:
+        raise FatalError(
+            f"the engine has no room to spill to: cannot make a folder in {parent}: {error.strerror}",
+            hint="is the disk full? engine.temp_directory in migration.yaml names another folder",
+        ) from error
+    return made
 
 
 def _host_tag() -> str:

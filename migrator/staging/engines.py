@@ -9,10 +9,9 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from migrator.core.clock import new_id
 from migrator.core.dialect import Dialect
 from migrator.core.errors import Location, Problem, raise_errors
-from migrator.staging.engine import EngineSettings, Session, open_engine
+from migrator.staging.engine import EngineSettings, Session, open_engine, scratch_folder
 
 
 class Work(Enum):
@@ -51,8 +50,7 @@ def _open_spark(settings: EngineSettings, workspace: Path, work: Work, told: Tol
 
     check_engine(settings, Location(PROJECT))
     beside = open_engine(settings, workspace)
-    scratch = workspace / "spark" / new_id()
-    scratch.mkdir(parents=True)
+    scratch = scratch_folder(workspace / "spark")
     return SparkSession(lambda: connected(settings), beside, scratch, lambda reason: told(work.value, reason))
 
 

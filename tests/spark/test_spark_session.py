@@ -1,0 +1,138 @@
+"""The session on Spark keeps every word of the protocol, and what it cannot carry runs on this machine and is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from migrator.core.errors import Location
+from migrator.staging.engine import EngineSettings, open_engine, part_file
+from tests.spark.compared import Compared, open_compared, rows_of
+from validation.expectations import COMPOUND_UNIQUE, IN_SET, LENGTHS, NOT_NULL, UNIQUE, Expectation, Suite
+from validation.rules import FAILING, run_suite, start_failing
+
+pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+ROWS = pa.table(
+    {
+        "Key": pa.array([f"K{n}" for n in range(200)]),
+        "n": pa.array([n if n % 7 else None for n in range(200)], pa.int64()),
+        "text": pa.array([[None, "", "a", "王小明 \u3000", "é\n\"'\\", "A" * 50][n % 6] for n in range(200)]),
+        "amount": pa.array([Decimal(n * 7919 - 99) / 100 if n % 5 else None for n in range(200)], pa.decimal128(18, 2)),
+        "day": pa.array([[date(1, 1, 1), date(9999, 12, 31), None, date(2024, 2, 29)][n % 4] for n in range(200)]),
+        "at": pa.array([[datetime(1969, 12, 31, 23, 59, 59, 999999, UTC), None][n % 2] for n in range(200)], pa.timestamp("us", tz="UTC")),
+        "clock": pa.array([time(23, 59, 59, 999999)] * 200, pa.time64("us")),
+        "issues": pa.array([[{"rule": "x", "value": "王" if n % 2 else None}] * (n % 3) for n in range(200)]),
+    }
+)  # fmt: skip
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def session(settings: EngineSettings, tmp_path: Path, told: list[str]) -> Iterator[Compared]:
+    """A session over one file of rows, called `given`."""
+    path = tmp_path / "given.parquet"
+    pq.write_table(ROWS, path)
+    opened = open_compared(settings, tmp_path, told)
+    opened.view("given", [path])
+    yield opened
+    opened.close()
+
+
+def count(session: Compared, name: str) -> int:
+    return int(session.fetch(f'SELECT count(*) AS n FROM "{name}"').column("n")[0].as_py())
+
+
+def test_a_table_is_made_grows_is_made_anew_and_goes(session: Compared, told: list[str]) -> None:
+    session.execute('CREATE OR REPLACE TABLE "x:t" AS SELECT "Key", n FROM given WHERE n > 100')
+    before = count(session, "x:t")
+    session.execute('INSERT INTO "x:t" SELECT "Key", n FROM given WHERE n < 10')
+    assert count(session, "x:t") == before + 8
+    session.table("mine", pa.table({"Key": ["own"], "n": pa.array([1], pa.int64())}))
+    session.execute('INSERT INTO mine SELECT "Key", n FROM "x:t" WHERE n = 3')
+    assert count(session, "mine") == 2
+    joined = session.fetch('SELECT g."Key", m.n FROM given g JOIN mine m ON g."Key" = m."Key"')
+    assert joined.to_pylist() == [{"Key": "K3", "n": 3}]
+    session.execute('CREATE OR REPLACE VIEW v AS SELECT * FROM "x:t" WHERE n = 5')
+    session.execute('CREATE OR REPLACE TABLE "x:t" AS SELECT "Key", n FROM given WHERE n IN (5, 6)')
+    assert (count(session, "x:t"), count(session, "v")) == (2, 1)
+    session.execute('DROP TABLE "x:t"')
+    session.execute('CREATE TABLE "x:t" (n BIGINT)')
+    assert count(session, "x:t") == 0
+    assert told == []
+    assert session.carried > 6
+
+
+def test_rows_come_in_order_in_batches_and_under_their_names(session: Compared) -> None:
+    cursor = session.cursor()
+    sql = 'SELECT "Key", n FROM given WHERE n IS NOT NULL ORDER BY n DESC, "Key"'
+    batches = list(cursor.stream(sql, 50))
+    cursor.close()
+    found = pa.Table.from_batches(batches)
+    assert found.column_names == ["Key", "n"]
+    assert found.column("n").to_pylist() == sorted((n for n in range(200) if n % 7), reverse=True)
+    assert max(batch.num_rows for batch in batches) <= 50
+
+
+def test_what_is_written_reads_as_this_machine_would_have_written_it(
+    session: Compared, tmp_path: Path
+) -> None:
+    sql = "SELECT * FROM given WHERE n > 3 OR n IS NULL"
+    assert session.write(sql, tmp_path / "one.parquet") == len(pq.read_table(tmp_path / "one.parquet")) > 190
+    folder = tmp_path / "parts [*] ü"
+    folder.mkdir()
+    parts = session.write_parts(sql, folder)
+    assert [path.name for path in parts] == [part_file(number) for number in range(len(parts))]
+    assert sorted(folder.iterdir()) == list(parts)
+    with closing(open_engine(EngineSettings(threads=1), tmp_path)) as here:
+        here.view("parts", parts)
+        here.view("given", [tmp_path / "given.parquet"])
+        expected, found = here.fetch(sql), here.fetch("SELECT * FROM parts")
+    assert found.schema == expected.schema
+    assert rows_of(found) == rows_of(expected)
+    (tmp_path / "none").mkdir()
+    (empty,) = session.write_parts("SELECT * FROM given WHERE n = 1000", tmp_path / "none")
+    assert pq.read_schema(empty).names == ROWS.column_names
+    assert len(pq.read_table(empty)) == 0
+
+
+def test_a_function_of_the_project_runs_here_and_is_told(session: Compared, told: list[str]) -> None:
+    session.function("twice", lambda column: pc.multiply(column.combine_chunks(), 2), ["BIGINT"], "BIGINT")
+    for _ in range(2):
+        found = session.fetch("SELECT max(twice(n)) AS n FROM given")
+        assert found.to_pylist() == [{"n": 398}]
+    assert told == ["a function of the project (python)"]
+
+
+def test_rules_find_the_same_records(session: Compared, tmp_path: Path) -> None:
+    place = Location("suite.yaml")
+    rules = tuple(
+        Expectation(kind, kwargs, place=place)
+        for kind, kwargs in (
+            (NOT_NULL, {"column": "text"}), (IN_SET, {"column": "text", "value_set": ["a", ""]}), (UNIQUE, {"column": "day"}),
+            (LENGTHS, {"column": "text", "max_value": 20}), (COMPOUND_UNIQUE, {"column_list": ["day", "n"]}),
+        )
+    )  # fmt: skip
+    here = open_engine(EngineSettings(threads=1), tmp_path)
+    here.view("given", [tmp_path / "given.parquet"])
+    results = []
+    for one in (here, session):
+        start_failing(one)
+        found = run_suite(one, "given", '"Key"', Suite("thing", rules), now=NOW, chunk_rows=64)
+        results.append((found, rows_of(one.fetch(f'SELECT * FROM "{FAILING}"'))))
+    here.close()
+    assert results[0] == results[1]
+    assert sum(item.failed for item in results[0][0]) > 100
