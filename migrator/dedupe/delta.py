@@ -17,8 +17,9 @@ from migrator.dedupe.bands import Bands
 from migrator.dedupe.blocking import Rule
 from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.edges import EDGES
-from migrator.dedupe.features import FEATURES, KnownWords, drop_words, make_features
+from migrator.dedupe.features import FEATURES, make_features
 from migrator.dedupe.frozen import PRINT, Frozen, print_of, thaw, units_in, with_units
+from migrator.dedupe.rarity import KnownWords, drop_words
 from migrator.dedupe.scoring import (
     RULE,
     Scored,
@@ -158,7 +159,7 @@ def _make_fresh(session: Session, frozen: Frozen, scratch: Path) -> None:
     """`dedupe_fresh`: features of what is new, numbered after all others; and `FEATURES`, a view of everything there is now."""
     known = KnownWords(_WEIGHTS, frozen.model.population.records)
     make_features(session, _INCOMING, frozen.features, scratch, known)
-    drop_words(session, frozen.features)
+    drop_words(session, (item.number for item in frozen.features))
     drop_values(session, frozen.features, frozen.shared)
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {_FRESH} AS SELECT f.* REPLACE "

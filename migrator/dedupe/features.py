@@ -15,19 +15,13 @@ from pathlib import Path
 from migrator.core.mapped import Meaning, Normaliser
 from migrator.dedupe.meaning import FieldMeaning
 from migrator.dedupe.normalise import Step, chained, steps
+from migrator.dedupe.rarity import KnownWords, weigh_texts
 from migrator.dedupe.reading import Reading, make_readings, reading_of
 from migrator.dedupe.taken_apart import Told, take_apart
 from migrator.staging.engine import Session, quote
 
 FEATURES = "dedupe_features"
 _RAW = "dedupe_raw"
-OTHER_WORDS = "dedupe_other_words"
-"""The function of the words that one text has and another lacks, as far as several records have them; `make_features` makes it."""
-_WORD_MASK = (1 << 64) - 256
-RARITY_STEPS = 12
-"""Weight of a word per bit of its rarity; 20 bits of rarity fill the byte."""
-_ESTABLISHED = 4
-"""Records that have a word from which on it is no slip: where two names differ in two such words, they are two names."""
 _CHINESE = 0.005
 """Share of Chinese names in a field from which on records are looked for across scripts."""
 
@@ -99,14 +93,6 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownWords:
-    """The relation (feature, words, key, weight) of what words weigh, and of how many records they were counted."""
-
-    relation: str
-    records: int
-
-
-@dataclass(frozen=True, slots=True)
 class Name:
     """A name that is taken apart: its number, and the features that make it, in their order."""
 
@@ -168,16 +154,7 @@ def make_features(
     make_readings(
         session, [Reading(item.number, item.kind in _WORDED, _steps(item)) for item in read], scratch
     )
-    records = (
-        known.records if known else session.fetch(f"SELECT count(*) AS n FROM {_RAW}").column("n")[0].as_py()
-    )
-    for item in features:
-        if item.kind is Kind.TEXT:
-            _weigh_words(session, item, known, records)
-    session.execute(
-        f"CREATE OR REPLACE TEMP MACRO {OTHER_WORDS}(a, b) AS list_filter(a, lambda t: "
-        f"(t & 255) <= {_weight(f'{records:d} / {_ESTABLISHED:d}')} AND NOT list_contains(b, t))"
-    )
+    weigh_texts(session, [item.number for item in features if item.kind is Kind.TEXT], _RAW, known)
     names = _names(features)
     for name in names:
         take_apart(session, _distinct(name), name.told, name.table, scratch / "names.parquet")
@@ -291,67 +268,3 @@ def _day(x: str) -> str:
 
 def _code(x: str) -> str:
     return f"nullif(regexp_replace(upper({x}), '[^0-9A-Z\\p{{Han}}]', '', 'g'), '')"
-
-
-def _weigh_words(session: Session, item: Feature, known: KnownWords | None, records: int) -> None:
-    """Add to the reading of a feature's texts the columns k, w and d of their words."""
-    table = reading_of(item.number)
-    session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_word AS SELECT value, n, unnest(list_distinct({_words('value')})) AS word "
-        f"FROM (SELECT value, sum(n) AS n FROM {table} WHERE value IS NOT NULL GROUP BY 1)"
-    )
-    weighed = _weights_by_rarity(records) if known is None else _weights_known(item, known)
-    session.execute(f"CREATE OR REPLACE TEMP TABLE {weighed_words(item)} AS {weighed}")
-    session.execute(
-        "CREATE OR REPLACE TEMP TABLE dedupe_worded AS WITH words AS ("
-        f"SELECT value, list((hash(word) & {_WORD_MASK}::UBIGINT) | w::UBIGINT ORDER BY w DESC, word) AS k, sum(w)::DOUBLE AS w, "
-        "list(word ORDER BY word) FILTER (WHERE regexp_matches(word, '^[0-9]')) AS d "
-        f"FROM dedupe_word JOIN {weighed_words(item)} USING (word) GROUP BY value) SELECT * FROM {table} LEFT JOIN words USING (value)"
-    )
-    for name in (table, "dedupe_word"):
-        session.execute(f"DROP TABLE {name}")
-    session.execute(f"ALTER TABLE dedupe_worded RENAME TO {table}")
-
-
-def weighed_words(item: Feature) -> str:
-    """The table (word, w) of what a feature's words weigh."""
-    return f"dedupe_weighed{item.number}"
-
-
-def drop_words(session: Session, features: Sequence[Feature]) -> None:
-    """Give back the tables of `weighed_words`."""
-    for item in features:
-        session.execute(f"DROP TABLE IF EXISTS {weighed_words(item)}")
-
-
-def _weights_by_rarity(records: int) -> str:
-    """A query (word, w): the bits of a word's rarity among the relation's `records`."""
-    return (
-        "WITH rare AS (SELECT word, sum(w.n) AS n FROM dedupe_word w GROUP BY word) "
-        f"SELECT word, {_weight(f'{records:d} / n')} AS w FROM rare"
-    )
-
-
-def _weights_known(item: Feature, known: KnownWords) -> str:
-    """As `_weights_by_rarity`; a word that nobody had weighs as much as one that a single record has."""
-    return (
-        f"SELECT word, coalesce(held.weight, {rarest(known.records)}) AS w "
-        "FROM (SELECT DISTINCT word, hash(word) >> 8 AS key FROM dedupe_word) LEFT JOIN "
-        f"(SELECT key, weight FROM {known.relation} WHERE feature = {item.number:d} AND words) held USING (key)"
-    )
-
-
-def rarest(records: int) -> str:
-    """SQL of what a word weighs that one of so many records has."""
-    return _weight(f"{records:d}")
-
-
-def _weight(rarity: str) -> str:
-    return f"greatest(1, least(255, round({RARITY_STEPS} * log2({rarity}))))"
-
-
-def _words(x: str) -> str:
-    """SQL of the words of a text; a run of Chinese characters gives its pairs of neighbours."""
-    pairs = "list_transform(range(1, length(t)), lambda i: substr(t, i, 2))"
-    parted = f"flatten(list_transform(string_split({x}, ' '), lambda t: CASE WHEN length(t) > 2 AND regexp_matches(t, '^\\p{{Han}}') THEN {pairs} ELSE [t] END))"
-    return f"CASE WHEN strlen({x}) = length({x}) THEN string_split({x}, ' ') ELSE {parted} END"

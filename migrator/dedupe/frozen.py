@@ -14,9 +14,10 @@ from migrator.core.mapped import Meaning
 from migrator.dedupe.blocking import Rule, Weighed
 from migrator.dedupe.comparison import make_comparisons
 from migrator.dedupe.contexts import Context
-from migrator.dedupe.features import FEATURES, KINDS, Feature, Kind, rarest, weighed_words
+from migrator.dedupe.features import FEATURES, KINDS, Feature, Kind
 from migrator.dedupe.learning import Model, Population
 from migrator.dedupe.odds import Odds
+from migrator.dedupe.rarity import rarest, weighed_words
 from migrator.dedupe.units import Unit
 from migrator.staging.engine import Session, quote
 
@@ -106,7 +107,7 @@ def weights_query(
         if item.value in often
     )
     words = (
-        f"SELECT {item.number:d}, true, hash(word) >> 8, max(w)::DOUBLE FROM {weighed_words(item)} "
+        f"SELECT {item.number:d}, true, hash(word) >> 8, max(w)::DOUBLE FROM {weighed_words(item.number)} "
         f"WHERE w <> {rarest(records)} GROUP BY ALL"
         for item in features
         if item.kind is Kind.TEXT

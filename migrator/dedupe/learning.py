@@ -19,11 +19,12 @@ from migrator.dedupe.blocking import (
 )
 from migrator.dedupe.comparison import Comparison
 from migrator.dedupe.contexts import NEIGHBOURS, Context, find_contexts, pair_neighbours
-from migrator.dedupe.features import FEATURES, RARITY_STEPS, Feature, Kind, naming
+from migrator.dedupe.features import FEATURES, Feature, Kind, naming
 from migrator.dedupe.grading import Evidence, Patterns, add_scored, count_patterns, create_scored, grade
 from migrator.dedupe.levels import Level
 from migrator.dedupe.maximise import Learnt, learn, level_shares
 from migrator.dedupe.odds import Odds, rounded
+from migrator.dedupe.rarity import RARITY_STEPS
 from migrator.dedupe.units import UNITS, make_units, units_of
 from migrator.staging.engine import Session
 

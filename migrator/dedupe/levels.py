@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migrator.dedupe.features import OTHER_WORDS, Feature
+from migrator.dedupe.features import Feature
+from migrator.dedupe.rarity import OTHER_WORDS
 
 NEARLY_ALL = "nearly all words"
 OVERLAP = "dedupe_overlap"

@@ -16,7 +16,7 @@ from migrator.dedupe.claims import claiming_fields
 from migrator.dedupe.comparison import Comparison, make_comparisons
 from migrator.dedupe.contexts import lower_by_context
 from migrator.dedupe.edges import EDGES
-from migrator.dedupe.features import FEATURES, choose_features, drop_words, make_features
+from migrator.dedupe.features import FEATURES, choose_features, make_features
 from migrator.dedupe.follow import follow_decisions
 from migrator.dedupe.frozen import features_query, freeze, weights_query
 from migrator.dedupe.grading import Evidence, add_scored, create_scored, grade
@@ -31,6 +31,7 @@ from migrator.dedupe.learning import (
 )
 from migrator.dedupe.meaning import FieldMeaning, find_meanings
 from migrator.dedupe.odds import Odds
+from migrator.dedupe.rarity import drop_words
 from migrator.dedupe.shared_values import drop_shared
 from migrator.dedupe.sureness import certain, find_kin, sure
 from migrator.dedupe.units import UNITS
@@ -41,7 +42,7 @@ RULE = "model"
 """The `rule` of scored edges."""
 PLACE = 1_000
 """After all exact rules: those explain better."""
-CHUNK = 250_000
+CHUNK = 500_000
 """Pairs scored at once, about: both records of each are held beside it, a kilobyte a pair."""
 _GRADED = "dedupe_graded"
 _KEPT_BELOW = 6.0
@@ -98,7 +99,7 @@ def add_scored_edges(
             features_query(relation, features, claiming_fields(rules), [item.rule for item in model.rules]),
             weights_query(features, often, kept["unseen"], model.population.records),
         )
-    drop_words(session, features)
+    drop_words(session, (item.number for item in features))
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
     model = replace(model, prior=estimate_prior(scored_weights(session), model.population))
