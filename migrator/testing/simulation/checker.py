@@ -451,6 +451,18 @@ class Checker:
                 event.deed in {Deed.UNDELETE, Deed.CONVERT} or event.actor is not Actor.USER for event in ends
             )
             or any(event.actor is Actor.SYNC for each in named for event in self._life(each))
+            or any(self._went_with_ours(event) for event in ends)
+        )
+
+    def _went_with_ours(self, end: Event) -> bool:
+        """Whether it ended within a minute of a delete of the sync there, and may have gone with that record as far as anybody can tell.
+
+        "A delete propagates only on proof that a user deleted the record" (section 8), which links of unmapped fields hide.
+        """
+        return any(
+            event.actor is Actor.SYNC and event.side == end.side and 0 <= end.at - event.at <= 61
+            for events in self.world.history.ends.values()
+            for event in events
         )
 
     def _named(self, members: list[Node]) -> list[Node]:
