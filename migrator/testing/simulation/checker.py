@@ -169,9 +169,16 @@ class Checker:
         if not any(
             self._is_untold(source[0], event) or self._is_just_then(source[0], event)
             for event in self._merges(source)
-        ):
+        ) and not any(self._is_undone(event) for each in (source, *all_) for event in self._merges(each)):
             return all_
         return [node for node in all_ if self._names(node, source) or self._names(source, node)]
+
+    def _is_undone(self, merge: Event) -> bool:
+        """Whether a user took the loser out of the bin again: an event of its own (section 8), and it ties nobody any more."""
+        return any(
+            event.deed is Deed.UNDELETE and event.at >= merge.at
+            for event in self._life((merge.side, merge.id))
+        )
 
     def _is_just_then(self, side: str, merge: Event) -> bool:
         """Whether a user merged in this very run, and nothing told it since.
@@ -455,12 +462,12 @@ class Checker:
         )
 
     def _went_with_ours(self, end: Event) -> bool:
-        """Whether it ended within a minute of a delete of the sync there, and may have gone with that record as far as anybody can tell.
+        """Whether it ended within a minute of a delete of the sync there, which began before it took effect, and may have gone with that record as far as anybody can tell.
 
         "A delete propagates only on proof that a user deleted the record" (section 8), which links of unmapped fields hide.
         """
         return any(
-            event.actor is Actor.SYNC and event.side == end.side and 0 <= end.at - event.at <= 61
+            event.actor is Actor.SYNC and event.side == end.side and abs(end.at - event.at) <= 61
             for events in self.world.history.ends.values()
             for event in events
         )
