@@ -462,9 +462,9 @@ class Checker:
         )
 
     def _went_with_ours(self, end: Event) -> bool:
-        """Whether it ended within a minute of a delete of the sync there, which began before it took effect, and may have gone with that record as far as anybody can tell.
+        """Whether it ended within a minute of a delete of the sync there, and may have gone with it as far as anybody can tell.
 
-        "A delete propagates only on proof that a user deleted the record" (section 8), which links of unmapped fields hide.
+        "A delete propagates only on proof that a user deleted the record" (section 8). A delete begins before it takes effect.
         """
         return any(
             event.actor is Actor.SYNC and event.side == end.side and abs(end.at - event.at) <= 61
