@@ -32,7 +32,8 @@ def settings() -> Iterator[EngineSettings]:
         )
     conf = {
         "spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false", "spark.driver.memory": "2g", "spark.default.parallelism": "1",
-        "spark.ui.enabled": "false", **INTERPRETED,
+        "spark.ui.enabled": "false", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        **INTERPRETED,
     }  # fmt: skip
     yield EngineSettings(memory_limit="500MB", threads=2, kind=Dialect.SPARK, conf=conf)
     spark_cluster.stop()
