@@ -41,9 +41,10 @@ class _Files:
 
 @dataclass(slots=True)
 class _View:
-    """A relation that is a query."""
+    """A relation that is a query, and what it reads by name."""
 
     sql: str
+    reads: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -101,8 +102,11 @@ class SparkSession:
 
     def view(self, name: str, files: Sequence[Path], schema: pa.Schema | None = None) -> None:
         """See `Session.view`."""
+        found: _Relation = _Files(tuple(files)) if files else _Rows()
+        if files and self._known.relations.get(name.lower()) == (name, found):
+            return  # files never change, and reading what they hold again costs a job
         self._beside.view(name, files, schema)
-        self._enter(name, _Files(tuple(files)) if files else _Rows())
+        self._enter(name, found)
 
     def table(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> None:
         """See `Session.table`."""
@@ -123,7 +127,7 @@ class SparkSession:
             case exp.Create(kind="VIEW") if query is not None:
                 self._forget(name)
                 self._beside.execute(sql)
-                self._enter(name, _View(query.sql("duckdb")))
+                self._enter(name, _View(query.sql("duckdb"), frozenset(read_relations(query))))
             case exp.Create(kind="TABLE") if query is not None:
                 self._materialise(name, query.sql("duckdb"), sql)
             case exp.Create(kind="TABLE"):
@@ -139,13 +143,20 @@ class SparkSession:
 
     def _enter(self, name: str, relation: _Relation) -> None:
         self._known.relations[name.lower()] = (name, relation)
-        self._known.columns.pop(name.lower(), None)
+        self._outdate(name.lower())
 
     def _forget(self, name: str) -> None:
         if name.lower() in self._known.relations:
             self._beside.forget(name)
             del self._known.relations[name.lower()]
-            self._known.columns.pop(name.lower(), None)
+            self._outdate(name.lower())
+
+    def _outdate(self, key: str) -> None:
+        """What the cluster knows of a relation, and of every view that reads it, is asked anew."""
+        self._known.columns.pop(key, None)
+        for other, (_, relation) in self._known.relations.items():
+            if isinstance(relation, _View) and key in relation.reads and other != key:
+                self._outdate(other)
 
     def _materialise(self, name: str, query: str, sql: str) -> None:
         files = self._made(query)
@@ -269,7 +280,7 @@ class SparkSession:
             raise NotCarried(f"the relation {key!r}")
         name, relation = self._known.relations[key]
         match relation:
-            case _View(sql):
+            case _View(sql, _):
                 query, columns = self._in_spark(sqlglot.parse_one(sql, dialect="duckdb"))
                 frame = self._spark.sql(query)
             case _Files(paths):

@@ -67,6 +67,10 @@ def test_a_table_is_made_grows_is_made_anew_and_goes(session: Compared, told: li
     joined = session.fetch('SELECT g."Key", m.n FROM given g JOIN mine m ON g."Key" = m."Key"')
     assert joined.to_pylist() == [{"Key": "K3", "n": 3}]
     session.execute('CREATE OR REPLACE VIEW v AS SELECT * FROM "x:t" WHERE n = 5')
+    session.execute("CREATE OR REPLACE VIEW w AS SELECT * FROM v")
+    assert count(session, "w") == 1
+    session.execute('INSERT INTO "x:t" SELECT "Key", n FROM given WHERE n = 5')
+    assert count(session, "w") == 2  # a view reads what its relation holds now
     session.execute('CREATE OR REPLACE TABLE "x:t" AS SELECT "Key", n FROM given WHERE n IN (5, 6)')
     assert (count(session, "x:t"), count(session, "v")) == (2, 1)
     session.execute('DROP TABLE "x:t"')
