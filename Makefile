@@ -37,7 +37,7 @@ chromium:
 	else echo "WARNING: chromium is missing and only root with apt-get can install it; the browser tests will be skipped" >&2; fi
 
 test: setup chromium lint
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live and not kill"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not live and not kill and not spark"
 
 # The laws again, on examples drawn anew each time.
 test-search: setup
