@@ -169,7 +169,7 @@ class Checker:
         if not any(
             self._is_untold(source[0], event) or self._is_just_then(source[0], event)
             for event in self._merges(source)
-        ) and not any(self._is_undone(event) for each in (source, *all_) for event in self._merges(each)):
+        ):
             return all_
         return [node for node in all_ if self._names(node, source) or self._names(source, node)]
 
@@ -379,6 +379,8 @@ class Checker:
             self.broken("I6", f"{what}: no proof that a user deleted {[each[1] for each in partners]}")
             return
         living = [each for each in partners if self._alive(each) and self._born(each) < self.started]
+        if any(self._is_undone(event) for event in self._merges(node)):
+            living = [each for each in living if self._names(each, node) or self._names(node, each)]
         merged = any(event.deed is Deed.MERGE for each in proven for event in self._life(each)[-1:])
         kept = any(each[0] == node[0] and self._alive(each) for each in self.groups.partners(node))
         if living and not (merged and kept):
