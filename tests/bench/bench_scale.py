@@ -232,6 +232,9 @@ def _beside_lines(rows: int, mapped: Cost, idle: float, beside: Beside) -> tuple
 def _predicted(estimate: Mapping[str, Any]) -> Iterator[str]:
     """What `migrator estimate` said before anything was staged, beside what happened."""
     made = estimate["prediction"]
+    if made is None:
+        yield "nothing was predicted"
+        return
     yield f"predicted from {made['share']:.1%} of the rows, by what happened:"
     yield ""
     yield "| step | s predicted | took | ratio | CPU s predicted | took | ratio | MB predicted | wrote | ratio |"
