@@ -7,18 +7,18 @@ anything else is matched from the start.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import Judgement
 from migrator.dedupe.delta import Last
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.match import Memory
-from migrator.dedupe.scoring import Scored
 from migrator.staging.engine import Session
-from migrator.staging.store import Building, Kind, Part, Store
+from migrator.staging.store import Building, Finished, Kind, Part, Store
 
 _MOST_PARTS = 30
 """Files of features from which on they are written anew as one."""
@@ -60,11 +60,15 @@ class Known:
         if self._made:
             self._write(session, Kind.EDGES, f"SELECT * FROM {EDGES}")
 
-    def complete(self, scored: Scored | None) -> None:
-        """Make what was kept stand for the mapping; nothing when no model was used."""
-        if scored is not None and self._made:
-            self._made[Kind.EDGES].complete()
-            self._made[Kind.FEATURES].complete({**self._guards, "model": dict(scored.frozen)})
+    def finished(self, scored: Mapping[str, Any] | None) -> tuple[Finished, ...]:
+        """What was kept, to be completed with what was made of it, so that both are of one run; nothing without a model.
+
+        `scored` is the model as the next run takes it up.
+        """
+        if scored is None or not self._made:
+            return ()
+        model = {**self._guards, "model": dict(scored)}
+        return Finished(self._made[Kind.EDGES], {}), Finished(self._made[Kind.FEATURES], model)
 
     def _write(self, session: Session, kind: Kind, query: str) -> Building:
         self._made[kind] = self._store.build(kind, self._name, self._made_of)

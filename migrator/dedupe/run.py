@@ -23,7 +23,7 @@ from migrator.dedupe.survive import Contest, clusters_query, know_the_target, ra
 from migrator.dedupe.wordlists import wordlists_fingerprint
 from migrator.staging import columns
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.store import Building, Dataset, Kind, Store
+from migrator.staging.store import Building, Dataset, Finished, Kind, Store
 
 CODE_VERSION = 10
 """Raise it when the same rows and rules would give other clusters or other survivors."""
@@ -93,14 +93,20 @@ def dedupe(
         contest = Contest(mapped, mapped.dedupe, rows.schema())
         known = Known(store, mapped.name, made_of=made_of, rules=_rules_of(mapped), judgements=judgements)
         decided = Decided(judgements, before, known)
-        detail = _find(session, contest, rows, decided, outcome)
+        detail, kept = _find(session, contest, rows, decided, outcome)
     else:
-        detail = _nothing(rows, outcome)
-    # a crash between them leaves only some of them current, and then all are made again
-    outcome.pairs.complete(detail["bands"])
-    outcome.donors.complete({"disputed": detail["disputed"]})
-    survivors = outcome.golden.complete({"clusters": detail["clusters"]})
-    made = Deduped(outcome.clusters.complete(detail), survivors, fresh=True)
+        detail, kept = _nothing(rows, outcome), ()
+    # all at once: what a crash left of two runs would not fit together, and a model would be learnt anew
+    clusters, golden, *_ = store.complete_all(
+        (
+            Finished(outcome.clusters, detail),
+            Finished(outcome.golden, {"clusters": detail["clusters"]}),
+            Finished(outcome.donors, {"disputed": detail["disputed"]}),
+            Finished(outcome.pairs, detail["bands"]),
+            *kept,
+        )
+    )
+    made = Deduped(clusters, golden, fresh=True)
     progress.advance(STEP, mapped.name, rows.rows)
     review = detail["bands"].get("review", 0)
     asked = f", {review} pairs to review" if review else ""
@@ -156,7 +162,7 @@ def _nothing(rows: Dataset, outcome: Outcome) -> dict[str, Any]:
 
 def _find(
     session: Session, contest: Contest, rows: Dataset, decided: Decided, outcome: Outcome
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], tuple[Finished, ...]]:
     rules, scratch = contest.rules, outcome.golden.folder
     _check_fields(contest.mapped, rules)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -174,8 +180,8 @@ def _find(
         disputed = write_golden(
             session, good, contest, found.clusters.clusters, (outcome.golden, outcome.donors)
         )
-        decided.known.complete(found.scored)
-        return _detail(found, disputed)
+        kept = decided.known.finished(found.scored.frozen if found.scored else None)
+        return _detail(found, disputed), kept
     finally:
         drop_scratch(session)
 
