@@ -108,8 +108,11 @@ def test_a_worker_that_dies_changes_nothing(project: Path, tmp_path: Path) -> No
             [sys.executable, "-m", "migrator.cli", "-C", str(project), "map", "--json"],
             env=os.environ | {"SPARK_LOCAL_IP": "127.0.0.1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
         )  # fmt: skip
-        done = killed_in_the_middle(cluster, job, conf["spark.ui.port"])
-        out, err = job.communicate(timeout=300)
+        try:
+            done = killed_in_the_middle(cluster, job, conf["spark.ui.port"])
+            out, err = job.communicate(timeout=300)
+        finally:
+            job.terminate()  # a test that fails leaves no driver behind
         assert job.returncode == 0, err
         assert cluster.workers("ALIVE") == 1
         until(lambda: cluster.workers("DEAD") == 1, "the master to notice")
