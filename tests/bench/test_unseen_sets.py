@@ -33,7 +33,9 @@ MOST_ASKED = 0.02
 
 @pytest.mark.slow
 @pytest.mark.parametrize("unseen", SETS, ids=[item.name for item in SETS])
-def test_what_nobody_tuned_for_is_joined_right_and_not_left_to_people(unseen: Unseen, tmp_path: Path) -> None:
+def test_shapes_that_no_published_set_has_are_joined_right_and_not_left_to_people(
+    unseen: Unseen, tmp_path: Path
+) -> None:
     file, rules = unseen.write(tmp_path), DedupeRules(keys=(), model=MatchModel())
     with closing(open_engine(EngineSettings("500MB", threads=1), tmp_path)) as session:
         records = read_records(session, DataFiles((str(file),), "id", (), "entity"))

@@ -1,6 +1,7 @@
 """Labelled sets of shapes that no published set has, made from a seed: namesakes, households, franchises, a few dozen rows.
 
-Nothing in the matcher was set by them; they hold the floor of precision where it is easily lost.
+No weight or band was set by them, but the rule that plain agreement joins (`sureness.certain`) was made after looking at them: they
+hold the floor of precision where it is easily lost, and say nothing any more of what nobody has seen.
 """
 
 from __future__ import annotations
