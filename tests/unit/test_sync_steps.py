@@ -10,7 +10,7 @@ import pytest
 from migrator.cli.main import app
 from migrator.commands import sync_steps as steps
 from migrator.commands.sync_steps import ASKED, CODE_STEPS, HOLD_STEPS, NEEDS_A_PERSON, code_step, hold_step
-from migrator.sync import awaited, batch, decide, guard, life, returning, run
+from migrator.sync import awaited, batch, decide, guard, keyed, life, returning, run
 
 WITHOUT_HOLD = {"against-direction", "converted", "link", "resolved"}
 """Reasons that hold nothing: a log row, the end of a link, a link that waits for its record, a decision."""
@@ -36,6 +36,7 @@ def test_every_kind_of_hold_in_the_code_has_a_step() -> None:
 
 def test_every_code_that_the_sync_itself_gives_has_a_step() -> None:
     given = set(re.findall(r'_later\(\s*batch, key, "([a-z-]+)"', text(batch)))
+    given |= set(re.findall(r'code, message = "([a-z-]+)"', text(keyed)))
     given |= set(re.findall(r'again_later\(work, key, before, "([a-z-]+)"', text(run)))
     assert len(given) >= 5
     assert given - CODE_STEPS.keys() == set()
