@@ -18,7 +18,7 @@ from migrator.sync.linked import verify_links
 from migrator.sync.lives import Lives, examine, examine_gone
 from migrator.sync.remerged import follow_returned
 from migrator.sync.settle import settle
-from migrator.sync.state import GONE, LIVE, Changes, HoldRow, Intent, Key, MemberRow, Part
+from migrator.sync.state import DOUBTED, GONE, LIVE, Changes, HoldRow, Intent, Key, MemberRow, Part
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.values import natives_of, row_fingerprints
 from migrator.sync.verdicts import (
@@ -148,12 +148,16 @@ def _masters(batch: _Batch, keys: Sequence[Key]) -> frozenset[Key]:
 
 
 def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
-    """Partners are made where the other side may be written; where it may not, only those that are there already are linked."""
+    """Partners are made where the other side may be written; where it may not, only those that are there already are linked.
+
+    So it is, too, where a lost ledger leaves it open whether there was one.
+    """
     work, found = batch.work, batch.found
     held: dict[str, dict[str, Birth]] = {}
     for key, grp in wanted:
         birth = plan_birth(work, found, key, grp)
-        if birth.target.which in work.terms_of(found.scene).frozen or birth.target.side.facts.read_only:
+        frozen = birth.target.which in work.terms_of(found.scene).frozen or birth.target.side.facts.read_only
+        if frozen or _is_doubted(batch, key):
             held.setdefault(birth.target.name, {})[birth.key] = birth
         else:
             batch.births.append(birth)
@@ -164,13 +168,18 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
         for text, birth in births.items():
             if text in named:
                 batch.births.append(birth)
-            elif work.rebuilding:
+            elif work.rebuilding or _is_doubted(batch, birth.source):
                 _doubt(batch, birth)
             else:
                 row = soon(work, birth.source, found.queued.get(birth.source), "side-frozen")
                 batch.lives.result.dirty.append(
                     replace(row, code="side-frozen", message="no partner is made on that side in this phase")
                 )
+
+
+def _is_doubted(batch: _Batch, key: Key) -> bool:
+    queued = batch.found.queued.get(key)
+    return queued is not None and queued.why == DOUBTED
 
 
 def _doubt(batch: _Batch, birth: Birth) -> None:

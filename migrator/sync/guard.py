@@ -16,8 +16,8 @@ from migrator.staging import sync_tables as t
 from migrator.staging.prepared import Prepared
 from migrator.sync.decide import Terms
 from migrator.sync.report import Status
-from migrator.sync.state import UNLISTED, Watermark
-from migrator.sync.store import SyncStore
+from migrator.sync.state import DOUBTED, UNLISTED, Watermark
+from migrator.sync.store import SyncStore, keep_fact, not_a_member
 from migrator.sync.streams import Scene, Scenes, Stream
 from migrator.sync.work import Limits, Work
 
@@ -276,9 +276,16 @@ def is_forgotten(store: SyncStore) -> bool:
 
 
 def note_rebuilt(store: SyncStore) -> None:
-    """A read-only run compared every stream and looked for the partner of every record: the crosswalk is whole again."""
-    if is_forgotten(store):
-        store.note(RESTORED, REBUILT)
+    """A read-only run compared every stream and looked for the partner of every record: the crosswalk is whole again.
+
+    But for records that were queued and could not be read or carried: whether those had a partner is doubted from now on.
+    """
+    if not is_forgotten(store):
+        return
+    with store.ledger.begin() as connection:
+        store.ledger.check_fence(connection)
+        connection.execute(t.dirty.update().where(not_a_member()).values(why=DOUBTED))
+        keep_fact(connection, RESTORED, REBUILT)
 
 
 def forget_bases(store: SyncStore) -> None:

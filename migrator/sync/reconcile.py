@@ -17,8 +17,8 @@ from migrator.core.twoway import ID, VERSION
 from migrator.staging.prepared import SQLITE, Prepared
 from migrator.staging.sync_tables import dirty, members
 from migrator.sync.returning import is_back
-from migrator.sync.state import CREATING, GONE, UNLISTED, Changes, Key, Part, Watermark
-from migrator.sync.store import SyncStore
+from migrator.sync.state import CREATING, DOUBTED, GONE, UNLISTED, Changes, MemberRow, Part, Watermark
+from migrator.sync.store import SyncStore, not_a_member
 from migrator.sync.streams import Scene, Stream
 from migrator.sync.values import row_fingerprints, table_fingerprints, text_fingerprints
 from migrator.sync.work import Work
@@ -47,11 +47,8 @@ _DIFFERING = Prepared(
 )
 """On SQLite."""
 _UNKNOWN = Prepared(
-    sa.select(dirty.c.id).where(
-        dirty.c.stream == sa.bindparam("of"),
-        ~sa.exists().where(
-            members.c.stream == dirty.c.stream, members.c.id == dirty.c.id, members.c.until.is_(None)
-        ),
+    sa.select(dirty.c.id, dirty.c.why, dirty.c.attempts).where(
+        dirty.c.stream == sa.bindparam("of"), not_a_member()
     )
 )
 
@@ -163,16 +160,23 @@ def _note(work: Work, stream: Stream, mark: Watermark, found: Sequence[tuple[str
     ):
         changes.dirty += queued(work, stream, names, why)
     changes.mismatches = [(stream.name, name, kind, mark.generation) for name, kind in found]
-    changes.clean += _stale_unknown(work.store, stream, frozenset(name for name, _ in found))
+    _forget_unknown(work, stream, frozenset(name for name, _ in found), changes)
     work.report.reconciled.append(stream.name)
     work.report.count(stream.mapping, "mismatches", len(found))
     work.store.commit(Part.PULL, changes)
 
 
-def _stale_unknown(store: SyncStore, stream: Stream, found: frozenset[str]) -> list[Key]:
-    """Queued records that belong to no group and are not in a complete list: when they come back, a list has them again."""
-    return [
-        (stream.name, row.id)
-        for row in store.ledger.fetch(_UNKNOWN, {"of": stream.name})
-        if row.id not in found
-    ]
+def _forget_unknown(work: Work, stream: Stream, found: frozenset[str], changes: Changes) -> None:
+    """Queued records that belong to no group and are not in a complete list: when they come back, a list has them again.
+
+    One that may have had a partner is remembered, as dead: should it show up after so long, a person is asked.
+    """
+    for row in work.store.ledger.fetch(_UNKNOWN, {"of": stream.name}):
+        if row.id in found or (row.why == DOUBTED and row.attempts < work.settings.attempts):
+            continue
+        if row.why == DOUBTED:
+            grp = work.store.next_group()
+            changes.members.append(
+                MemberRow(stream.name, row.id, stream.which, grp, GONE, leads=False, since=-1)
+            )
+        changes.clean.append((stream.name, row.id))

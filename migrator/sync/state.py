@@ -19,6 +19,8 @@ ALIVE = "alive"
 """In place of the version that a record died with: its link was closed, and it lives on without the sync."""
 UNLISTED = "unlisted"
 """Why a record is in the queue, or what is wrong with it: a full comparison did not list it."""
+DOUBTED = "doubted"
+"""Why a record is in the queue: it could not be worked on while a lost ledger was rebuilt, so it may have had a partner (section 16)."""
 MEMBER = "#"
 """Holds of single records that came back are named so, before stream and id: they are of no field."""
 

@@ -456,6 +456,11 @@ class SyncStore:
         _insert(connection, t.events, rows)
 
 
+def not_a_member() -> sa.ColumnElement[bool]:
+    """Of a row of the queue: its record belongs to no group."""
+    return ~sa.exists().where(_M.stream == _D.stream, _M.id == _D.id, _CURRENT)
+
+
 def keep_fact(connection: Connection, name: str, value: str) -> None:
     """Keep a single fact inside the caller's transaction: the last one stands. People need no lease for theirs."""
     _put(connection, t.state, ("name",), [{"name": name, "value": storable(value)}])

@@ -10,6 +10,7 @@ import pytest
 
 from migrator.staging.ledger import open_ledger
 from migrator.sync.guard import accept_restored
+from migrator.sync.report import Status
 from migrator.sync.state import LIVE
 from migrator.sync.store import SyncStore
 from tests.sync_world import World, world
@@ -86,8 +87,7 @@ def test_a_partner_that_was_about_to_be_made_may_have_been_made_and_deleted_sinc
     for _ in range(2):
         report = lost.night()
     assert report.holds == {"undelete": 1}
-    with lost.ledger.lease():
-        accept_restored(SyncStore(lost.ledger), (found.old, found.new))
+    accept(lost)
     assert lost.night().writes == 0
 
 
@@ -95,6 +95,58 @@ def dies_before_a_create(name: str) -> None:
     """A process that is killed once the intent is committed."""
     if name == "sync.intent.after":
         raise KeyboardInterrupt
+
+
+@pytest.fixture
+def unread(restored: tuple[World, World]) -> tuple[World, str, str]:
+    """A ledger that counts again though a record was hidden when it was rebuilt; that record, and its partner, which names it."""
+    found, lost = restored
+    hidden = found.new.add("customer", name="Bea")
+    found.night()
+    partner = next(row.id for row in found.old.rows["Account"].values() if row.values["Key"] == hidden)
+    found.new.hidden.add(hidden)
+    lost.night()
+    accept(lost)
+    return lost, hidden, partner
+
+
+def accept(lost: World) -> None:
+    """A person lets the ledger count again."""
+    with lost.ledger.lease():
+        accept_restored(SyncStore(lost.ledger), (lost.old, lost.new))
+
+
+def test_a_record_that_was_hidden_when_the_ledger_was_rebuilt_may_have_had_a_partner(
+    unread: tuple[World, str, str],
+) -> None:
+    lost, hidden, partner = unread
+    lost.old.remove("Account", partner)
+    lost.new.hidden.discard(hidden)
+    report = lost.night()
+    assert (report.writes, report.holds) == (0, {"undelete": 1})
+
+
+def test_a_record_that_was_hidden_when_the_ledger_was_rebuilt_finds_its_partner_by_key(
+    unread: tuple[World, str, str],
+) -> None:
+    lost, hidden, partner = unread
+    lost.night(full=True)
+    lost.new.hidden.discard(hidden)
+    assert lost.night().holds == {}
+    assert lost.partner(partner) == hidden
+
+
+def test_a_record_that_stays_hidden_is_asked_about_when_it_shows_up_at_last(
+    unread: tuple[World, str, str],
+) -> None:
+    lost, hidden, partner = unread
+    lost.old.remove("Account", partner)
+    for _ in range(8):
+        report = lost.night(full=True)
+    assert report.status is Status.GREEN
+    lost.new.hidden.discard(hidden)
+    report = lost.night(full=True)
+    assert (report.writes, report.holds) == (0, {"undelete": 1})
 
 
 def group_of(found: World, name: str) -> set[str]:
