@@ -172,6 +172,38 @@ def test_i5_a_merge_that_the_system_forgot_gives_no_partner(
     assert stage.broken() == expected
 
 
+def test_i5_a_forgotten_merge_does_not_hide_the_partner_that_the_load_gave(stage: Stage) -> None:
+    news = [new for name, _, new in stage.world.links if name == "firm"]
+    several = next(new for new in news if news.count(new) > 1)
+    second = [old for _, old, new in stage.world.links if new == several][1]
+    crm = stage.world.crms[OLD]
+    loser = crm.create("Account", {"Name": "Neu"}, Actor.USER)
+    crm.merge(loser, crm.rows[second], {})
+    stage.world.tick(20 * DAY)
+    stage.run()
+    values = {"name": str(crm.rows[second].values["Name"])}
+    stage.sides[NEW].create("company", "legacy_id", [Create(f"crm:{second}", values)])
+    assert stage.broken() == {"I5"}
+
+
+@pytest.mark.parametrize(("days", "expected"), [(1, {"I6"}), (20, set())])
+def test_i6_a_merge_that_the_system_forgot_ties_nobody_two_steps_away(
+    stage: Stage, days: int, expected: set[str]
+) -> None:
+    olds, news = stage.world.crms[OLD], stage.world.crms[NEW]
+    pairs = [(olds.rows[old], news.rows[new]) for name, old, new in stage.world.links if name == "person"]
+    (master, one), (loser, two), (forgotten, _) = pairs[:3]
+    olds.merge(forgotten, loser, {})
+    stage.world.tick(days * DAY)
+    olds.merge(loser, master, {})
+    for partner in (one, two):
+        news.delete(partner, Actor.USER)
+    stage.run()
+    stage.sides[NEW].evidence("person", [one.id, two.id])
+    stage.sides[OLD].delete("Contact", [Delete(master.id, str(master.version))])
+    assert stage.broken() == expected
+
+
 def test_i6_a_delete_without_proof(stage: Stage) -> None:
     stage.world.crms[OLD].delete(stage.old, Actor.USER, proof=False)
     stage.run()

@@ -164,14 +164,9 @@ class Checker:
                 self.broken("I2", f"create of {what}: {name}={value!r} was never entered there")
 
     def _told_partners(self, side: str, source: Node) -> list[Node]:
-        """Partners of a record, dead ones too; those that only a merge gave it which nobody tells any more, left out."""
-        all_ = [node for node in self.groups.members(source) if node[0] == side]
-        if not any(
-            self._is_untold(source[0], event) or self._is_just_then(source[0], event)
-            for event in self._merges(source)
-        ):
-            return all_
-        return [node for node in all_ if self._names(node, source) or self._names(source, node)]
+        """Partners of a record, dead ones too: what load, keys and merges tie it to that are told."""
+        told = self.groups.reached(source, self._is_told)
+        return [node for node in self.groups.members(source) if node[0] == side and node in told]
 
     def _is_undone(self, merge: Event) -> bool:
         """Whether a user took the loser out of the bin again: an event of its own (section 8), and it ties nobody any more."""
@@ -180,13 +175,6 @@ class Checker:
             for event in self._life((merge.side, merge.id))
         )
 
-    def _is_just_then(self, side: str, merge: Event) -> bool:
-        """Whether a user merged in this very run, and nothing told it since.
-
-        A write "states a precondition wherever the platform accepts one" (11.2); a merge does not move its master's version.
-        """
-        return merge.at >= self.started and (side, merge.id) not in self._proven
-
     def _merges(self, node: Node) -> list[Event]:
         """Merges that the record came out of, or went into."""
         of_group = [event for each in self.groups.members(node) for event in self._life(each)]
@@ -194,12 +182,17 @@ class Checker:
             event for event in of_group if event.deed is Deed.MERGE and node[1] in (event.id, *event.named)
         ]
 
-    def _is_untold(self, side: str, merge: Event) -> bool:
-        """Whether the system forgot a merge before it ever showed it: then nobody can know of it but those who did it."""
-        crm = self.world.crms[side]
+    def _is_told(self, merge: Event) -> bool:
+        """Whether the sync was shown a merge, or would be if it asked.
+
+        What a system forgot before it ever showed it is known to those alone who did it. Nor can anybody know what users merged
+        in this very run: a write "states a precondition wherever the platform accepts one" (11.2), and a merge does not move
+        its master's version.
+        """
+        crm = self.world.crms[merge.side]
         oldest = crm.clock - crm.traits.bin_memory
-        told = any(proof.id == merge.id and proof.stamp >= oldest for proof in crm.proofs[merge.object])
-        return not told and (side, merge.id) not in self._proven
+        kept = any(proof.id == merge.id and proof.stamp >= oldest for proof in crm.proofs[merge.object])
+        return (merge.side, merge.id) in self._proven or (kept and merge.at < self.started)
 
     def _names(self, one: Node, two: Node) -> bool:
         """Whether a record carries another one's key."""
@@ -351,10 +344,13 @@ class Checker:
         return last <= at and now.since <= at and now.value != sent
 
     def _check_key(self, side: str, shape: Shape, row: Row, name: str, value: Value) -> None:
+        node, named = (side, row.id), (other(side), str(partner_of(value)))
         if name != shape.key(side):
             self.broken("I2", f"{side} {row.id}.{name} is not mapped")
-        elif not self.groups.together((side, row.id), (other(side), str(partner_of(value)))):
-            self.groups.join((side, row.id), (other(side), str(partner_of(value))), self.world.now)
+        elif self.groups.together(node, named):
+            self.groups.tie(node, named)
+        else:
+            self.groups.join(node, named, self.world.now)
             self.broken("I5", f"{side} {row.id} gets the key of {value}, which it does not belong to")
 
     def deleting(self, side: str, row: Row) -> None:
@@ -424,7 +420,7 @@ class Checker:
             for name, value in self._begun.get(source, {}).items():
                 self._sent[event.side, event.id, name] = event.at, value
         elif event.deed is Deed.MERGE:
-            self.groups.join((event.side, event.named[0]), node, event.at)
+            self.groups.join((event.side, event.named[0]), node, event.at, event)
         elif event.deed is Deed.UNDELETE:
             self.groups.formed[self.groups.root(node)] = event.at
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from migrator.testing.simulation.history import Event
 
 Node = tuple[str, str]
 """Side and id."""
@@ -14,6 +16,8 @@ class Groups:
     def __init__(self) -> None:
         self._parent: dict[Node, Node] = {}
         self._members: dict[Node, list[Node]] = {}
+        self._ties: dict[Node, list[tuple[Node, Event | None]]] = {}
+        """Record -> what it was joined with, and the merge that did it."""
         self.formed: dict[Node, float] = {}
         """By root: when the group last changed."""
 
@@ -27,14 +31,30 @@ class Groups:
             self._parent[each] = node
         return node
 
-    def join(self, one: Node, two: Node, at: float) -> None:
-        """From `at` on the two belong together."""
+    def join(self, one: Node, two: Node, at: float, merge: Event | None = None) -> None:
+        """From `at` on the two belong together, because of a merge or by load or key."""
+        self.tie(one, two, merge)
         first, second = self.root(one), self.root(two)
         if first != second:
             self._parent[second] = first
             self._members[first] = [*self._of(first), *self._of(second)]
             self._members.pop(second, None)
         self.formed[first] = at
+
+    def tie(self, one: Node, two: Node, merge: Event | None = None) -> None:
+        """Note what leads from one record of a group to another."""
+        self._ties.setdefault(one, []).append((two, merge))
+        self._ties.setdefault(two, []).append((one, merge))
+
+    def reached(self, node: Node, counts: Callable[[Event], bool]) -> set[Node]:
+        """Records of its group that loads, keys and those merges lead to which count."""
+        found, ahead = {node}, [node]
+        while ahead:
+            ties = self._ties.get(ahead.pop(), ())
+            near = {each for each, merge in ties if merge is None or counts(merge)} - found
+            found |= near
+            ahead += near
+        return found
 
     def members(self, node: Node) -> list[Node]:
         """Every record of a group, dead ones too, in the order they joined."""
