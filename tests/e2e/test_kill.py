@@ -25,7 +25,7 @@ EFFECTS = (
     "links", "intents", "history", "answers", "held", "pairs", "donors", "merged",
 )  # fmt: skip
 """What the boundaries of the main job are named after; a test fails when the code passes one that is not here."""
-SHORT = ("staged", "load", "crosswalk")
+SHORT = ("load",)
 """Of these one is killed in every run of the suite; of the others in `make test-kill`."""
 MOMENTS, MANY_MOMENTS = 6, 100
 
@@ -148,8 +148,9 @@ def test_killed_at_any_moment(whole: Undisturbed, tmp_path: Path, seed: int) -> 
     die_at_a_moment(whole, tmp_path, seed)
 
 
+@pytest.mark.kill
 @pytest.mark.postgres
-@pytest.mark.parametrize("seed", moments())
+@pytest.mark.parametrize("seed", range(MOMENTS))
 def test_killed_at_any_moment_on_postgres(
     whole_on_postgres: Undisturbed, tmp_path: Path, seed: int, postgres_server: TestServer
 ) -> None:
