@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from migrator.core.errors import ConnectorError
@@ -271,8 +271,15 @@ def link_found(
     *,
     sent: Mapping[str, Native] | None,
 ) -> None:
-    """A partner that was there before: with what an earlier attempt sent as its base, or without one when there was none."""
+    """A partner that was there before: with what an earlier attempt sent as its base, or without one when there was none.
+
+    Then the source has none either: nothing says that what differs was ever carried.
+    """
     base = created_base(birth.target, sent, None) if sent is not None else {}
     link(work, birth, (record.id, ""), base, changes)
+    if sent is None:
+        source = next(row for row in changes.members if row.key == birth.source)
+        uncarried = replace(source, base=dict.fromkeys(_strays(birth)), seen=None)
+        changes.members[changes.members.index(source)] = uncarried
     changes.clean = [key for key in changes.clean if key != birth.source]
     changes.dirty.append(soon(work, birth.source, None, "found"))

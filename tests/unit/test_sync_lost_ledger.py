@@ -73,6 +73,20 @@ def test_the_partner_of_a_master_that_took_its_loser_s_place_joins_them(
     assert report.writes == 0
 
 
+def test_what_was_not_carried_before_the_ledger_was_lost_outlives_the_partner(
+    restored: tuple[World, World],
+) -> None:
+    found, lost = restored
+    later = found.old.add("Account", Name="Bea")
+    found.night()
+    found.old.edit("Account", later, City="Rome")
+    lost.night()
+    accept(lost)
+    found.new.remove("customer", lost.partner(later))
+    assert lost.night().holds == {"delete-vs-edit": 1}
+    assert later in found.old.rows["Account"]
+
+
 def test_a_partner_that_was_about_to_be_made_may_have_been_made_and_deleted_since(tmp_path: Path) -> None:
     found = world(tmp_path)
     found.night()
