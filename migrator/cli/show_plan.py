@@ -160,14 +160,16 @@ def _calls(found: Forecast) -> str:
 def _whole(estimate: Estimate) -> str:
     """What the whole run was predicted to take, and how much of that is still to come."""
     from migrator.cli.show_estimate import lasting
+    from migrator.commands.cost_model import to_come
     from migrator.staging.room import amount
 
     made = estimate.prediction
     if made is None:
         return ""
-    left = [item for item in estimate.steps if item.predicted is not None and item.took is None]
     coming = ", ".join(
-        f"{item.step.value} {lasting(item.predicted.seconds)}" for item in left if item.predicted
+        f"{item.step.value} {lasting(item.predicted.seconds)}"
+        for item in to_come(estimate.steps)
+        if item.predicted is not None
     )
     text = f"about {lasting(made.seconds)} and {amount(made.bytes)} on disk for all steps, as estimated from {made.share:.1%} of the rows"
     return f"{text}; to come: {coming}" if coming else f"{text}; all are done: migrator estimate --last"

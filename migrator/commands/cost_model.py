@@ -6,7 +6,7 @@ larger sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -141,3 +141,9 @@ def compare(prediction: Prediction | None, took: Mapping[Step, Took]) -> tuple[C
     return tuple(
         Compared(step, steps.get(step), took.get(step)) for step in Step if step in steps or step in took
     )
+
+
+def to_come(steps: Sequence[Compared]) -> tuple[Compared, ...]:
+    """Steps after the last one that was done: what comes before it was done too, if only by `init`, which nobody measures."""
+    done = max((place for place, item in enumerate(steps) if item.took is not None), default=-1)
+    return tuple(steps[done + 1 :])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.commands.cost_model import Prediction, compare, line, predict
+from migrator.commands.cost_model import Prediction, compare, line, predict, to_come
 from migrator.commands.measured import Took
 from migrator.commands.room import Step
 from migrator.commands.row_count import _rows as rows_of_file
@@ -63,6 +63,15 @@ def test_a_prediction_is_kept_whole_and_held_against_what_happened() -> None:
     assert (extracted.step, extracted.ratio) == (Step.EXTRACT, None)
     assert (mapped.ratio, mapped.cpu_ratio, mapped.disk_ratio) == (1.5, 0.5, 1.0)
     assert (loaded.step, loaded.took, loaded.to_json()["ratio"]) == (Step.LOAD, None, None)
+
+
+def test_a_step_that_nobody_measured_is_not_to_come_when_a_later_one_is_done() -> None:
+    took = Took("l", 400, 5.0, 2.5, 4_000)
+    both = dict.fromkeys((Step.EXTRACT, Step.MAP, Step.LOAD), took)
+    prediction = Prediction("run", "2026-01-01", 0.5, 800, predict(both, both, 400, 400, 800))
+    assert [item.step for item in to_come(compare(prediction, {Step.MAP: took}))] == [Step.LOAD]
+    assert [item.step for item in to_come(compare(prediction, {}))] == [Step.EXTRACT, Step.MAP, Step.LOAD]
+    assert to_come(compare(prediction, both)) == ()
 
 
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 9))
