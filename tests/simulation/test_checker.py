@@ -108,6 +108,24 @@ def test_i1_an_edit_overwritten_and_logged_is_fine(stage: Stage) -> None:
     assert stage.broken() == set()
 
 
+@pytest.mark.parametrize(("decided", "expected"), [(True, {"I1"}), (False, set())])
+def test_i1_what_both_sides_had_for_a_while_is_carried_once_it_was_decided_on_and_not_when_it_was_only_listed(
+    stage: Stage, decided: bool, expected: set[str]
+) -> None:
+    before = str(stage.new.values["family_name"])
+    for side, row, name in ((OLD, stage.old, "LastName"), (NEW, stage.new, "family_name")):
+        stage.user(side, row.id, **{name: "Weber"})
+    stage.run()
+    for side, row in ((OLD, stage.old), (NEW, stage.new)):
+        list(stage.sides[side].scan(row.object, ()))
+        if decided:
+            stage.sides[side].fetch(row.object, [row.id], ())
+    stage.user(NEW, stage.new.id, family_name=before)
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == expected
+
+
 def test_i2_a_value_nobody_entered(stage: Stage) -> None:
     stage.run()
     stage.write(NEW, stage.new.id, family_name="Niemand")
@@ -126,6 +144,26 @@ def test_i3_an_edit_that_never_arrived(stage: Stage) -> None:
     stage.user(OLD, stage.old.id, LastName="Weber")
     check_settled(stage.checker)
     assert stage.broken() == {"I3"}
+
+
+@pytest.mark.parametrize(("told", "expected"), [(True, set()), (False, {"I3"})])
+def test_i3_an_edit_against_the_direction_stays_also_when_its_partner_was_deleted_and_brought_back(
+    stage: Stage, told: bool, expected: set[str]
+) -> None:
+    olds, news = stage.world.crms[OLD], stage.world.crms[NEW]
+    made = news.create("company", {"name": "Neu", "satisfaction": "high"}, Actor.USER)
+    stage.run()
+    values = {"Name": "Neu", "Satisfaction__c": "high"}
+    (answer,) = stage.sides[OLD].create("Account", "New_Id__c", [Create(made.id, values)])
+    stage.user(OLD, answer.id, Satisfaction__c="low")
+    if told:
+        stage.records.log.append(("satisfaction", "low"))
+    news.delete(made, Actor.USER)
+    stage.world.tick(60)
+    news.undelete(made)
+    check_settled(stage.checker)
+    assert stage.broken() == expected
+    assert olds.alive(answer.id)
 
 
 def test_i3_a_record_without_a_partner(stage: Stage) -> None:

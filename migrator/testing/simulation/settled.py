@@ -86,6 +86,8 @@ def _check_field(checker: Checker, pair: Pair, group: list[Node], live: list[Nod
         # and members that differ without a change stay as they are (3, 5.3)
         if mine is not None and mine.actor is Actor.REACTION and pair.kind is Kind.LINK:
             continue
+        if other_node[0] == wrong and _stays(checker, pair, other_node, theirs, held):
+            continue
         value, other_value = mine.value if mine else None, theirs.value if theirs else None
         if checker.judge.agrees(pair, node, value, other_node, other_value):
             continue
@@ -96,6 +98,16 @@ def _check_field(checker: Checker, pair: Pair, group: list[Node], live: list[Nod
             narrower,
             f"{pair.old}: {node[0]} {node[1]} has {value!r}, {other_node[0]} {other_node[1]} has {other_value!r}",
         )
+
+
+def _stays(checker: Checker, pair: Pair, node: Node, stray: Held | None, last: Held) -> bool:
+    """Whether a record has a value of its own against the direction, later than `last` and told: however its group fared since.
+
+    "An edit on its wrong side is an out-of-policy edit: logged always, reverted only with `enforce: true`" (section 3).
+    """
+    if stray is None or stray.actor in NOBODYS or stray.since <= last.since or checker.witness is None:
+        return False
+    return checker.witness.logged(node[0], pair.new, stray.value)
 
 
 def _entered(checker: Checker, pair: Pair, node: Node) -> Held | None:

@@ -111,7 +111,11 @@ class SimSide:
             yield FeedPage(self.view.feed(shown), evidence, token if last else None)
 
     def scan(self, object_name: str, fields: Sequence[str]) -> Iterator[ScanPage]:
-        """All rows the login may see, in pages by id."""
+        """All rows the login may see, in pages by id.
+
+        No reading that is decided from: a full comparison "marks every id not in the crosswalk and every known id not listed
+        as dirty" (section 10), and a decision is made "from current native values and bases only" (3).
+        """
         rows = sorted(self.view.visible(object_name), key=lambda row: row.id)
         size = self.crm.traits.page_rows * 10
         for at in range(0, max(len(rows), 1), size):
@@ -120,7 +124,6 @@ class SimSide:
             if mishap is Mishap.TRUNCATED:
                 yield ScanPage(self.view.columns(object_name, shown[: len(shown) // 2], fields))
                 return
-            self._watcher.read(self.side, (row.id for row in shown))
             yield ScanPage(self.view.columns(object_name, shown, fields), last=at + size >= len(rows))
 
     def fetch(self, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> Sequence[Record]:

@@ -18,7 +18,7 @@ class Watcher(Protocol):
         ...
 
     def read(self, side: str, ids: Iterable[str]) -> None:
-        """The sync was given these rows."""
+        """The sync was given these rows, to decide from."""
         ...
 
     def creating(self, side: str, object_name: str, key: str, values: Mapping[str, Value]) -> None:
