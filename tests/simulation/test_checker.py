@@ -310,6 +310,32 @@ def test_i7_a_deleted_record_comes_back(stage: Stage) -> None:
     assert stage.broken() == {"I7"}
 
 
+def _create_for(stage: Stage, lead: str) -> None:
+    stage.run()
+    stage.sides[NEW].create("prospect", "legacy_id", [Create(f"crm:{lead}", {"family_name": "Neu"})])
+
+
+@pytest.mark.parametrize(
+    ("answered", "shown", "expected"),
+    [(True, False, {"I7"}), (False, True, {"I7"}), (False, False, set())],
+)
+def test_i7_a_record_deleted_before_the_sync_ever_heard_that_it_had_made_it(
+    stage: Stage, answered: bool, shown: bool, expected: set[str]
+) -> None:
+    lead = stage.world.crms[OLD].create("Lead", {"LastName": "Neu"}, Actor.USER).id
+    _create_for(stage, lead)
+    made = next(
+        row for row in stage.world.crms[NEW].live("prospect") if row.values["legacy_id"] == f"crm:{lead}"
+    )
+    if not answered:
+        stage.checker.killed()
+    if shown:
+        stage.sides[NEW].fetch("prospect", [made.id], ())
+    stage.world.crms[NEW].delete(made, Actor.USER, proof=False)
+    _create_for(stage, lead)
+    assert stage.broken() == expected
+
+
 def test_i8_a_hidden_record_that_waits_as_if_it_had_been_undeleted(stage: Stage) -> None:
     crm = stage.world.crms[OLD]
     crm.delete(stage.old, Actor.USER)

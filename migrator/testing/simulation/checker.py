@@ -92,6 +92,10 @@ class Checker:
     _begun: dict[Node, Mapping[str, Value]] = field(default_factory=dict)
     """By side and partner: what a create was sent."""
     _deleted: Counter[str] = field(default_factory=Counter)
+    _made: dict[Node, str] = field(default_factory=dict)
+    """Records that this run created, and the key that each was given."""
+    _untold: set[Node] = field(default_factory=set)
+    """Records created by the sync that it was never told of: the answer was lost, or it died before it wrote it down."""
 
     judge: Judge = field(init=False)
 
@@ -107,6 +111,7 @@ class Checker:
         self.started = self.world.now
         self._deleted.clear()
         self._latest.clear()
+        self._made.clear()
 
     def end(self, *, green: bool) -> None:
         """A run ended by itself; green means that nothing was left out."""
@@ -131,11 +136,17 @@ class Checker:
 
     def unanswered(self, side: str, ids: Iterable[str]) -> None:
         """What became of these writes the sync must find out; where the system stores another value, it may have to write again."""
-        self._unsure.update((side, id_) for id_ in ids)
+        self.catch_up()
+        nodes = [(side, id_) for id_ in ids]
+        self._unsure.update(nodes)
+        self._untold.update(node for node in nodes if node in self._made)
 
     def killed(self) -> None:
         """The run died: what it wrote last it may not know."""
+        self.catch_up()
         self._unsure.update((side, id_) for side, id_, _ in self._latest)
+        made = self._made.items()
+        self._untold.update(node for node, key in made if self._witness.intended(node[0], "", key))
 
     # ---- what the sync writes
 
@@ -200,7 +211,8 @@ class Checker:
         return row is not None and partner_of(row.values[shape_of(one[0], row.object).key(one[0])]) == two[1]
 
     def _check_resurrection(self, known: list[Node], source: Node, what: str) -> None:
-        ended = [event for node in known for event in self.world.history.deletions(*node)]
+        heard = [node for node in known if not self._is_unheard_of(node)]
+        ended = [event for node in heard for event in self.world.history.deletions(*node)]
         # also of a record that was merged into the source: its return is the undelete event that I7 asks for
         kin = [each for each in self.groups.members(source) if each[0] == source[0]]
         returned = any(event.deed is Deed.UNDELETE for each in kin for event in self._life(each))
@@ -210,6 +222,14 @@ class Checker:
             self.broken("I2", f"create of {what}, which never existed")
         elif not self._alive(source) and self._ended_at(source) < self.started:
             self.broken("I7", f"create of {what}, which was deleted before this run")
+
+    def _is_unheard_of(self, node: Node) -> bool:
+        """Whether the sync could never learn that it made a record: no answer came, and nothing it was shown since had it.
+
+        "An id with a tombstone never becomes live again" (I7): this one never had any. "Search by key; if absent, insert with
+        the key" (7.3).
+        """
+        return node in self._untold and node not in self._reads and node not in self._proven
 
     def updating(self, side: str, row: Row, values: Mapping[str, Value]) -> None:
         """I1, I2, I4 and S16 of an update, and that it was recorded first."""
@@ -417,6 +437,7 @@ class Checker:
         if event.deed is Deed.CREATE and event.actor is Actor.SYNC:
             source = (other(event.side), str(partner_of(event.after[shape.key(event.side)])))
             self.groups.join(node, source, event.at)
+            self._made[node] = str(event.after[shape.key(event.side)])
             for name, value in self._begun.get(source, {}).items():
                 self._sent[event.side, event.id, name] = event.at, value
         elif event.deed is Deed.MERGE:
