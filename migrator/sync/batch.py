@@ -89,7 +89,7 @@ def process(
 def _examine(batch: _Batch, holds: Mapping[int, dict[str, HoldRow]], *, deletes: bool) -> None:
     work, found = batch.work, batch.found
     batch.lives.awaited = awaited(work, holds)
-    follow_returned(work, found, batch.lives)
+    follow_returned(work, found, holds, batch.lives)
     # who moves into a group is decided before the group is: an edit of it is theirs too
     for case in sorted(found.cases.values(), key=lambda case: Presence.MERGED not in case.presence.values()):
         if not examine(work, found, case, batch.lives, carry_out=deletes):

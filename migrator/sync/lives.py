@@ -70,6 +70,7 @@ class Lives:
 def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out: bool) -> bool:
     """Deal with a group that is not simply alive. True when its fields are to be decided now."""
     if case.grp in lives.moved:
+        lives.moved |= _ahead(work, case)
         _postpone(work, found, case, lives)
         return False
     if all(row.state == CREATING for row in case.rows):
@@ -98,6 +99,16 @@ def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out:
         decision = unless_awaited(decision, case.grp, lives.awaited)
     _carry_out(work, found, case, decision, lives, carry_out=carry_out)
     return False
+
+
+def _ahead(work: Work, case: Case) -> set[int]:
+    """Groups that a postponed one goes on to: an edit of theirs is its own too, so they are decided once it is there."""
+    masters = [
+        (row.stream, case.proofs[row.key].into)
+        for row in case.rows
+        if case.presence[row.key] is Presence.MERGED
+    ]
+    return {row.grp for row in work.store.members(masters).values()} if masters else set()
 
 
 def _side(case: Case, which: Which) -> Presence:
@@ -244,6 +255,7 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
         _promote(case, row.which, result)
         return not case.of(row.which)
     if master.grp in lives.moved or any(intent.grp == master.grp for intent in work.store.intents()):
+        lives.moved.add(master.grp)
         _postpone(work, found, case, lives)
         return True
     if master.state == CREATING:  # and nothing was made for it
@@ -290,12 +302,7 @@ def _adopt_master(scene: Scene, case: Case, row: MemberRow, into: str, result: C
 
 def move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Changes) -> None:
     """All members join the master's group with their own bases, so that what was edited on them flows into it."""
-    for one in case.rows:
-        gone = one.key == row.key
-        result.closed.append(one)
-        state = GONE if gone else LIVE
-        owed: dict[str, tuple[Key, ...]] = dict.fromkeys(one.owed, ())
-        result.members.append(replace(one, grp=master.grp, state=state, leads=False, since=-1, owed=owed))
+    regroup(case, master.grp, row.key, result)
     proof = case.proofs[row.key]
     result.tombstones.append(Tombstone(row.stream, row.id, master.grp, proof.version or row.version))
     result.events.append(
@@ -303,6 +310,15 @@ def move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Ch
             scene.mapping, master.grp, row.stream, row.id, "merged", {"into": master.id, "group": case.grp}
         )
     )
+
+
+def regroup(case: Case, grp: int, gone: Key | None, result: Changes) -> None:
+    """Its members leave a group for another one; `gone`: the one that was merged away."""
+    for one in case.rows:
+        result.closed.append(one)
+        state = GONE if one.key == gone else LIVE
+        owed: dict[str, tuple[Key, ...]] = dict.fromkeys(one.owed, ())
+        result.members.append(replace(one, grp=grp, state=state, leads=False, since=-1, owed=owed))
 
 
 def _resolved(work: Work, case: Case, old: Presence, new: Presence) -> Which | None:

@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from migrator.core.twoway import Update
 from migrator.testing.simulation.command import main
 from migrator.testing.simulation.engine import make_engine
 from migrator.testing.simulation.halfyear import HalfYear
 from migrator.testing.simulation.history import Actor
 from migrator.testing.simulation.settings import HEAVY, NONE, USUAL, Settings
-from migrator.testing.simulation.shape import NEW
+from migrator.testing.simulation.shape import NEW, OLD
 from migrator.testing.simulation.world import everything
 
 SMALL = Settings(nights=3, records=20, edits=16, rates=NONE)
@@ -30,6 +31,20 @@ def test_a_few_rough_nights_violate_nothing() -> None:
     report = HalfYear(replace(SMALL, rates=replace(USUAL, lost=0.1, late=0.3, kill=0.01)), make_engine).run()
     assert report.violations == []
     assert report.faults + report.kills > 0
+
+
+def test_what_a_suspended_process_wrote_may_be_written_again_by_the_one_that_took_over() -> None:
+    run = HalfYear(replace(SMALL, nights=2, reconcile_every=0), make_engine)
+    old, new = next((old, new) for name, old, new in run.world.links if name == "firm")
+    crms, side = run.world.crms, run.sides[NEW]
+    run.night(full=False)
+    crms[OLD].edit(crms[OLD].rows[old], {"Name": "two words"}, Actor.USER)
+    run.world.tick(3_600)
+    run.checker.begin()
+    side.update("company", [Update(new, side.view.version(crms[NEW].rows[new]), {"name": "two words"})])
+    run._overtake()
+    assert crms[NEW].rows[new].values["name"] == "Two words"
+    assert {one.invariant for one in run.checker.violations} == {"I11"}
 
 
 def test_an_idle_world_is_never_written() -> None:

@@ -353,6 +353,44 @@ def test_what_was_merged_into_a_record_that_had_come_back_goes_along_when_that_i
     assert found.night(full=True).writes == 0
 
 
+def test_masters_of_records_that_had_come_back_on_both_sides_belong_together(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    dead, one, two = (found.old.add("Account", Name=name) for name in ("D", "E", "F"))
+    found.night()
+    partners = {name: found.partner(name) for name in (dead, one, two)}
+    found.old.remove("Account", dead)
+    found.new.remove("customer", partners[dead])
+    found.night()
+    found.old.restore("Account", dead)
+    found.new.restore("customer", partners[dead])
+    found.night()
+    found.old.remove("Account", dead, into=one)
+    found.night()
+    found.new.remove("customer", partners[dead], into=partners[two])
+    found.night()
+    found.old.remove("Account", two)
+    found.night()
+    assert set(found.new.rows["customer"]) == {partners[one], partners[two]}
+    found.old.edit("Account", one, City="Rome")
+    found.night()
+    assert {row.values["city"] for row in found.new.rows["customer"].values()} == {"Rome"}
+    assert found.night(full=True).status is Status.GREEN
+
+
+def test_a_chain_of_merges_is_followed_to_its_end_before_any_of_its_groups_is_decided(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    first, second, third = (found.old.add("Account", Name=name) for name in ("A", "B", "C"))
+    found.night()
+    master, last = found.partner(second), found.partner(third)
+    found.new.remove("customer", found.partner(first), into=master)
+    found.old.remove("Account", second, into=third)
+    found.new.edit("customer", master, phone="2")
+    found.old.edit("Account", third, Phone="3")
+    report = found.night()
+    assert (report.writes, report.holds) == (0, {"conflict": 1})
+    assert found.new.values("customer", last)["phone"] is None
+
+
 def test_what_a_system_deletes_with_a_record_of_ours_is_no_user_s_delete(tmp_path: Path) -> None:
     found = world(tmp_path)
     parent = found.old.add("Account", Name="p")
