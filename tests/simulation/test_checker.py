@@ -26,6 +26,7 @@ class Records:
     log: list[tuple[str, Value]] = field(default_factory=list)
     exceptions: dict[Node, tuple[str, ...]] = field(default_factory=dict)
     has_intents: bool = True
+    open_ones: frozenset[str] = frozenset()
     brake_lifted: bool = False
     back: list[Node] = field(default_factory=list)
 
@@ -34,6 +35,9 @@ class Records:
 
     def intended(self, side: str, id_: str, key: str) -> bool:  # noqa: ARG002
         return self.has_intents
+
+    def intents(self) -> frozenset[str]:
+        return self.open_ones
 
     def listed(self) -> Mapping[Node, tuple[str, ...]]:
         return self.exceptions
@@ -361,6 +365,19 @@ def test_i11_a_write_without_an_intent(stage: Stage) -> None:
     stage.run()
     stage.write(NEW, stage.new.id, family_name="Weber")
     assert stage.broken() == {"I11"}
+
+
+def test_i11_a_write_that_was_on_its_way_when_another_process_took_over_had_its_intent(stage: Stage) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.run()
+    stage.records.open_ones = frozenset({stage.new.id})
+    stage.checker.suspended()
+    stage.records.has_intents, stage.records.open_ones = False, frozenset()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == set()
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert "I11" in stage.broken()
 
 
 def test_i14_a_field_emptied_because_it_could_not_be_read(stage: Stage) -> None:

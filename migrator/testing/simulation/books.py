@@ -25,6 +25,7 @@ _LOGGED = Prepared(
 )
 _CREATES = Prepared(sa.select(_I.number).where(_I.key == _OF, _I.kind == "create"))
 _INTENDED = Prepared(sa.select(_I.number).where(_I.id == _OF))
+_INTENTS = Prepared(sa.select(_I.id, _I.key))
 _CREATING = Prepared(
     sa.select(t.members.c.id).where(t.members.c.id == _OF, t.members.c.state == "creating", _NOW)
 )
@@ -67,6 +68,10 @@ class Books:
         """A crosswalk row in state 'creating' is the intent of a create."""
         source = key.partition(":")[2] if side == NEW else key
         return bool(self.ledger.fetch(_CREATING, {"of": source}))
+
+    def intents(self) -> frozenset[str]:
+        """Ids of records, and keys of creates, for which an intent is committed."""
+        return frozenset(row.key or row.id for row in self.ledger.fetch(_INTENTS))
 
     def listed(self) -> Mapping[Node, tuple[str, ...]]:
         """Records in the queue, on hold, with an open conflict or a link that waits; the field where it is one field's."""

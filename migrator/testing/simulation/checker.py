@@ -48,6 +48,10 @@ class Witness(Protocol):
         """Whether an intent is committed for this record, or for a create with this key."""
         ...
 
+    def intents(self) -> frozenset[str]:
+        """Ids of records, and keys of creates, for which an intent is committed."""
+        ...
+
     def listed(self) -> Mapping[Node, tuple[str, ...]]:
         """What waits for a person or a later run: record -> reasons, with the field where it is one field's."""
         ...
@@ -96,6 +100,8 @@ class Checker:
     """Records that this run created, and the key that each was given."""
     _untold: set[Node] = field(default_factory=set)
     """Records created by the sync that it was never told of: the answer was lost, or it died before it wrote it down."""
+    _on_its_way: frozenset[str] = frozenset()
+    """What a process had an intent for when it was suspended: its call may have been on its way, and another one settled them."""
 
     judge: Judge = field(init=False)
 
@@ -112,6 +118,7 @@ class Checker:
         self._deleted.clear()
         self._latest.clear()
         self._made.clear()
+        self._on_its_way = frozenset()
 
     def end(self, *, green: bool) -> None:
         """A run ended by itself; green means that nothing was left out."""
@@ -148,7 +155,18 @@ class Checker:
         made = self._made.items()
         self._untold.update(node for node, key in made if self._witness.intended(node[0], "", key))
 
+    def suspended(self) -> None:
+        """Another process takes over: what this one has not written down by now nobody ever hears from it.
+
+        "Every remote write has a committed intent" (section 16): the call that it was about to send had one.
+        """
+        self.killed()
+        self._on_its_way = self._witness.intents()
+
     # ---- what the sync writes
+
+    def _is_intended(self, side: str, id_: str, key: str) -> bool:
+        return self._witness.intended(side, id_, key) or (key or id_) in self._on_its_way
 
     def creating(self, side: str, object_name: str, key: str, values: Mapping[str, Value]) -> None:
         """I5, I7, I2 of a create, and that it was recorded first."""
@@ -158,7 +176,7 @@ class Checker:
         self._begun[source] = values
         what = f"{side} {object_name} for {source[1]}"
         shape = shape_of(side, object_name)
-        if not self._witness.intended(side, "", key):
+        if not self._is_intended(side, "", key):
             self.broken("I11", f"create of {what} without an intent")
         known = self._told_partners(side, source)
         live = [node for node in known if self._alive(node)]
@@ -236,7 +254,7 @@ class Checker:
         self.catch_up()
         self.counts["updates"] += 1
         shape, node = shape_of(side, row.object), (side, row.id)
-        if not self._witness.intended(side, row.id, ""):
+        if not self._is_intended(side, row.id, ""):
             self.broken("I11", f"update of {side} {row.id} without an intent")
         for name, value in values.items():
             pair = shape.pair(side, name)
@@ -379,7 +397,7 @@ class Checker:
         self.counts["deletes"] += 1
         node = (side, row.id)
         what = f"delete of {side} {row.object} {row.id}"
-        if not self._witness.intended(side, row.id, ""):
+        if not self._is_intended(side, row.id, ""):
             self.broken("I11", f"{what} without an intent")
         self._check_proof(node, what)
         for pair in shape_of(side, row.object).pairs:

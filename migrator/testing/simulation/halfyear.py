@@ -188,7 +188,7 @@ class HalfYear:
         self._armed = False
         self.world.tick(3_600)
         self.report.rivals += 1
-        self.checker.killed()  # what it has not written down by now nobody ever hears from it
+        self.checker.suspended()
         self.sync.rival()
         self._overtaken, self._armed = 1, True
 
