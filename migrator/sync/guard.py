@@ -16,7 +16,7 @@ from migrator.staging import sync_tables as t
 from migrator.staging.prepared import Prepared
 from migrator.sync.decide import Terms
 from migrator.sync.report import Status
-from migrator.sync.state import DOUBTED, UNLISTED, Watermark
+from migrator.sync.state import CREATING, DOUBTED, GONE, UNLISTED, Watermark
 from migrator.sync.store import SyncStore, keep_fact, not_a_member
 from migrator.sync.streams import Scene, Scenes, Stream
 from migrator.sync.work import Limits, Work
@@ -279,12 +279,17 @@ def note_rebuilt(store: SyncStore) -> None:
     """A read-only run compared every stream and looked for the partner of every record: the crosswalk is whole again.
 
     But for records that were queued and could not be read or carried: whether those had a partner is doubted from now on.
+    So it is of those whose partner was about to be made then: they are remembered as dead, and a person is asked once they show up.
     """
     if not is_forgotten(store):
         return
+    m, h = t.members.c, t.holds.c
+    begun = sa.and_(m.until.is_(None), m.state == CREATING)
     with store.ledger.begin() as connection:
         store.ledger.check_fence(connection)
         connection.execute(t.dirty.update().where(not_a_member()).values(why=DOUBTED))
+        connection.execute(t.holds.delete().where(h.field == "", h.grp.in_(sa.select(m.grp).where(begun))))
+        connection.execute(t.members.update().where(begun).values(state=GONE, leads=False))
         keep_fact(connection, RESTORED, REBUILT)
 
 

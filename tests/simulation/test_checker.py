@@ -130,6 +130,20 @@ def test_i1_what_both_sides_had_for_a_while_is_carried_once_it_was_decided_on_an
     assert stage.broken() == expected
 
 
+@pytest.mark.parametrize(("tags", "expected"), [("a;b", set()), ("a;c", {"I1"})])
+def test_i1_a_set_in_another_order_is_no_edit(stage: Stage, tags: str, expected: set[str]) -> None:
+    firm = next(old for name, old, _ in stage.world.links if name == "firm")
+    partner = next(new for _, old, new in stage.world.links if old == firm)
+    stage.user(OLD, firm, Tags__c="b;a")
+    stage.run()
+    stage.write(NEW, partner, tags="b;a")
+    stage.user(OLD, firm, Tags__c="c")
+    stage.user(NEW, partner, tags=tags)
+    stage.run()
+    stage.write(NEW, partner, tags="c")
+    assert stage.broken() == expected
+
+
 def test_i2_a_value_nobody_entered(stage: Stage) -> None:
     stage.run()
     stage.write(NEW, stage.new.id, family_name="Niemand")

@@ -105,6 +105,30 @@ def test_a_partner_that_was_about_to_be_made_may_have_been_made_and_deleted_sinc
     assert lost.night().writes == 0
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_record_that_was_hidden_when_its_partner_was_about_to_be_made_again_may_have_had_one(
+    tmp_path: Path, *, full: bool
+) -> None:
+    found = world(tmp_path)
+    found.night()
+    name = found.old.add("Account", Name="Ada")
+    found.passing = dies_before_a_create
+    with pytest.raises(KeyboardInterrupt):
+        found.night()
+    lost = put_back(found, tmp_path)
+    found.passing = lambda _name: None
+    found.night()
+    found.new.remove("customer", found.partner(name))
+    found.old.hidden.add(name)
+    lost.night()
+    accept(lost)
+    lost.night(full=full)
+    found.old.hidden.clear()
+    found.old.edit("Account", name, City="Rome")
+    report = lost.night(full=full)
+    assert (report.writes, report.holds) == (0, {"undelete": 1})
+
+
 def dies_before_a_create(name: str) -> None:
     """A process that is killed once the intent is committed."""
     if name == "sync.intent.after":

@@ -16,7 +16,7 @@ from migrator.testing.simulation.agreement import Judge
 from migrator.testing.simulation.crm import Row
 from migrator.testing.simulation.groups import Groups, Node
 from migrator.testing.simulation.history import Actor, Deed, Event, Held
-from migrator.testing.simulation.shape import NEW, OLD, Pair, Shape, Value, other, partner_of, shape_of
+from migrator.testing.simulation.shape import NEW, OLD, Pair, Shape, Value, other, partner_of, same, shape_of
 from migrator.testing.simulation.world import World
 
 CARRIED = frozenset({Actor.SYNC, Actor.LOAD})
@@ -314,12 +314,15 @@ class Checker:
         )
 
     def is_back(self, pair: Pair, node: Node, entered: Held) -> bool:
-        """Of the present value: whether the value is the last carried one again, and nothing in between was carried: then nothing changed."""
+        """Of the present value: whether the value is the last carried one again, and nothing in between was carried: then nothing changed.
+
+        "Equivalence per type" (2.4) says whether it is the same one, for a set in whatever order.
+        """
         line = self.world.history.lines[node][pair.name(node[0])]
         for held, after in zip(reversed(line[:-1]), reversed(line[1:]), strict=True):
             seen = any(held.since <= moment < after.since for moment in self._reads.get(node, ()))
             if held.actor in CARRIED or (seen and self._was_carried(pair, node, held, after.since)):
-                return held.value == entered.value
+                return same(pair, held.value, entered.value)
         return False
 
     def _was_carried(self, pair: Pair, node: Node, entered: Held, until: float) -> bool:
