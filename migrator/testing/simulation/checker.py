@@ -245,9 +245,9 @@ class Checker:
         """Whether the sync could never learn that it made a record: no answer came, and nothing it was shown since had it.
 
         "An id with a tombstone never becomes live again" (I7): this one never had any. "Search by key; if absent, insert with
-        the key" (7.3).
+        the key" (7.3). That some record of that id was deleted says nothing of whose partner it was: a proof names no key.
         """
-        return node in self._untold and node not in self._reads and node not in self._proven
+        return node in self._untold and node not in self._reads
 
     def updating(self, side: str, row: Row, values: Mapping[str, Value]) -> None:
         """I1, I2, I4 and S16 of an update, and that it was recorded first."""
