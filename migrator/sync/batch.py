@@ -12,6 +12,7 @@ from migrator.sync.creating import Birth, bear, plan_birth
 from migrator.sync.decide import Verdict
 from migrator.sync.deleting import carry_out
 from migrator.sync.gather import Gathered, gather, proved_gone
+from migrator.sync.guard import is_older_than_ledger
 from migrator.sync.keyed import await_partner, partner_named
 from migrator.sync.life import Presence
 from migrator.sync.linked import verify_links
@@ -157,7 +158,7 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
     for key, grp in wanted:
         birth = plan_birth(work, found, key, grp)
         frozen = birth.target.which in work.terms_of(found.scene).frozen or birth.target.side.facts.read_only
-        if frozen or _is_doubted(batch, key):
+        if frozen or _is_doubted(batch, birth):
             held.setdefault(birth.target.name, {})[birth.key] = birth
         else:
             batch.births.append(birth)
@@ -168,7 +169,7 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
         for text, birth in births.items():
             if text in named:
                 batch.births.append(birth)
-            elif work.rebuilding or _is_doubted(batch, birth.source):
+            elif work.rebuilding or _is_doubted(batch, birth):
                 _doubt(batch, birth)
             else:
                 row = soon(work, birth.source, found.queued.get(birth.source), "side-frozen")
@@ -177,9 +178,11 @@ def _plan(batch: _Batch, wanted: Sequence[tuple[Key, int | None]]) -> None:
                 )
 
 
-def _is_doubted(batch: _Batch, key: Key) -> bool:
-    queued = batch.found.queued.get(key)
-    return queued is not None and queued.why == DOUBTED
+def _is_doubted(batch: _Batch, birth: Birth) -> bool:
+    queued = batch.found.queued.get(birth.source)
+    if queued is not None and queued.why == DOUBTED:
+        return True
+    return not birth.known and is_older_than_ledger(batch.work, birth.origin, birth.record)
 
 
 def _doubt(batch: _Batch, birth: Birth) -> None:

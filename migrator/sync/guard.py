@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 
 import sqlalchemy as sa
 
 from migrator.core.errors import SafetyStop
 from migrator.core.schema import FieldSchema, ObjectSchema, schemas_from_json, schemas_to_json
-from migrator.core.twoway import Side, Which
+from migrator.core.twoway import Record, Side, Which
 from migrator.staging import sync_tables as t
 from migrator.staging.prepared import Prepared
 from migrator.sync.decide import Terms
@@ -228,7 +228,7 @@ def check_marker(work: Work) -> None:
     """
     store = work.store
     identity, generation = store.ledger.identity, int(store.fact(GENERATION) or 0)
-    sides = {stream.system: stream.side for scene in work.scenes for stream in scene.streams}
+    sides = _systems(work)
     strange = store.fact(RESTORED) != ""
     for system, side in sides.items():
         if not side.facts.marker:
@@ -273,6 +273,34 @@ def accept_restored(store: SyncStore, sides: Iterable[Side]) -> None:
 def is_forgotten(store: SyncStore) -> bool:
     """Whether no run went through to its end since the bases were forgotten."""
     return store.fact(RESTORED) == _FORGOTTEN
+
+
+def note_rebuilding(work: Work) -> None:
+    """Remember when each system was listed to rebuild the ledger, by its own clock: what is older was there, seen or not."""
+    for system, side in _systems(work).items():
+        work.store.note(_listed(system), side.server_time().isoformat())
+
+
+def look_when_listed(work: Work) -> None:
+    """Read when that was; nothing for a ledger that was never lost."""
+    facts = {system: work.store.fact(_listed(system)) for system in _systems(work)}
+    work.listed = {system: datetime.fromisoformat(at) for system, at in facts.items() if at}
+
+
+def is_older_than_ledger(work: Work, stream: Stream, record: Record) -> bool:
+    """Whether a record that no group has was there, and hidden, when a lost ledger was rebuilt: its partner may have died since."""
+    listed = work.listed.get(stream.system)
+    if listed is None or record.stamp is None:
+        return False
+    return record.stamp < listed - timedelta(seconds=stream.side.facts.longest_transaction)
+
+
+def _systems(work: Work) -> Mapping[str, Side]:
+    return {stream.system: stream.side for scene in work.scenes for stream in scene.streams}
+
+
+def _listed(system: str) -> str:
+    return f"listed/{system}"[:64]
 
 
 def note_rebuilt(store: SyncStore) -> None:

@@ -117,8 +117,11 @@ def _work(work: Work, *, full: bool) -> None:
     if work.read_only:
         guard.forget_bases(work.store)
         work.rebuilding = guard.is_forgotten(work.store)
+        if work.rebuilding:
+            guard.note_rebuilding(work)
         frozen = replace(work.settings.terms, frozen=frozenset(Which), policy=Rule.HOLD)
         work.terms = {scene.mapping: frozen for scene in work.scenes}
+    guard.look_when_listed(work)
     guard.release_brakes(work.store)
     _settle(work)
     described = _describe(work)

@@ -91,6 +91,8 @@ class Work:
     read_only: bool = False
     rebuilding: bool = False
     """The ledger was lost or restored: of a record without a partner nobody knows whether it is new or its partner was deleted."""
+    listed: Mapping[str, datetime] = field(default_factory=dict)
+    """System → when it was listed to rebuild a lost ledger, by its own clock."""
     waiting: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Group → fields whose links wait, as of the last look."""
 

@@ -174,6 +174,24 @@ def test_a_record_that_was_hidden_when_the_ledger_was_rebuilt_finds_its_partner_
     assert lost.partner(partner) == hidden
 
 
+def test_a_record_that_nothing_named_while_it_was_hidden_is_older_than_the_ledger(
+    restored: tuple[World, World],
+) -> None:
+    found, lost = restored
+    later = found.old.add("Account", Name="Bea")
+    found.night()
+    found.new.remove("customer", found.partner(later))
+    found.old.hidden.add(later)
+    lost.night()
+    accept(lost)
+    lost.night()
+    found.old.hidden.clear()
+    fresh = found.old.add("Account", Name="Cid")
+    report = lost.night(full=True)
+    assert (report.writes, report.holds) == (1, {"undelete": 1})
+    assert lost.partner(fresh) in found.new.rows["customer"]
+
+
 def test_a_record_that_stays_hidden_is_asked_about_when_it_shows_up_at_last(
     unread: tuple[World, str, str],
 ) -> None:
