@@ -17,7 +17,16 @@ from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import MatchModel, Reach
 from migrator.dedupe.features import Feature, Kind
-from migrator.dedupe.units import UNITS, Sampled, Unit, count_values, keys_query, units_of
+from migrator.dedupe.units import (
+    UNITS,
+    Sampled,
+    Unit,
+    count_values,
+    keys_query,
+    make_units,
+    units_of,
+    units_query,
+)
 from migrator.staging.engine import Session
 
 _MOST_RULES = 14
@@ -76,13 +85,17 @@ def candidate_rules(features: Sequence[Feature]) -> tuple[Rule, ...]:
     return (*single, *double, *sounds)
 
 
-def weigh(session: Session, rule: Rule, wanted: MatchModel, sampled: Sampled | None = None) -> Weighed:
-    """What a rule would compare, from its blocks; estimated from those of the values that were sampled, if they were."""
+def weigh(
+    session: Session, rule: Rule, wanted: MatchModel, source: str = UNITS, sampled: Sampled | None = None
+) -> Weighed:
+    """What a rule would compare, from its blocks among the records of `source` (columns of units); estimated from those of
+    the values that were sampled, if they were.
+    """
     small, large = (
         f"FILTER (WHERE c <= {wanted.largest_block:d})",
         f"FILTER (WHERE c > {wanted.largest_block:d})",
     )
-    keys = keys_query(rule.units, _source(sampled, rule.units), sampled)
+    keys = keys_query(rule.units, source, sampled)
     row = session.fetch(
         f"SELECT coalesce(sum(c * (c - 1) // 2) {small}, 0)::BIGINT AS pairs, count(*) {large} AS blocks, "
         f'coalesce(sum(c) {large}, 0)::BIGINT AS "rows", coalesce(sum(c * (c - 1) // 2) {large}, 0)::DOUBLE AS dropped '
@@ -124,11 +137,19 @@ class Samples:
             found.setdefault(self.of(rule), []).append(place)
         yield from found.items()
 
+    def fewer(self, pairs: int, most: int) -> Samples:
+        """Those of as many times fewer values as bring what all records would have in pairs down to `most`; of everything, all."""
+        if self.share == 1:
+            return self
+        # every sixth value is one of every third: the records of these are there
+        return Samples(self.share * max(1, -(-pairs // (self.share * most))), self.values)
+
 
 def take_samples(session: Session, units: Sequence[Unit], records: int, sampled_from: int) -> Samples:
-    """Samples of about as many records as `sampled_from` for each unit; everything, where there are no more."""
+    """Samples of about as many records as `sampled_from` for each unit; everything, where there are no more. Makes `UNITS`."""
     share = max(1, -(-records // sampled_from))
-    return Samples(share, count_values(session, units) if share > 1 else {})
+    make_units(session, units, share)
+    return Samples(share, count_values(session, units, share) if share > 1 else {})
 
 
 def affordable_rules(
@@ -140,7 +161,7 @@ def affordable_rules(
     """
     budget = wanted.pairs_per_record * records
     if wanted.blocking:
-        named = [weigh(session, _named(features, fields), wanted) for fields in wanted.blocking]
+        named = [_weigh_whole(session, _named(features, fields), wanted) for fields in wanted.blocking]
         _refuse(named, budget, features, session, wanted)
         return tuple(named)
     rules = candidate_rules(features)
@@ -170,9 +191,15 @@ def _weigh_all(
     found = {}
     for sampled, places in samples.by_unit(rules):
         _take(session, sampled, (rules[place] for place in places))
-        found.update({place: weigh(session, rules[place], wanted, sampled) for place in places})
+        for place in places:
+            found[place] = weigh(session, rules[place], wanted, _source(sampled, rules[place].units), sampled)
     session.execute(f"DROP TABLE IF EXISTS {_SAMPLE}")
     return [found[place] for place in range(len(rules))]
+
+
+def _weigh_whole(session: Session, rule: Rule, wanted: MatchModel) -> Weighed:
+    """What a rule would compare among all records."""
+    return weigh(session, rule, wanted, f"({units_query(rule.units)})")
 
 
 def _named(features: Sequence[Feature], fields: Sequence[str]) -> Rule:
@@ -194,7 +221,7 @@ def _refuse(
         return
     worst = max(named, key=lambda item: item.pairs + item.dropped_pairs)
     tried = [
-        weigh(session, Rule((*worst.rule.units, Unit(item, "value"))), wanted)
+        _weigh_whole(session, Rule((*worst.rule.units, Unit(item, "value"))), wanted)
         for item in features
         if item.number not in worst.rule.features
     ]

@@ -25,12 +25,13 @@ MISSING = -1
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What pairs are scored by. `often` names, for each column whose rare values weigh more, a table of its values and
-    of how often they are.
+    of how often they are; `features` the relation of the records' features.
     """
 
     comparisons: Sequence[Comparison]
     odds: Mapping[str, Odds]
     often: Mapping[str, str]
+    features: str = FEATURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,30 @@ def count_patterns(session: Session, graded: str, comparisons: Sequence[Comparis
     return Patterns(np.stack(columns, axis=1), counts)
 
 
+def create_graded(session: Session, comparisons: Sequence[Comparison], table: str) -> None:
+    """An empty table for what `add_heavy` finds."""
+    listed = ", ".join(f"g{item.feature.number} TINYINT" for item in comparisons)
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {table} (a INTEGER, b INTEGER, {listed})")
+
+
+def add_heavy(session: Session, graded: str, evidence: Evidence, *, least: float, into: str) -> None:
+    """Add to `into` the pairs of the relation `graded` that may weigh `least` bits, were their values as rare as can be."""
+    listed = ", ".join(("a", "b", *(f"g{item.feature.number}" for item in evidence.comparisons)))
+    session.execute(f"INSERT INTO {into} SELECT {listed} FROM ({_heavy(session, graded, evidence, least)})")
+
+
+def _heavy(session: Session, graded: str, evidence: Evidence, least: float) -> str:
+    """A query of the pairs of `graded` that may weigh `least` bits, with the bits of their levels (bN)."""
+    bits = ", ".join(f"{_bits(item, evidence)} AS b{item.feature.number}" for item in evidence.comparisons)
+    known = (f"b{item.feature.number}" for item in evidence.comparisons)
+    most = " + ".join([*known, *_at_most(session, _rare(evidence), evidence)])
+    return f"SELECT * FROM (SELECT *, {bits} FROM {graded}) WHERE {most} >= {least!r}"
+
+
+def _rare(evidence: Evidence) -> list[Comparison]:
+    return [item for item in evidence.comparisons if item.feature.value in evidence.often]
+
+
 def create_scored(session: Session, comparisons: Sequence[Comparison], table: str) -> None:
     """An empty table for what `add_scored` finds."""
     listed = ", ".join(
@@ -94,11 +119,8 @@ def add_scored(session: Session, graded: str, evidence: Evidence, *, least: floa
     The weight is of the evidence alone, without the prior. Columns added: a, b, weight, and for each comparison bN (the
     bits of its level, 0 where a value is missing) and rN (the bits that the rarity of its value adds).
     """
-    rare = [item for item in evidence.comparisons if item.feature.value in evidence.often]
+    rare = _rare(evidence)
     numbers = [item.feature.number for item in evidence.comparisons]
-    bits = ", ".join(f"{_bits(item, evidence)} AS b{item.feature.number}" for item in evidence.comparisons)
-    # how rare values are is looked up for those pairs only that may come to the least with it
-    most = " + ".join([*(f"b{n}" for n in numbers), *_at_most(session, rare, evidence)])
     rarity = {item.feature.number: _rarity(item, evidence) for item in rare}
     joins = " ".join(
         f"LEFT JOIN {evidence.often[item.feature.value]} y{item.feature.number} ON g.g{item.feature.number} = {_place(item):d} "
@@ -110,8 +132,8 @@ def add_scored(session: Session, graded: str, evidence: Evidence, *, least: floa
     found = ", ".join(f"b{n}, {rarity.get(n, '0.0')} AS r{n}" for n in numbers)
     session.execute(
         f"INSERT INTO {into} SELECT a, b, round({given}, 3) AS weight, {listed} FROM (SELECT a, b, {found} FROM "
-        f"(SELECT * FROM (SELECT *, {bits} FROM {graded}) WHERE {most} >= {least!r}) g "
-        f"JOIN {FEATURES} f ON g.a = f.n {joins}) WHERE weight >= {least!r}"
+        f"({_heavy(session, graded, evidence, least)}) g "
+        f"JOIN {evidence.features} f ON g.a = f.n {joins}) WHERE weight >= {least!r}"
     )
 
 

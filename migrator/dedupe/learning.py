@@ -25,7 +25,7 @@ from migrator.dedupe.levels import Level
 from migrator.dedupe.maximise import Learnt, learn, level_shares
 from migrator.dedupe.odds import Odds, rounded
 from migrator.dedupe.rarity import RARITY_STEPS
-from migrator.dedupe.units import UNITS, make_units, units_of
+from migrator.dedupe.units import UNITS, units_of
 from migrator.staging.engine import Session
 
 SAMPLE_RECORDS = 500
@@ -34,6 +34,10 @@ TRAINING_PAIRS = 10_000
 """Pairs of one rule that count in full for what is learnt."""
 SAMPLED_FROM = 50_000
 """With more records than this, only a share of the blocks is looked at before rules are chosen."""
+LOOKED_AT_PAIRS = 500_000
+"""Pairs of such a share that are looked at, about: the share is smaller where they would be more, so that learning costs what it
+costs however many records there are.
+"""
 _SESSIONS = 8
 _ENOUGH_SESSIONS = 3
 """Rounds of learning that a comparison takes part in."""
@@ -49,6 +53,9 @@ _MOST_LOOSE = 1 / 3
 _LEAST_BY_CHANCE = 0.05
 """Least part of what is seen in any two records that is left when matches are taken off it."""
 _TRIED, _GRADED, SCORED = "dedupe_tried", "dedupe_graded", "dedupe_scored"
+_FEW = "dedupe_few"
+_LOOKED_AT = "dedupe_looked_at"
+"""Table of the features of all records that learning compares: where there are many, each reading of them all costs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +89,14 @@ def learn_model(
     """
     population = count_population(session, wanted)
     units = [unit for item in features for unit in units_of(item)]
-    make_units(session, units)
     samples = take_samples(session, units, population.records, SAMPLED_FROM)
     rules = affordable_rules(session, features, wanted, records=population.records, samples=samples)
-    block(session, [item.rule for item in rules], wanted, _TRIED, samples)
     pair_neighbours(session, comparisons, samples)
-    grade(session, f"SELECT a, b FROM {_TRIED} UNION SELECT a, b FROM {NEIGHBOURS}", comparisons, _GRADED)
+    samples = samples.fewer(sum(item.pairs for item in rules), LOOKED_AT_PAIRS)
+    block(session, [item.rule for item in rules], wanted, _TRIED, samples)
+    _look_at(session)
+    looked_at = f"SELECT a, b FROM {_TRIED} UNION SELECT a, b FROM {NEIGHBOURS}"
+    grade(session, looked_at, comparisons, _GRADED, _LOOKED_AT)
     count_values(session, comparisons)
     chance = _chance(session, comparisons, population)
     m = _learn_matches(session, comparisons, rules, chance, population.records)
@@ -107,9 +116,21 @@ def learn_model(
         rules = choose_rules(session, _TRIED, matches, rules, records=population.records, share=samples.share)
     odds = learnt(prior)
     contexts = find_contexts(session, comparisons, odds, _GRADED)
-    for name in (_TRIED, _GRADED, NEIGHBOURS):
+    for name in (_TRIED, _GRADED, NEIGHBOURS, UNITS, _LOOKED_AT, _FEW):
         session.execute(f"DROP TABLE {name}")
     return Model(tuple(comparisons), odds, prior, rules, population, contexts)
+
+
+def _look_at(session: Session) -> None:
+    """Make `_FEW` (n), some records by chance, and `_LOOKED_AT`: those and the records of all pairs."""
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_FEW} AS SELECT n FROM {FEATURES} ORDER BY hash(__id), __id LIMIT {SAMPLE_RECORDS:d}"
+    )
+    ends = (f"SELECT {end} FROM {pairs}" for pairs in (_TRIED, NEIGHBOURS) for end in "ab")
+    session.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_LOOKED_AT} AS SELECT * FROM {FEATURES} "
+        f"WHERE n IN (SELECT n FROM {_FEW} UNION {' UNION '.join(ends)})"
+    )
 
 
 def count_population(session: Session, wanted: MatchModel) -> Population:
@@ -235,28 +256,30 @@ def drop_counted(session: Session, comparisons: Sequence[Comparison]) -> None:
         session.execute(f"DROP TABLE IF EXISTS {_counted(item)}")
 
 
-def weigh_values(session: Session, model: Model) -> dict[str, str]:
-    """Tables of how often each value is shared by chance, by the column of the value; drop them when they have served.
+def weigh_values(session: Session, model: Model, among: str = FEATURES) -> dict[str, str]:
+    """Tables of how often each value that records in `among` have is shared by chance, by the column of the value; drop them
+    when they have served.
 
     Of the records that share a value, those that are expected to be duplicates of each other are left out.
     """
     duplicates = model.prior * model.population.pairs * 2 / model.population.records
     return {
-        item.feature.value: _weigh_values(session, item, model.odds[item.name].u[place], duplicates)
+        item.feature.value: _weigh_values(session, item, model.odds[item.name].u[place], duplicates, among)
         for item in model.comparisons
         for place, level in enumerate(item.levels)
         if level.by_value
     }
 
 
-def _weigh_values(session: Session, item: Comparison, by_chance: float, duplicates: float) -> str:
+def _weigh_values(session: Session, item: Comparison, by_chance: float, duplicates: float, among: str) -> str:
     v, table = item.feature.value, f"dedupe_often{item.feature.number}"
+    had = "" if among == FEATURES else f" WHERE {v} IN (SELECT {v} FROM {among})"
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {table} AS "
         f"WITH total AS (SELECT sum(c)::DOUBLE AS n, sum(c * (c - 1))::DOUBLE AS same FROM {_counted(item)}), "
         f"rest AS (SELECT n, least(1, {by_chance!r} * n * greatest(n - 1, 1) / greatest(same, 1)) AS part FROM total) "
         f"SELECT {v}, greatest((c - 1 - {duplicates!r}) / n, greatest(c - 1, 0.5) * part / n, least) AS tf_{v} "
-        f"FROM {_counted(item)}, rest"
+        f"FROM {_counted(item)}, rest{had}"
     )
     return table
 
@@ -265,16 +288,11 @@ def _chance(
     session: Session, comparisons: Sequence[Comparison], population: Population
 ) -> dict[str, tuple[float, ...]]:
     """How often each level is seen in any two records: exactly where values are equal, else from a sample."""
-    few = f"(SELECT n FROM {FEATURES} ORDER BY hash(__id), __id LIMIT {SAMPLE_RECORDS:d})"
-    session.execute(
-        f"CREATE OR REPLACE TEMP TABLE dedupe_few AS SELECT * FROM {FEATURES} SEMI JOIN {few} USING (n)"
-    )
-    pairs = "SELECT x.n AS a, y.n AS b FROM dedupe_few x JOIN dedupe_few y ON x.n < y.n"
-    grade(session, pairs, comparisons, "dedupe_few_graded", "dedupe_few")
+    pairs = f"SELECT x.n AS a, y.n AS b FROM {_FEW} x JOIN {_FEW} y ON x.n < y.n"
+    grade(session, pairs, comparisons, "dedupe_few_graded", _LOOKED_AT)
     patterns = count_patterns(session, "FROM dedupe_few_graded", comparisons)
     sampled = level_shares(patterns, [len(item.levels) + 1 for item in comparisons])
-    for name in ("dedupe_few", "dedupe_few_graded"):
-        session.execute(f"DROP TABLE {name}")
+    session.execute("DROP TABLE dedupe_few_graded")
     records = min(SAMPLE_RECORDS, population.records)
     least = 2 / max(records * (records - 1), 2)
     return {
@@ -369,9 +387,9 @@ def _score_tried(
     session: Session, comparisons: Sequence[Comparison], odds: Mapping[str, Odds], population: Population
 ) -> None:
     create_scored(session, comparisons, SCORED)
-    often = weigh_values(session, Model(tuple(comparisons), odds, 0.0, (), population))
+    often = weigh_values(session, Model(tuple(comparisons), odds, 0.0, (), population), _LOOKED_AT)
     tried = f"(FROM {_GRADED} SEMI JOIN {_TRIED} USING (a, b))"
-    add_scored(session, tried, Evidence(comparisons, odds, often), least=0.0, into=SCORED)
+    add_scored(session, tried, Evidence(comparisons, odds, often, _LOOKED_AT), least=0.0, into=SCORED)
     for name in often.values():
         session.execute(f"DROP TABLE {name}")
 

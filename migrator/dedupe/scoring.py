@@ -19,7 +19,14 @@ from migrator.dedupe.edges import EDGES
 from migrator.dedupe.features import FEATURES, choose_features, make_features
 from migrator.dedupe.follow import follow_decisions
 from migrator.dedupe.frozen import features_query, freeze, weights_query
-from migrator.dedupe.grading import Evidence, add_scored, create_scored, grade
+from migrator.dedupe.grading import (
+    Evidence,
+    add_heavy,
+    add_scored,
+    create_graded,
+    create_scored,
+    grade,
+)
 from migrator.dedupe.learning import (
     SCORED,
     Model,
@@ -34,7 +41,7 @@ from migrator.dedupe.odds import Odds
 from migrator.dedupe.rarity import drop_words
 from migrator.dedupe.shared_values import drop_shared
 from migrator.dedupe.sureness import certain, find_kin, sure
-from migrator.dedupe.units import UNITS
+from migrator.dedupe.units import UNITS, make_units
 from migrator.dedupe.vetoes import VETOED, add_veto_edges, add_vetoed, create_vetoed
 from migrator.staging.engine import Session, literal
 
@@ -44,7 +51,7 @@ PLACE = 1_000
 """After all exact rules: those explain better."""
 CHUNK = 500_000
 """Pairs scored at once, about: both records of each are held beside it, a kilobyte a pair."""
-_GRADED = "dedupe_graded"
+_GRADED, _HEAVY = "dedupe_graded", "dedupe_heavy"
 _KEPT_BELOW = 6.0
 """Bits below the odds of one half down to which pairs are kept: average linkage looks at them."""
 
@@ -83,6 +90,7 @@ def add_scored_edges(
     shared = drop_shared(session, features)
     comparisons = make_comparisons(session, features)
     model = learn_model(session, features, comparisons, wanted)
+    make_units(session, [unit for item in model.rules for unit in item.rule.units])
     block(session, [item.rule for item in model.rules], wanted, "dedupe_tried")
     session.execute(f"DROP TABLE {UNITS}")
     often = weigh_values(session, model)
@@ -127,17 +135,21 @@ def score_tried(
 ) -> int:
     """Fill `SCORED` from the pairs in `dedupe_tried`, chunk by chunk, so that memory is bounded however many there are."""
     path = scratch / "pairs.parquet"
-    found = session.write("SELECT a, b, min(rule) AS rule FROM dedupe_tried GROUP BY a, b", path)
+    found = session.write("SELECT DISTINCT a, b FROM dedupe_tried", path)
     session.execute("DROP TABLE dedupe_tried")
     session.view("dedupe_candidates", [path])
     create_scored(session, model.comparisons, SCORED)
     create_vetoed(session)
+    add_vetoed(session, [item.feature for item in model.comparisons], "dedupe_candidates")
     evidence = Evidence(model.comparisons, model.odds, often)
+    create_graded(session, model.comparisons, _HEAVY)
     for some in _chunks(session, found):
         grade(session, some, model.comparisons, _GRADED)
-        add_scored(session, _GRADED, evidence, least=least, into=SCORED)
-        add_vetoed(session, [item.feature for item in model.comparisons], _GRADED)
+        add_heavy(session, _GRADED, evidence, least=least, into=_HEAVY)
     session.execute(f"DROP TABLE IF EXISTS {_GRADED}")
+    # how rare values are is looked up in tables of them all: once, and not for every chunk
+    add_scored(session, _HEAVY, evidence, least=least, into=SCORED)
+    session.execute(f"DROP TABLE {_HEAVY}")
     session.execute("DROP VIEW dedupe_candidates")
     path.unlink()
     lower_by_context(session, SCORED, model.comparisons, model.odds, model.contexts)

@@ -17,7 +17,8 @@ from migrator.dedupe.taken_apart import read_keys
 from migrator.staging.engine import Session
 
 UNITS = "dedupe_units"
-"""Table of `n`, `__source` and the keys of each unit of a record; null where it has no value."""
+"""Table of `n`, `__source` and the keys of each unit of a record; null where it has no value. Of all records, or of those
+that are in a sample."""
 _WORDS = 3
 """Rarest words of a text that are units of it."""
 _RARE = 48
@@ -78,9 +79,12 @@ def units_query(units: Iterable[Unit], source: str = FEATURES) -> str:
     return f"SELECT {', '.join(('n', '__source', *columns))} FROM {source}"
 
 
-def make_units(session: Session, units: Iterable[Unit]) -> None:
-    """Make `UNITS` of all records in `FEATURES`."""
-    session.execute(f"CREATE OR REPLACE TEMP TABLE {UNITS} AS {units_query(units)}")
+def make_units(session: Session, units: Iterable[Unit], share: int = 1) -> None:
+    """Make `UNITS` of the records in `FEATURES`: of all, or of those that have one of every `share`th value of any unit."""
+    listed = tuple(dict.fromkeys(units))
+    chosen = " OR ".join(Sampled(unit, share).has for unit in listed)
+    some = f" WHERE {chosen}" if share > 1 else ""
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {UNITS} AS SELECT * FROM ({units_query(listed)}){some}")
 
 
 def keys_query(units: Sequence[Unit], source: str = UNITS, sampled: Sampled | None = None) -> str:
@@ -125,25 +129,32 @@ class Sampled:
         """SQL: the key was chosen."""
         return f"(hash({key}, 7) % {self.share:d} = 0)"
 
-    def query(self) -> str:
-        """The rows of `UNITS` that have a chosen value."""
+    @property
+    def has(self) -> str:
+        """SQL over `UNITS`: the record has a chosen value."""
         column = self.unit.column
         found = (
             f"len(list_filter({column}, lambda t: {self.holds('t')})) > 0"
             if self.unit.is_list
             else self.holds(column)
         )
-        return f"SELECT * FROM {UNITS} WHERE {column} IS NOT NULL AND {found}"
+        return f"({column} IS NOT NULL AND {found})"
+
+    def query(self) -> str:
+        """The rows of `UNITS` that have a chosen value."""
+        return f"SELECT * FROM {UNITS} WHERE {self.has}"
 
 
-def count_values(session: Session, units: Sequence[Unit]) -> dict[Unit, int]:
-    """About how many different values each unit has."""
-    told = ", ".join(
-        f"approx_count_distinct({unit.column}{'[1]' if unit.is_list else ''}) AS {unit.column}"
-        for unit in units
-    )
+def count_values(session: Session, units: Sequence[Unit], share: int) -> dict[Unit, int]:
+    """About how many different values each unit has, by those of every `share`th that `UNITS` has."""
+    told = ", ".join(f"approx_count_distinct({_counted(unit, share)}) AS {unit.column}" for unit in units)
     row = session.fetch(f"SELECT {told} FROM {UNITS}").to_pylist()[0]
-    return {unit: int(row[unit.column] or 0) for unit in units}
+    return {unit: int(row[unit.column] or 0) * share for unit in units}
+
+
+def _counted(unit: Unit, share: int) -> str:
+    value = f"{unit.column}[1]" if unit.is_list else unit.column
+    return f"CASE WHEN {Sampled(unit, share).holds(value)} THEN {value} END"
 
 
 def _keys(unit: Unit) -> str:

@@ -36,17 +36,24 @@ def add_vetoed(session: Session, features: Sequence[Feature], pairs: str) -> Non
     names = naming(features)
     told = {item.apart: item.told for item in features if item.number in names and item.apart is not None}
     for number, kind in told.items():
+        sides: tuple[str, ...]
         # most names do not say which of several they are, and those pairs need no look
         if kind is Told.PERSON:
-            find, which, both = name_contradiction, name_says_which(struct(f"a{number}")), "AND"
+            find, which, sides = (
+                name_contradiction,
+                name_says_which(struct(f"a{number}")),
+                ("l.which AND r.which",),
+            )
         else:
-            find, which, both = company_contradiction, company_says_which(struct(f"a{number}")), "OR"
-        session.execute(
-            f"INSERT INTO {VETOED} SELECT a, b FROM {pairs} "
-            f"JOIN (SELECT n, a{number} AS name, {which} AS which FROM {FEATURES}) l ON a = l.n "
-            f"JOIN (SELECT n, a{number} AS name, {which} AS which FROM {FEATURES}) r ON b = r.n "
-            f"WHERE (l.which {both} r.which) AND {find(struct('l.name'), struct('r.name'))}"
-        )
+            # each side by itself, so that what is joined is little
+            find, which = company_contradiction, company_says_which(struct(f"a{number}"))
+            sides = ("l.which", "r.which AND NOT l.which")
+        names_of = f"(SELECT n, a{number} AS name, coalesce({which}, false) AS which FROM {FEATURES})"
+        for side in sides:
+            session.execute(
+                f"INSERT INTO {VETOED} SELECT a, b FROM {pairs} JOIN {names_of} l ON a = l.n JOIN {names_of} r ON b = r.n "
+                f"WHERE {side} AND {find(struct('l.name'), struct('r.name'))}"
+            )
 
 
 def add_veto_edges(session: Session, rule: str, place: int) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from migrator.core.errors import ProjectError
 from migrator.core.mapped import DedupeRules, MatchModel, Reach
 from migrator.core.schema import FieldSchema, FieldType
-from migrator.dedupe import learning
+from migrator.dedupe import learning, scoring
+from migrator.dedupe.blocking import Samples
 from migrator.dedupe.match import Matched, match
+from migrator.dedupe.vetoes import VETOED
 from migrator.staging.engine import EngineSettings, Session, open_engine
 from migrator.staging.store import Kind
 from tests.dedupe_project import BY_EMAIL, contacts, open_project
@@ -96,6 +99,22 @@ def run(session: Session, rows: Sequence[Mapping[str, str]], model: MatchModel, 
     return match(session, "records", fields, DedupeRules((), model=model), folder)
 
 
+class Told:
+    """A session that remembers what it was asked to do."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.statements: list[str] = []
+
+    def execute(self, sql: str) -> None:
+        """See `Session.execute`."""
+        self.statements.append(sql)
+        self._session.execute(sql)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
 def clusters(session: Session) -> set[frozenset[str]]:
     """The clusters as sets of ids."""
     found: dict[int, set[str]] = {}
@@ -132,10 +151,12 @@ def test_duplicates_are_found_whatever_the_columns_are_called_and_the_order_of_r
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("most", [learning.LOOKED_AT_PAIRS, 200])
 def test_of_many_records_rules_are_chosen_by_a_sample_that_no_order_and_no_thread_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(learning, "SAMPLED_FROM", 70)
+    monkeypatch.setattr(learning, "LOOKED_AT_PAIRS", most)
     rows, found = people(210), []
     for threads in (1, 2):
         random.Random(threads).shuffle(rows)
@@ -145,6 +166,29 @@ def test_of_many_records_rules_are_chosen_by_a_sample_that_no_order_and_no_threa
     assert found[0] == found[1]
     true = {frozenset({f"a:{n:03d}", f"b:{n:03d}"}) for n in range(0, 210, 3)}
     assert len(found[0][0] & true) >= 0.5 * len(true)
+
+
+def test_learning_looks_at_so_many_pairs_however_many_records_there_are() -> None:
+    some = Samples(20, {})
+    assert some.fewer(20 * 500_000, 500_000) == some
+    assert some.fewer(20 * 500_000 + 1, 500_000).share == 40
+    assert some.fewer(20 * 3_000_000, 500_000).share == 120
+    # of few records everything is looked at
+    assert Samples(1, {}).fewer(10_000_000, 500_000).share == 1
+
+
+def test_what_is_as_large_as_the_records_is_read_once_however_many_chunks_are_scored(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[list[str]] = []
+    for pairs in (500_000, 2):
+        monkeypatch.setattr(scoring, "CHUNK", pairs)
+        told = Told(session)
+        run(told, people(60), MatchModel(), tmp_path)
+        read.append([sql for sql in told.statements if "JOIN dedupe_often" in sql or VETOED in sql])
+        chunks = [sql for sql in told.statements if "FROM dedupe_candidates WHERE" in sql]
+        assert (len(chunks) > 5) == (pairs == 2)
+    assert len(read[0]) == len(read[1]) > 1
 
 
 def test_a_rule_that_would_explode_is_refused_by_name_with_a_better_one(
