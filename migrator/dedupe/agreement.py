@@ -6,7 +6,7 @@ the levels here compare two of them. For a record-linkage model, take the condit
     left, right = struct('"name_l"'), struct('"name_r"')        # the features as struct columns
     left = lambda field: f'"name_{field}_l"'                    # or as one column each
     for level in name_levels(left, right):
-        level.agreement, level.condition                        # Agreement.SAME, "coalesce(…, false)"
+        level.agreement, level.condition                        # Agreement.SAME, "CASE WHEN … THEN true ELSE false END"
 
 What no condition holds for is `Agreement.DIFFERENT`; `is_missing` says where a side has nothing to compare (a level
 of its own, before the others). `name_agreement` and `company_agreement` are all of it as one expression
@@ -163,7 +163,8 @@ def _decided(levels: tuple[Level, ...], left: Side, right: Side) -> str:
 
 
 def _level(agreement: Agreement, condition: str) -> Level:
-    return Level(agreement, f"coalesce({condition}, false)")
+    # as a condition its parts are asked until one of them decides; as a value all of them would be worked out
+    return Level(agreement, f"(CASE WHEN {condition} THEN true ELSE false END)")
 
 
 def _same(field: str, left: Side, right: Side) -> str:
