@@ -11,7 +11,7 @@ from migrator.core.mapped import DedupeRules, Normaliser
 from migrator.staging.engine import Session, literal, quote
 
 CLAIMS = "dedupe_claims"
-"""View of `__id`, kind, value."""
+"""Table of `__id`, kind, value."""
 
 _NAMESAKES = {"1": "sr|snr|senior", "2": "jr|jnr|junior|ii", "3": "iii", "4": "iv"}
 """What is written behind a name; `II` is what other people call `Jr.`"""
@@ -29,7 +29,7 @@ def make_claims(
     if not found:
         return None
     session.execute(
-        f"CREATE OR REPLACE TEMP VIEW {CLAIMS} AS SELECT * FROM ({' UNION ALL '.join(found)}) WHERE value IS NOT NULL"
+        f"CREATE OR REPLACE TEMP TABLE {CLAIMS} AS SELECT * FROM ({' UNION ALL '.join(found)}) WHERE value IS NOT NULL"
     )
     return CLAIMS
 

@@ -72,15 +72,22 @@ def add_delta(
     often = _take_part(session, frozen)
     pairs = score_tried(session, frozen.model, often, scratch, least=frozen.least, wanted=wanted)
     tell_sure(session, frozen.model, wanted)
-    session.execute(
-        f"INSERT INTO {EDGES} SELECT * FROM dedupe_edges_before WHERE rule = {literal(RULE)} "
-        "AND one NOT IN (SELECT __id FROM dedupe_redone) AND other NOT IN (SELECT __id FROM dedupe_redone)"
-    )
     bands = Bands(**last.model["bands"])
     add_model_edges(session, frozen.model, bands)
+    _keep_edges(session)
     report = {**frozen.report, **count_bands(session, bands), "pairs": pairs, "changed": changed}
     drop_scored(session)
     return Scored(bands, report, {**last.model, "drift": drift})
+
+
+def _keep_edges(session: Session) -> None:
+    """Add the scored edges of the last run that still stand."""
+    redone = [f"{end} NOT IN (SELECT __id FROM dedupe_redone)" for end in ("one", "other")]
+    standing = redone if _count(session, "dedupe_redone") else []
+    session.execute(
+        f"INSERT INTO {EDGES} SELECT * FROM dedupe_edges_before "
+        f"WHERE {' AND '.join((f'rule = {literal(RULE)}', *standing))}"
+    )
 
 
 def more_features() -> str:
@@ -224,7 +231,7 @@ def _hold_keys(session: Session, place: int, rule: Rule, some: str) -> str:
     )
     whole = [unit.column for unit in rule.units if not unit.is_list]
     source = FEATURES
-    if whole and len(rule.units) > 1:
+    if whole and len(whole) < len(rule.units):
         # a list costs most to take apart: it is looked at where the other unit fits
         source = f"(SELECT * FROM {FEATURES} WHERE {whole[0]} IN (SELECT {whole[0]} FROM {some}))"
     session.execute(

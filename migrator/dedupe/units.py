@@ -164,9 +164,7 @@ def _keys(unit: Unit) -> str:
         case "words":
             return _rare(unit.feature)
         case "two words":
-            rare = _rare(unit.feature)
-            pairs = [f"hash({rare}[{i}], {rare}[{j}])" for i, j in combinations(range(1, _WORDS + 1), 2)]
-            return f"list_slice([{', '.join(pairs)}], 1, [0, 0, 1, 3][len({rare}) + 1])"
+            return _rare_pairs(unit.feature)
         case "sound":
             return f"hash(left({v}, 1) || left(regexp_replace(substr({v}, 2), '[aeiouyhw]', '', 'g'), 3))"
         case "reading":
@@ -179,4 +177,23 @@ def _keys(unit: Unit) -> str:
 
 def _rare(item: Feature) -> str:
     """SQL of the rarest words of a text; a text's words come rarest first."""
-    return f"list_filter(list_slice(k{item.number}, 1, {_WORDS:d}), lambda t: (t & 255) >= {_RARE:d})"
+    k = f"k{item.number}"
+    return _by_rare_words(k, [f"list_slice({k}, 1, {words:d})" for words in range(_WORDS + 1)])
+
+
+def _rare_pairs(item: Feature) -> str:
+    """SQL of every two of them."""
+    k = f"k{item.number}"
+    pairs = [
+        [f"hash({k}[{one}], {k}[{other}])" for one, other in combinations(range(1, words + 1), 2)]
+        for words in range(_WORDS + 1)
+    ]
+    return _by_rare_words(
+        k, [f"[{', '.join(found)}]" if found else f"list_slice({k}, 1, 0)" for found in pairs]
+    )
+
+
+def _by_rare_words(k: str, keys: Sequence[str]) -> str:
+    """SQL of the keys of a text whose words are `k`, by how many of its first words are rare."""
+    asked = (f"WHEN ({k}[{words:d}] & 255) >= {_RARE:d} THEN {keys[words]}" for words in range(_WORDS, 0, -1))
+    return f"CASE {' '.join(asked)} ELSE {keys[0]} END"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import pyarrow as pa
 import pytest
 
 from migrator.core.errors import ProjectError
-from migrator.core.mapped import DedupeRules, MatchModel, Reach
+from migrator.core.mapped import DedupeRules, MatchModel, Meaning, Reach
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.dedupe import learning, scoring
 from migrator.dedupe.blocking import Samples
+from migrator.dedupe.features import Feature
+from migrator.dedupe.features import Kind as Compared
 from migrator.dedupe.match import Matched, match
+from migrator.dedupe.units import Unit, units_query
 from migrator.dedupe.vetoes import VETOED
 from migrator.staging.engine import EngineSettings, Session, open_engine
 from migrator.staging.store import Kind
@@ -237,3 +241,22 @@ def test_the_step_joins_by_the_model_tells_its_pairs_and_leaves_nothing_behind(t
         assert made.clusters.detail["bands"]["automatic"] == sum(row["band"] == "automatic" for row in pairs)
         assert all(row["one"] < row["other"] for row in pairs)
         assert project.session.fetch("SELECT * FROM information_schema.tables").num_rows == 0
+
+
+@pytest.mark.parametrize("weights", [(), (20,), (60,), (90, 40), (90, 60), (90, 60, 47), (90, 60, 48, 48)])
+def test_keys_of_a_text_are_its_rarest_words_and_every_two_of_them(
+    session: Session, weights: tuple[int, ...]
+) -> None:
+    words = [(number + 1) << 8 | weight for number, weight in enumerate(weights)]
+    item = Feature(0, "company", Meaning.COMPANY, Compared.TEXT)
+    keys = units_query([Unit(item, "words"), Unit(item, "two words")], "texts")
+    session.table(
+        "texts",
+        pa.table({"n": [1], "__source": ["a"], "v0": ["x"], "k0": pa.array([words], pa.list_(pa.uint64()))}),
+    )
+    rare = [word for word in words[:3] if word & 255 >= 48]
+    pairs = [f"hash({one}::UBIGINT, {other}::UBIGINT)" for one, other in combinations(rare, 2)]
+    expected = session.fetch(f"SELECT [{', '.join(pairs)}]::UBIGINT[] AS pairs")["pairs"].to_pylist()[0]
+    found = session.fetch(keys).to_pylist()[0]
+    assert found["u0_words"] == rare
+    assert found["u0_two_words"] == expected
