@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from migrator.core.fingerprint import fingerprint
@@ -19,6 +18,7 @@ from migrator.load.choice import EVERYTHING, Choice
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
 from migrator.staging.engine import Session, literal, quote
+from migrator.staging.in_order import Order, runs, write_in_order
 from migrator.staging.relation import reference, relation
 from migrator.staging.store import Dataset, Kind, Store
 
@@ -40,13 +40,9 @@ def make_outbound(
     left = rows_left(store, session, obj, planned, choice)
     building = store.build(Kind.OUTBOUND, obj.name, made_of)
     resolved = _resolved(store, session, obj, held, left)
-    if held:
-        # Joined first, sorted then: what both hold at once is more than a small memory limit has room for.
-        building.folder.mkdir(parents=True, exist_ok=True)
-        scratch = building.folder / "resolved.parquet"
-        session.write(resolved, scratch)
-        resolved = f"SELECT * FROM read_parquet({literal(str(scratch))}, hive_partitioning = false)"
-    building.add(lambda path: session.write(f"{resolved} ORDER BY {_BATCH}, {_ID}", path))
+    order = Order(columns.BATCH, planned.detail["batches"], columns.ID)
+    sent = sum(planned.detail["counts"].get(action.value, 0) for action in SENT)
+    building.add(lambda path: write_in_order(session, resolved, order, path, rows=sent))
     counted = session.fetch(f"SELECT count(*) AS n FROM ({left})").column("n")[0].as_py()
     return building.complete({"left": counted})
 
@@ -73,9 +69,7 @@ def read_batches(path: Path) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     current: int | None = None
     for rows in _pages(path, 20_000):
-        numbers = rows.column(columns.BATCH)
-        for start, end in _runs(numbers):
-            number = numbers[start].as_py()
+        for number, start, end in runs(rows.column(columns.BATCH)):
             if current is not None and number < current:
                 raise AssertionError(f"{path}: batches are out of order")
             if waiting and number != current:
@@ -98,16 +92,6 @@ def _pages(path: Path, size: int) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, pre_buffer=False) as file:
         for page in file.iter_batches(batch_size=size):
             yield pa.Table.from_batches([page])
-
-
-def _runs(numbers: pa.ChunkedArray) -> list[tuple[int, int]]:
-    """(start, end) of each run of equal numbers."""
-    total = len(numbers)
-    if not total:
-        return []
-    changes = pc.indices_nonzero(pc.not_equal(numbers.slice(1), numbers.slice(0, total - 1))).to_pylist()
-    starts = [0, *(place + 1 for place in changes)]
-    return list(zip(starts, [*starts[1:], total], strict=True))
 
 
 def _names(obj: MappedObject, links: Sequence[Link]) -> list[str]:
