@@ -17,6 +17,7 @@ from sqlglot import exp
 
 from migrator.mapping.dialects.postgres_words import binary, name, type_name
 from migrator.staging.dialects.kinds import BOOLEAN, NULL, TEXT, Base, NotCarried, Type, common_type
+from migrator.staging.dialects.logic import logic_rules
 from migrator.staging.dialects.piece import Columns, Piece, any_of, fails_of
 
 Rule = Callable[["Expressions", exp.Expr], Piece]
@@ -138,33 +139,7 @@ def _column(scope: Expressions, node: exp.Expr) -> Piece:
     return scope.column(node)
 
 
-@rule(exp.Boolean)
-def _boolean(_: Expressions, node: exp.Expr) -> Piece:
-    return Piece("TRUE" if node.this else "FALSE", BOOLEAN)
-
-
-@rule(exp.Null)
-def _null(_: Expressions, __: exp.Expr) -> Piece:
-    return Piece("NULL", NULL)
-
-
-@rule(exp.Paren)
-def _paren(scope: Expressions, node: exp.Expr) -> Piece:
-    inner = scope.piece(node.this)
-    return Piece(f"({inner.sql})", inner.type, inner.fails, inner.constant)
-
-
-@rule(exp.And, exp.Or)
-def _logic(scope: Expressions, node: exp.Expr) -> Piece:
-    left, right = (coerced(item, BOOLEAN) for item in scope.pieces([node.this, node.expression]))
-    word = "AND" if isinstance(node, exp.And) else "OR"
-    return Piece(f"({left.sql} {word} {right.sql})", BOOLEAN, fails_of(left, right))
-
-
-@rule(exp.Not)
-def _not(scope: Expressions, node: exp.Expr) -> Piece:
-    inner = coerced(scope.piece(node.this), BOOLEAN)
-    return Piece(f"(NOT {inner.sql})", BOOLEAN, inner.fails)
+_RULES.update(logic_rules(coerced))
 
 
 @rule(exp.Is)

@@ -34,6 +34,7 @@ from migrator.staging.dialects.kinds import (
     sum_type,
     type_of,
 )  # fmt: skip
+from migrator.staging.dialects.logic import logic_rules
 from migrator.staging.dialects.piece import Columns, Piece, any_of, fails_of, null_fails
 
 Nested = Callable[[exp.Expr, Columns], str]
@@ -196,33 +197,7 @@ def _literal(_scope: Expressions, node: exp.Expr) -> Piece:
     return Piece(f"CAST('{written}' AS {spark_text.type_name(kind)})", kind)
 
 
-@rule(exp.Boolean)
-def _boolean(_: Expressions, node: exp.Expr) -> Piece:
-    return Piece("TRUE" if node.this else "FALSE", BOOLEAN)
-
-
-@rule(exp.Null)
-def _null(_: Expressions, __: exp.Expr) -> Piece:
-    return Piece("NULL", NULL)
-
-
-@rule(exp.Paren)
-def _paren(scope: Expressions, node: exp.Expr) -> Piece:
-    inner = scope.piece(node.this)
-    return Piece(f"({inner.sql})", inner.type, inner.fails, inner.constant)
-
-
-@rule(exp.And, exp.Or)
-def _logic(scope: Expressions, node: exp.Expr) -> Piece:
-    left, right = (coerced(item, BOOLEAN) for item in scope.pieces([node.this, node.expression]))
-    word = "AND" if isinstance(node, exp.And) else "OR"
-    return Piece(f"({left.sql} {word} {right.sql})", BOOLEAN, fails_of(left, right))
-
-
-@rule(exp.Not)
-def _not(scope: Expressions, node: exp.Expr) -> Piece:
-    inner = coerced(scope.piece(node.this), BOOLEAN)
-    return Piece(f"(NOT {inner.sql})", BOOLEAN, inner.fails)
+_RULES.update(logic_rules(coerced))
 
 
 @rule(exp.Is)
