@@ -22,8 +22,6 @@ class Work(Enum):
     VALIDATE = "validate"
 
 
-_ON_SPARK = frozenset({Work.MAP, Work.VALIDATE})
-_HERE = {Work.DEDUPE: "the matching model is written for the engine of one machine"}
 PROJECT = "migration.yaml"
 Told = Callable[[str, str], None]
 """Is told which work runs on this machine though the project names a cluster, and why."""
@@ -37,9 +35,6 @@ def open_session(settings: EngineSettings, workspace: Path, work: Work, told: To
     match settings.kind:
         case Dialect.DUCKDB:
             return open_engine(settings, workspace)
-        case Dialect.SPARK if work not in _ON_SPARK:
-            told(work.value, _HERE[work])
-            return open_engine(settings, workspace)
         case Dialect.SPARK:
             return _open_spark(settings, workspace, work, told)
 
@@ -51,7 +46,10 @@ def _open_spark(settings: EngineSettings, workspace: Path, work: Work, told: Tol
     check_engine(settings, Location(PROJECT))
     beside = open_engine(settings, workspace)
     scratch = scratch_folder(workspace / "spark")
-    return SparkSession(lambda: connected(settings), beside, scratch, lambda reason: told(work.value, reason))
+    return SparkSession(
+        lambda: connected(settings), beside, scratch, lambda reason: told(work.value, reason),
+        computes=work is Work.DEDUPE,
+    )  # fmt: skip
 
 
 def check_engine(settings: EngineSettings, place: Location) -> None:

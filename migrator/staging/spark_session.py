@@ -7,6 +7,7 @@ materialises is Parquet too, in a scratch folder of the project, which it must b
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlglot
@@ -21,9 +23,18 @@ from sqlglot import exp
 
 from migrator.core.clock import new_id
 from migrator.core.errors import FatalError
-from migrator.staging.dialects.kinds import NotCarried
+from migrator.staging.dialects.changed import changed_query
+from migrator.staging.dialects.in_place import GIVEN, batch_function
+from migrator.staging.dialects.kinds import NotCarried, Type, engine_type, on_the_wire
 from migrator.staging.dialects.spark_text import name as spark_name
-from migrator.staging.dialects.statement import Table, arrow_columns, carried, read_relations
+from migrator.staging.dialects.spark_text import type_name
+from migrator.staging.dialects.statement import (
+    Table,
+    arrow_columns,
+    arrow_types,
+    carried,
+    read_relations,
+)  # fmt: skip
 from migrator.staging.engine import DuckSession, flush_and_rename, part_file, quote
 from migrator.staging.queries import Queries
 from migrator.staging.spark_cluster import root_cause
@@ -37,6 +48,10 @@ class _Files:
     """A relation of Parquet files."""
 
     paths: tuple[Path, ...]
+    shape: pa.Schema | None = None
+    """Its columns as the engine of this machine has them, where the files do not say so."""
+    made: tuple[Path, ...] = ()
+    """Those of the files that are of no use beyond it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +66,9 @@ class _View:
 class _Rows:
     """A table of the engine beside: what this machine itself put in."""
 
+    empty: bool = False
+    """Whether nothing has been put in yet."""
+
 
 _Relation = _Files | _View | _Rows
 
@@ -64,12 +82,19 @@ class _Known:
     columns: dict[str, Table] = field(default_factory=dict)
     """Lower-case name → its columns, once the cluster knows it."""
     functions: set[str] = field(default_factory=set)
+    macros: dict[str, str] = field(default_factory=dict)
+    """Lower-case name → the statement that made it."""
+    computed: dict[str, Type] = field(default_factory=dict)
+    """Functions of the cluster that compute in place → their types."""
     told: set[str] = field(default_factory=set)
     spark: Any = None
 
 
 class SparkSession:
-    """`Session` on a cluster; `beside` is the engine of this machine, `scratch` a folder that both reach."""
+    """`Session` on a cluster; `beside` is the engine of this machine, `scratch` a folder that both reach.
+
+    With `computes`, what no rule carries and asks for one row only is computed by the engine in the executors, which need it.
+    """
 
     def __init__(
         self,
@@ -78,12 +103,15 @@ class SparkSession:
         scratch: Path,
         told: Told,
         known: _Known | None = None,
+        *,
+        computes: bool = False,
     ) -> None:
         self._connect = connect
         self._beside = beside
         self._scratch = scratch
         self._told = told
         self._known = known or _Known()
+        self._computes = computes
         self._owner = known is None
         self._queries = Queries(self._stop_jobs)
 
@@ -105,12 +133,14 @@ class SparkSession:
         found: _Relation = _Files(tuple(files)) if files else _Rows()
         if files and self._known.relations.get(name.lower()) == (name, found):
             return  # files never change, and reading what they hold again costs a job
+        self._release(name)
         self._beside.view(name, files, schema)
         self._enter(name, found)
 
     def table(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> None:
         """See `Session.table`."""
         self._beside.table(name, rows)
+        self._release(name)
         self._enter(name, _Rows())
 
     def function(self, name: str, call: Callable[..., pa.Array], takes: Sequence[str], gives: str) -> None:
@@ -133,13 +163,35 @@ class SparkSession:
             case exp.Create(kind="TABLE"):
                 self._forget(name)
                 self._beside.execute(sql)
-                self._enter(name, _Rows())
+                self._enter(name, _Rows(empty=True))
+            case exp.Create(kind="MACRO"):
+                self._beside.execute(sql)
+                self._known.macros[name.lower()] = sql
             case exp.Insert() if query is not None:
                 self._append(name, query.sql("duckdb"), sql)
+            case exp.Update() | exp.Delete() if self._is_of_files(name):
+                self._materialise(name, changed_query(tree).sql("duckdb"), sql)
+            case exp.Alter(actions=[exp.AlterRename() as renamed]) if name.lower() in self._known.relations:
+                self._rename(name, renamed.this.name, sql)
             case exp.Drop() if name.lower() in self._known.relations:
                 self._forget(name)
             case _:
                 self._beside.execute(sql)
+
+    def _is_of_files(self, name: str) -> bool:
+        return isinstance(self._known.relations.get(name.lower(), (name, None))[1], _Files)
+
+    def _rename(self, name: str, other: str, sql: str) -> None:
+        _, relation = self._known.relations[name.lower()]
+        self._forget(other)
+        if isinstance(relation, _Files):
+            self._beside.forget(name)
+            self._view_made(other, relation)
+        else:
+            self._beside.execute(sql)
+        del self._known.relations[name.lower()]
+        self._outdate(name.lower())
+        self._enter(other, relation)
 
     def _enter(self, name: str, relation: _Relation) -> None:
         self._known.relations[name.lower()] = (name, relation)
@@ -148,8 +200,15 @@ class SparkSession:
     def _forget(self, name: str) -> None:
         if name.lower() in self._known.relations:
             self._beside.forget(name)
-            del self._known.relations[name.lower()]
+            self._release(name)
             self._outdate(name.lower())
+
+    def _release(self, name: str) -> None:
+        """What the cluster made for a relation that is no more goes."""
+        _, relation = self._known.relations.pop(name.lower(), (name, _Rows()))
+        if isinstance(relation, _Files):
+            for path in relation.made:
+                path.unlink(missing_ok=True)
 
     def _outdate(self, key: str) -> None:
         """What the cluster knows of a relation, and of every view that reads it, is asked anew."""
@@ -159,28 +218,78 @@ class SparkSession:
                 self._outdate(other)
 
     def _materialise(self, name: str, query: str, sql: str) -> None:
-        files = self._made(query)
+        shape = self._shape(query)
+        files = self._made(query, shape=shape) or self._made_here(query)
+        self._forget(name)
         if files is None:
-            self._forget(name)
             self._beside.execute(sql)
             self._enter(name, _Rows())
         else:
-            self._forget(name)
-            self.view(name, files)
+            self._enter_made(name, _Files(tuple(files), shape, tuple(files)))
 
     def _append(self, name: str, query: str, sql: str) -> None:
-        found = self._known.relations.get(name.lower())
-        files = self._made(query)
+        _, found = self._known.relations.get(name.lower(), (name, _Rows()))
+        if isinstance(found, _Rows) and not found.empty:
+            files = self._made(query)
+            if files is None:
+                self._beside.execute(sql)
+            else:
+                listed = self._own_name()
+                self._beside.view(listed, files)
+                self._beside.execute(f"INSERT INTO {quote(name)} SELECT * FROM {quote(listed)}")
+            self._enter(name, _Rows())
+            return
+        known = found if isinstance(found, _Files) else _Files((), None, ())
+        shape = self._shape(f"SELECT * FROM {quote(name)}")
+        files = self._made(query, shape=shape) or self._made_here(query, shape, always=bool(known.paths))
         if files is None:
             self._beside.execute(sql)
-        elif found is not None and isinstance(found[1], _Files):
-            self.view(name, [*found[1].paths, *files])
+            self._enter(name, _Rows())
             return
-        else:
-            listed = self._own_name()
-            self._beside.view(listed, files)
-            self._beside.execute(f"INSERT INTO {quote(name)} SELECT * FROM {quote(listed)}")
-        self._enter(name, _Rows())
+        self._beside.forget(name)
+        self._enter_made(name, _Files((*known.paths, *files), shape, (*known.made, *files)))
+
+    def _enter_made(self, name: str, relation: _Files) -> None:
+        self._view_made(name, relation)
+        self._enter(name, relation)
+
+    def _view_made(self, name: str, relation: _Files) -> None:
+        """For the engine of this machine, in the types that it would have given them itself."""
+        if relation.shape is None:
+            self._beside.view(name, relation.paths)
+            return
+        listed = self._own_name()
+        self._beside.view(listed, relation.paths)
+        columns = ", ".join(
+            f"CAST({quote(column)} AS {engine_type(kind)}) AS {quote(column)}"
+            if on_the_wire(kind) != kind
+            else quote(column)
+            for column, kind in zip(relation.shape.names, arrow_types(relation.shape), strict=True)
+        )
+        self._beside.forget(name)
+        self._beside.execute(f"CREATE VIEW {quote(name)} AS SELECT {columns} FROM {quote(listed)}")
+
+    def _made_here(
+        self, query: str, shape: pa.Schema | None = None, *, always: bool = False
+    ) -> list[Path] | None:
+        """The rows of a query that runs on this machine, in a file for the cluster; None where it reads no files."""
+        if not always and not self._reads_files(sqlglot.parse_one(query, dialect="duckdb")):
+            return None
+        path = self._scratch / f"{new_id()}.parquet"
+        try:
+            self._write_for_cluster(query, shape or self._shape(query), path)
+        except NotCarried:  # a column of a type that the cluster does not know: nothing there can read it
+            return None
+        return [path]
+
+    def _write_for_cluster(self, query: str, shape: pa.Schema, path: Path) -> None:
+        """A file that has every column in a type that both engines and Parquet have."""
+        given = [f"c{number}" for number in range(len(shape))]
+        columns = ", ".join(
+            f"CAST({column} AS {engine_type(on_the_wire(kind))}) AS {quote(name)}"
+            for column, kind, name in zip(given, arrow_types(shape), shape.names, strict=True)
+        )
+        self._beside.write(f"SELECT {columns} FROM ({query}) AS q({', '.join(given)})", path)
 
     # ---- queries ---------------------------------------------------------------------------------
 
@@ -208,15 +317,23 @@ class SparkSession:
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
         """See `Session.write`."""
-        files = self._made(sql)
+        shape = self._shape(sql)
+        files = self._made(sql, shape=shape)
         if files is None:
             return self._beside.write(sql, path, row_group=row_group)
         name = self._own_name()
-        self._beside.view(name, files)
-        return self._beside.write(f"SELECT * FROM {quote(name)}", path, row_group=row_group)
+        self._view_made(name, _Files(tuple(files), shape))
+        written = self._beside.write(f"SELECT * FROM {quote(name)}", path, row_group=row_group)
+        for file in files:
+            file.unlink()
+        return written
 
     def write_parts(self, sql: str, folder: Path) -> Sequence[Path]:
         """See `Session.write_parts`."""
+        if any(on_the_wire(kind) != kind for kind in arrow_types(self._shape(sql))):
+            path = folder / part_file(0)
+            self.write(sql, path)
+            return [path]
         files = self._made(sql, folder / ".writing")
         if files is None:
             return self._beside.write_parts(sql, folder)
@@ -232,7 +349,14 @@ class SparkSession:
 
     def cursor(self) -> SparkSession:
         """See `Session.cursor`."""
-        return SparkSession(self._connect, self._beside.cursor(), self._scratch, self._told, self._known)
+        return SparkSession(
+            self._connect,
+            self._beside.cursor(),
+            self._scratch,
+            self._told,
+            self._known,
+            computes=self._computes,
+        )
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -259,7 +383,32 @@ class SparkSession:
             if str(called.this).lower() in self._known.functions:
                 raise NotCarried("a function of the project (python)")
         tables = {name: self._columns(name) for name in read_relations(tree)}
-        return carried(tree, tables)
+        return carried(tree, tables, self._in_place if self._computes else None)
+
+    def _in_place(self, sql: str, kinds: Sequence[Type]) -> tuple[str, Type]:
+        """See `InPlace`."""
+        columns = ", ".join(f"CAST(c{n} AS {engine_type(kind)}) AS c{n}" for n, kind in enumerate(kinds))
+        macros = [text for name, text in sorted(self._known.macros.items()) if f"{name}(" in sql.lower()]
+        key = _digest("\n".join((sql, columns, *macros)))
+        if key not in self._known.computed:
+            nothing = ", ".join(f"NULL::{engine_type(kind)} AS c{n}" for n, kind in enumerate(kinds))
+            try:
+                shape = self._beside.fetch(f"SELECT {sql} AS x FROM (SELECT {nothing}) LIMIT 0").schema
+            except duckdb.Error as error:
+                raise NotCarried(f"{sql[:60]}: {error}") from error
+            (gives,) = arrow_columns(shape).values()
+            wire = on_the_wire(gives)
+            query = f"SELECT CAST(({sql}) AS {engine_type(wire)}) AS x FROM (SELECT {columns} FROM {GIVEN})"
+            self._register(key, batch_function(query, macros, len(kinds)), wire)
+            self._known.computed[key] = gives
+        return key, self._known.computed[key]
+
+    def _register(self, name: str, call: Callable[..., Any], gives: Type) -> None:
+        from pyspark.sql.functions import arrow_udf
+
+        # what it infers of a sum of many choices grows with the power of their number
+        self._spark.conf.set("spark.sql.constraintPropagation.enabled", "false")
+        self._spark.udf.register(name, arrow_udf(call, type_name(gives)))
 
     def _reads_files(self, tree: exp.Expr) -> bool:
         """Whether a query reads anything but what this machine itself put in."""
@@ -283,12 +432,13 @@ class SparkSession:
             case _View(sql, _):
                 query, columns = self._in_spark(sqlglot.parse_one(sql, dialect="duckdb"))
                 frame = self._spark.sql(query)
-            case _Files(paths):
-                frame, columns = self._read(paths), arrow_columns(pq.read_schema(paths[0]))
+            case _Files(paths, shape):
+                frame, columns = self._read(paths), arrow_columns(shape or pq.read_schema(paths[0]))
             case _Rows():
-                paths = (self._scratch / f"{new_id()}.parquet",)
-                self._beside.write(f"SELECT * FROM {quote(name)}", paths[0])
-                frame, columns = self._read(paths), arrow_columns(pq.read_schema(paths[0]))
+                path, every = self._scratch / f"{new_id()}.parquet", f"SELECT * FROM {quote(name)}"
+                shape = self._shape(every)
+                self._write_for_cluster(every, shape, path)
+                frame, columns = self._read((path,)), arrow_columns(shape)
         frame.createOrReplaceTempView(spark_name(name))
         self._known.columns[key] = columns
         return columns
@@ -298,16 +448,22 @@ class SparkSession:
         reader = self._spark.read.option("__globPaths__", "false").option("recursiveFileLookup", "true")
         return reader.parquet(*(f"file:{path.resolve()}" for path in paths))
 
-    def _made(self, sql: str, folder: Path | None = None) -> list[Path] | None:
-        """The rows of a query as files that the cluster wrote, those without rows left out but for the first; or None."""
+    def _made(
+        self, sql: str, folder: Path | None = None, shape: pa.Schema | None = None
+    ) -> list[Path] | None:
+        """The rows of a query as files that the cluster wrote, those without rows left out but for the first; or None.
+
+        With a `shape`, in its names and types.
+        """
         query = self._carried(sql)
         if query is None:
             return None
         folder = folder or self._scratch / new_id()
         with _translated():
-            self._queries.run(
-                lambda: self._spark.sql(query).write.mode("overwrite").parquet(f"file:{folder.resolve()}")
-            )
+            frame = self._spark.sql(query)
+            if shape is not None:
+                frame = _shaped(frame, shape)
+            self._queries.run(lambda: frame.write.mode("overwrite").parquet(f"file:{folder.resolve()}"))
         files = sorted(folder.glob("part-*.parquet"))
         return [path for path in files if pq.read_metadata(path).num_rows] or files[:1]
 
@@ -327,6 +483,19 @@ class SparkSession:
 def _as(found: pa.Table, shape: pa.Schema) -> pa.Table:
     """The same rows in the types that the engine of this machine gives."""
     return found.rename_columns(shape.names).cast(shape)
+
+
+def _shaped(frame: Any, shape: pa.Schema) -> Any:
+    """A frame of the cluster under other names, and in the types that those have there."""
+    named = frame.toDF(*shape.names)
+    wanted = [type_name(on_the_wire(kind)) for kind in arrow_types(shape)]
+    return named.select(
+        *(named[spark_name(name)].cast(kind) for name, kind in zip(shape.names, wanted, strict=True))
+    )
+
+
+def _digest(text: str) -> str:
+    return f"in_place_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 @contextmanager

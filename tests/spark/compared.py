@@ -34,15 +34,20 @@ class Compared(SparkSession):
         self._last = super()._carried(sql)
         return self._last
 
-    def _made(self, sql: str, folder: Path | None = None) -> list[Path] | None:
-        files = super()._made(sql, folder)
+    def _made(
+        self, sql: str, folder: Path | None = None, shape: pa.Schema | None = None
+    ) -> list[Path] | None:
+        files = super()._made(sql, folder, shape)
         if files is not None:
-            self._compare(sql, pa.concat_tables(pq.ParquetFile(path).read() for path in files))
+            self._compare(sql, pa.concat_tables(pq.ParquetFile(path).read() for path in files), shape)
         return files
 
-    def _compare(self, sql: str, found: pa.Table) -> None:
+    def _compare(self, sql: str, found: pa.Table, shape: pa.Schema | None = None) -> None:
         self.carried += 1
-        one, two = rows_of(self._beside.fetch(sql)), rows_of(found)
+        here = self._beside.fetch(sql)
+        if shape is not None:
+            here = here.rename_columns(shape.names).cast(shape)
+        one, two = rows_of(here), rows_of(found.rename_columns(here.column_names).cast(here.schema))
         assert one == two, f"{sql}\n  only here: {one - two}\n  only on Spark: {two - one}"
 
 
@@ -51,7 +56,9 @@ def rows_of(table: pa.Table) -> Counter[str]:
     return Counter(repr(row) for row in table.to_pylist())
 
 
-def open_compared(settings: EngineSettings, folder: Path, told: list[str]) -> Compared:
+def open_compared(
+    settings: EngineSettings, folder: Path, told: list[str], *, computes: bool = False
+) -> Compared:
     """A session that tells into `told`."""
     scratch = folder / "spark"
     scratch.mkdir(exist_ok=True)
@@ -59,4 +66,4 @@ def open_compared(settings: EngineSettings, folder: Path, told: list[str]) -> Co
     def connect() -> Any:
         return connected(settings)
 
-    return Compared(connect, open_engine(settings, folder), scratch, told.append)
+    return Compared(connect, open_engine(settings, folder), scratch, told.append, computes=computes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, time
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from migrator.core.errors import Location
+from migrator.staging.dialects.in_place import GIVEN, batch_function
 from migrator.staging.engine import EngineSettings, open_engine, part_file
 from tests.spark.compared import Compared, open_compared, rows_of
 from validation.expectations import COMPOUND_UNIQUE, IN_SET, LENGTHS, NOT_NULL, UNIQUE, Expectation, Suite
@@ -52,6 +55,17 @@ def session(settings: EngineSettings, tmp_path: Path, told: list[str]) -> Iterat
     opened.close()
 
 
+@pytest.fixture
+def computing(settings: EngineSettings, tmp_path: Path, told: list[str]) -> Iterator[Compared]:
+    """The same, where executors compute what no rule carries."""
+    path = tmp_path / "given.parquet"
+    pq.write_table(ROWS, path)
+    opened = open_compared(settings, tmp_path, told, computes=True)
+    opened.view("given", [path])
+    yield opened
+    opened.close()
+
+
 def count(session: Compared, name: str) -> int:
     return int(session.fetch(f'SELECT count(*) AS n FROM "{name}"').column("n")[0].as_py())
 
@@ -78,6 +92,102 @@ def test_a_table_is_made_grows_is_made_anew_and_goes(session: Compared, told: li
     assert count(session, "x:t") == 0
     assert told == []
     assert session.carried > 6
+
+
+def test_where_executors_are_not_asked_it_runs_here_and_is_told(session: Compared, told: list[str]) -> None:
+    session.execute('CREATE OR REPLACE TEMP TABLE hashed AS SELECT hash("Key") AS h FROM given')
+    assert told == ["the function hash"]
+    assert session.fetch("SELECT count(DISTINCT h) AS n FROM hashed").to_pylist() == [{"n": 200}]
+    assert session.carried == 1  # what was made here is the cluster's to read
+
+
+def test_what_reads_one_row_and_has_no_rule_is_computed_where_the_row_is(
+    computing: Compared, told: list[str], tmp_path: Path
+) -> None:
+    computing.execute(
+        "CREATE OR REPLACE TEMP MACRO in_common(a, b) AS list_sum(list_transform(list_intersect(a, b), lambda t: t & 255))"
+    )
+    computing.execute(
+        'CREATE OR REPLACE TEMP TABLE hashed AS SELECT "Key" AS key, text, hash(text) AS h, [hash(text), hash("Key", 7)] AS k, '
+        "{'one': hash(n), 'list': [text]} AS s FROM given"
+    )
+    computing.execute(
+        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT l.key AS one, r.key AS other, "
+        "jaro_winkler_similarity(l.text, r.text) AS near, damerau_levenshtein(l.text, r.text) AS slips, "
+        "in_common(l.k, r.k) AS bits, l.s.one = r.s.one AS same, round(log2(length(l.text) + 1), 3) AS long "
+        "FROM hashed l JOIN hashed r ON hash(l.text, 1) = hash(r.text, 1) AND l.key < r.key AND strlen(l.text) > 1"
+    )
+    assert count(computing, "pairs") > 1000
+    found = computing.fetch("SELECT k FROM hashed WHERE h IN (SELECT h FROM hashed WHERE k[1] & 1 = 0)")
+    assert found.schema.field("k").type.value_type == pa.uint64()
+    computing.write("SELECT * FROM hashed", tmp_path / "kept.parquet")
+    assert pq.read_schema(tmp_path / "kept.parquet").field("h").type == pa.uint64()
+    assert told == []
+
+
+def test_what_executors_compute_needs_nothing_of_this_package(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("pyspark.cloudpickle")
+    call = batch_function(f"SELECT upper(c0) AS x FROM {GIVEN}", (), 1)
+    (tmp_path / "call").write_bytes(cloudpickle.dumps(call))
+    script = (
+        "import sys; sys.modules['migrator'] = None\n"
+        "import pyarrow; from pyspark import cloudpickle\n"
+        "call = cloudpickle.loads(open('call', 'rb').read())\n"
+        "print([call(pyarrow.array(given)).to_pylist() for given in (['a', None], [], ['ü'])])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert "[['A', None], [], ['Ü']]" in done.stdout
+
+
+def test_rows_are_joined_changed_and_told_apart_as_on_this_machine(
+    computing: Compared, told: list[str]
+) -> None:
+    computing.execute('CREATE OR REPLACE TEMP TABLE a AS SELECT "Key" AS key, n, text FROM given')
+    computing.execute("CREATE OR REPLACE TEMP TABLE b (key VARCHAR, m DOUBLE, nothing VARCHAR)")
+    computing.execute("INSERT INTO b SELECT key, n, NULL FROM a WHERE n % 3 = 0")
+    computing.execute("INSERT INTO b SELECT 'own', 1, 'x' WHERE false")
+    computing.execute("INSERT INTO b SELECT key || '', 1, text FROM a WHERE n IS NULL")
+    assert count(computing, "b") == 29 + 57
+    computing.execute("UPDATE b SET m = m + 1, nothing = NULL WHERE m > 50")
+    computing.execute("DELETE FROM b WHERE m > 100 OR m IS NULL")
+    computing.execute("ALTER TABLE b RENAME TO c")
+    for query in (
+        "SELECT * FROM a JOIN c USING (key)",
+        "SELECT a.*, c.m FROM a LEFT JOIN c USING (key)",
+        "SELECT * EXCLUDE (text) REPLACE (n + 1 AS n) FROM a",
+        "SELECT a.* REPLACE (hash(text) AS text), c.m FROM a JOIN c USING (key)",
+        "FROM a SEMI JOIN c USING (key)",
+        "SELECT * FROM (a ANTI JOIN c USING (key)) x",
+        "SELECT * FROM a ANTI JOIN c ON a.key = c.key AND n = m",
+        "SELECT key FROM a EXCEPT SELECT key FROM c",
+        "SELECT text FROM a UNION SELECT key FROM c",
+        "(SELECT key FROM a ORDER BY hash(key) LIMIT 3) UNION ALL (SELECT key FROM c ORDER BY key DESC LIMIT 2)",
+        "SELECT (SELECT count(*) FROM a) + (SELECT count(DISTINCT key) FROM c) AS both",
+        "SELECT * FROM a UNION ALL BY NAME SELECT key, m FROM c",
+        "SELECT key, most FROM a, (SELECT max(m) AS most FROM c)",
+        "SELECT length(text) AS size, key FROM a WHERE size > 1 AND strlen(text) > 2",
+        "SELECT key, lead(n) OVER (PARTITION BY text ORDER BY hash(key), key) AS after FROM a",
+        "SELECT key, sum(length(text)) OVER (ORDER BY text, key) // 7 AS batch FROM a",
+        "SELECT key, dense_rank() OVER (PARTITION BY n % 2 ORDER BY text) AS place FROM a",
+        "SELECT text, any_value(text) AS one, count(*) AS n FROM a GROUP BY 1",
+        "SELECT count(row) AS n, min(row) AS first, max(row) AS last FROM (SELECT row_number() OVER () AS row FROM a)",
+        "SELECT key FROM a WHERE (key, n) IN (SELECT (key, CAST(m AS BIGINT)) FROM c)",
+        "SELECT sum(n * (n - 1) // 2) AS pairs FROM (SELECT count(*)::HUGEINT AS n FROM a GROUP BY text)",
+        "SELECT key FROM a WHERE regexp_matches(text, '\\p{Han}')",
+    ):
+        computing.fetch(query)
+    assert told == []
+    computing.execute("DROP TABLE c")
+    assert list((computing._scratch).rglob("part-*.parquet"))  # of `a`, of which there is still use
+    computing.execute("DROP TABLE a")
+    assert not list((computing._scratch).rglob("part-*.parquet"))
 
 
 def test_rows_come_in_order_in_batches_and_under_their_names(session: Compared) -> None:

@@ -11,8 +11,8 @@ from migrator.commands.project import Project, parse_project
 from migrator.core.dialect import Dialect
 from migrator.core.document import Document
 from migrator.core.errors import Location, ProjectError
-from migrator.staging.engine import DuckSession, EngineSettings
-from migrator.staging.engines import Work, check_engine, open_session
+from migrator.staging.engine import EngineSettings
+from migrator.staging.engines import check_engine
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = "systems: {crm: {connector: sql, url: 'sqlite:///new.db'}}\n"
@@ -97,15 +97,6 @@ def test_settings_that_rows_depend_on_are_ours() -> None:
     settings = EngineSettings(kind=Dialect.SPARK, conf={"spark.sql.session.timeZone": "Asia/Shanghai"})
     with pytest.raises(ProjectError, match=r"spark\.conf sets spark\.sql\.session\.timeZone"):
         check_engine(settings, Location("migration.yaml"))
-
-
-def test_work_that_the_cluster_does_not_carry_runs_here_and_says_so(tmp_path: Path) -> None:
-    told: list[tuple[str, str]] = []
-    settings = EngineSettings(kind=Dialect.SPARK, memory_limit="100MB")
-    session = open_session(settings, tmp_path, Work.DEDUPE, lambda step, reason: told.append((step, reason)))
-    session.close()
-    assert isinstance(session, DuckSession)
-    assert told == [("dedupe", "the matching model is written for the engine of one machine")]
 
 
 KNOWS = ("migrator/staging/", "migrator/mapping/dialects/")

@@ -21,6 +21,8 @@ class Base(Enum):
     BIGINT = "bigint"
     HUGE = "hugeint"
     """A whole number of up to 38 digits."""
+    HASH = "ubigint"
+    """A whole number of 64 bits without a sign, as hashes are; compared and grouped by, never calculated with."""
     DECIMAL = "decimal"
     DOUBLE = "double"
     BOOLEAN = "boolean"
@@ -62,7 +64,7 @@ class Type:
 
 
 NULL, TEXT, INT, BIGINT = Type(Base.NULL), Type(Base.TEXT), Type(Base.INT), Type(Base.BIGINT)
-HUGE = Type(Base.HUGE)
+HUGE, HASH = Type(Base.HUGE), Type(Base.HASH)
 DOUBLE, BOOLEAN, DATE = Type(Base.DOUBLE), Type(Base.BOOLEAN), Type(Base.DATE)
 TIMESTAMP, INSTANT, TIME = Type(Base.TIMESTAMP), Type(Base.INSTANT), Type(Base.TIME)
 
@@ -137,6 +139,7 @@ def common_type(left: Type, right: Type) -> Type:  # noqa: PLR0911  # a table of
 
 _NAMES = {
     exp.DType.TEXT: TEXT, exp.DType.VARCHAR: TEXT, exp.DType.INT: INT, exp.DType.BIGINT: BIGINT, exp.DType.INT128: HUGE,
+    exp.DType.UBIGINT: HASH,
     exp.DType.DOUBLE: DOUBLE, exp.DType.BOOLEAN: BOOLEAN, exp.DType.DATE: DATE, exp.DType.TIME: TIME,
     exp.DType.TIMESTAMP: TIMESTAMP, exp.DType.TIMESTAMPNTZ: TIMESTAMP, exp.DType.TIMESTAMPTZ: INSTANT,
 }  # fmt: skip
@@ -157,3 +160,43 @@ def type_of(written: exp.DataType) -> Type:
             Base.STRUCT, inner=tuple((item.name, type_of(item.args["kind"])) for item in written.expressions)
         )
     raise NotCarried(f"the type {written.sql('duckdb')}")
+
+
+def engine_type(kind: Type) -> str:
+    """A type in the engine's words; raises `NotCarried` for one that has none."""
+    match kind.base:
+        case Base.DECIMAL:
+            return f"DECIMAL({kind.precision}, {kind.scale})"
+        case Base.LIST:
+            return f"{engine_type(kind.item)}[]"
+        case Base.STRUCT:
+            listed = ", ".join(f"{_quoted(field)} {engine_type(inner)}" for field, inner in kind.inner)
+            return f"STRUCT({listed})"
+        case base if base in _ENGINE_NAMES:
+            return _ENGINE_NAMES[base]
+        case _:
+            raise NotCarried(f"a column of the type {kind}")
+
+
+_ENGINE_NAMES = {
+    Base.TEXT: "VARCHAR", Base.INT: "INTEGER", Base.BIGINT: "BIGINT", Base.HUGE: "HUGEINT", Base.HASH: "UBIGINT",
+    Base.DOUBLE: "DOUBLE", Base.BOOLEAN: "BOOLEAN", Base.DATE: "DATE", Base.TIMESTAMP: "TIMESTAMP", Base.INSTANT: "TIMESTAMPTZ",
+    Base.TIME: "TIME",
+}  # fmt: skip
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def on_the_wire(kind: Type) -> Type:
+    """The type in which values are handed from one engine to the other: neither Spark nor Parquet has every one of ours."""
+    match kind.base:
+        case Base.HASH:
+            return decimal(20, 0)
+        case Base.HUGE:
+            return decimal(_MOST_DIGITS, 0)
+        case Base.LIST | Base.STRUCT:
+            return Type(kind.base, inner=tuple((name, on_the_wire(inner)) for name, inner in kind.inner))
+        case _:
+            return kind

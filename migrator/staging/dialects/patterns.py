@@ -16,6 +16,8 @@ _POSIX = {
     "space": r"\t\n\x0B\f\r ", "blank": r"\t ", "xdigit": "0-9A-Fa-f", "punct": r"!-/:-@\[-`{-~",
 }  # fmt: skip
 _ZERO_WIDTH = frozenset({"^", "$", r"\b", r"\B", r"\A", r"\z"})
+_CATEGORY = 2
+"""Letters of a category of characters; what is longer is a script, of which each engine knows another edition."""
 _ESCAPES = {"n": r"\n", "t": r"\t", "r": r"\r", "f": r"\f", "a": r"\x07", "v": r"\x0B"}
 _TOKEN = re.compile(
     r"""(?P<group>\((?:\?(?:P?<[A-Za-z]\w*>|[a-zA-Z]*(?:-[a-zA-Z]+)?[:)]))?) | (?P<close>\))
@@ -126,6 +128,8 @@ def _char_escape(text: str, pattern: str) -> str:
     if mark in _ESCAPES:
         return _ESCAPES[mark]
     if mark in "xpP":
+        if mark != "x" and len(text.strip("\\pP{^}")) > _CATEGORY:
+            raise NotCarried(f"the script {text!r} in the regular expression {pattern!r}")
         inner = text.replace("{^", "{")
         return inner if inner == text else inner.replace("\\p", "\\P", 1)
     if mark in "Az" or not mark.isalnum():

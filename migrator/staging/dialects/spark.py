@@ -1,5 +1,7 @@
 """Compiled expressions in Spark SQL: each construct by a rule of its own that keeps its meaning, others refused by name.
 
+What has no rule and reads one row is computed by the engine itself where the row is, if the session has a way (`InPlace`).
+
 In Spark's ANSI mode a failure would end the query where the engine's TRY yields null. So each piece carries, beside a text
 that never fails, the conditions under which the engine's would; TRY asks them.
 """
@@ -14,6 +16,7 @@ from itertools import pairwise
 from sqlglot import exp
 
 from migrator.staging.dialects import spark_text
+from migrator.staging.dialects.in_place import InPlace, computed, reads_more, reads_one_row
 from migrator.staging.dialects.kinds import (
     BIGINT,
     BOOLEAN,
@@ -37,8 +40,8 @@ from migrator.staging.dialects.kinds import (
 from migrator.staging.dialects.logic import logic_rules
 from migrator.staging.dialects.piece import Columns, Piece, any_of, fails_of, null_fails
 
-Nested = Callable[[exp.Expr, Columns], str]
-"""A query that stands inside an expression over these columns, in Spark SQL."""
+Nested = Callable[[exp.Expr, Columns], tuple[str, Columns]]
+"""A query that stands inside an expression over these columns, in Spark SQL, and its own columns."""
 
 
 def cast_sql(sql: str, kind: Type) -> str:
@@ -49,12 +52,26 @@ def cast_sql(sql: str, kind: Type) -> str:
 class Expressions:
     """Expressions over some columns."""
 
-    def __init__(self, columns: Columns, nested: Nested) -> None:
+    def __init__(self, columns: Columns, nested: Nested, in_place: InPlace | None = None) -> None:
         self._columns = columns
         self._nested = nested
+        self._in_place = in_place
 
     def piece(self, node: exp.Expr) -> Piece:
         """`node` in Spark SQL; raises `NotCarried`."""
+        if self._in_place is None or reads_more(node) or isinstance(node, exp.Column):
+            return self._by_rule(node)
+        try:
+            return (Expressions(self._columns, self._nested) if reads_one_row(node) else self)._by_rule(node)
+        except NotCarried as reason:
+            if isinstance(node, exp.Alias | exp.Ordered):
+                raise
+            try:
+                return computed(node, self.piece, self._in_place)
+            except NotCarried:
+                raise reason from None
+
+    def _by_rule(self, node: exp.Expr) -> Piece:
         found = _RULES.get(type(node))
         if found is None:
             called = f"the function {node.name}" if isinstance(node, exp.Anonymous) else type(node).__name__
@@ -67,11 +84,17 @@ class Expressions:
 
     def typed(self, name: str, kind: Type) -> Expressions:
         """The same with one more name: a lambda's."""
-        return Expressions({**self._columns, name.lower(): kind}, self._nested)
+        return Expressions({**self._columns, name.lower(): kind}, self._nested, self._in_place)
 
     def query(self, node: exp.Expr) -> str:
         """A query inside an expression; it may read the columns around it."""
-        return self._nested(node, self._columns)
+        return self._nested(node, self._columns)[0]
+
+    def value(self, node: exp.Expr) -> Piece:
+        """The one value of a query of one row."""
+        sql, columns = self._nested(node, self._columns)
+        (kind,) = columns.values()
+        return Piece(f"({sql})", kind)
 
     def column(self, node: exp.Column) -> Piece:
         """A column, with its alias where it has one."""
@@ -378,6 +401,8 @@ def _whole_division(scope: Expressions, node: exp.Expr) -> Piece:
     if modulo and kind.base in (Base.DECIMAL, Base.HUGE):
         sql = cast_sql(f"try_mod({one.sql}, {two.sql})", kind)
     elif kind == HUGE:
+        if isinstance(node.expression, exp.Literal) and not _is_power_of_ten(node.expression.name):
+            raise NotCarried("// of a hugeint by another number than a power of ten")
         sql = spark_text.let(_divided, one.sql, two.sql)
     else:
         least = "-2147483648" if kind == INT else "-9223372036854775807 - 1"
@@ -385,6 +410,10 @@ def _whole_division(scope: Expressions, node: exp.Expr) -> Piece:
         quotient = f"{one.sql} % nullif({two.sql}, 0)" if modulo else f"{one.sql} div nullif({two.sql}, 0)"
         sql = f"CASE WHEN {safe} THEN CAST({quotient} AS {spark_text.type_name(kind)}) END"
     return Piece(sql, kind, (*fails_of(one, two), null_fails(sql, one, two)))
+
+
+def _is_power_of_ten(written: str) -> bool:
+    return written.startswith("1") and not written.strip("10") and written.count("1") == 1
 
 
 def _divided(one: str, two: str) -> str:
@@ -462,6 +491,8 @@ def _round(scope: Expressions, node: exp.Expr) -> Piece:
 @rule(exp.Cast, exp.TryCast)
 def _cast(scope: Expressions, node: exp.Expr) -> Piece:
     kind, inner = type_of(node.args["to"]), scope.piece(node.this)
+    if kind.base is Base.HASH and not isinstance(node.this, exp.Literal):
+        raise NotCarried("a cast to ubigint")
     formula = node.find_ancestor(exp.Try) is not None
     found = _converted(inner, kind, formula=formula)
     lost = () if isinstance(node, exp.TryCast) else (null_fails(found.sql, inner),)

@@ -61,6 +61,12 @@ def _extreme(scope: Expressions, node: exp.Expr, when: Piece | None) -> Piece:
     return Piece(f"{'min' if isinstance(node, exp.Min) else 'max'}({value.sql})", value.type)
 
 
+def _any_of_group(scope: Expressions, node: exp.Expr, when: Piece | None) -> Piece:
+    """Whichever of a group's values: the least is one of them, and always the same."""
+    value = _kept(scope.piece(node.this), when)
+    return Piece(f"min({value.sql})", value.type)
+
+
 def _any(scope: Expressions, node: exp.Expr, when: Piece | None) -> Piece:
     value = _kept(coerced(scope.piece(node.this), BOOLEAN), when)
     return Piece(f"bool_or({value.sql})", BOOLEAN)
@@ -73,6 +79,7 @@ _AGGREGATES: dict[type[exp.Expr], Callable[[Expressions, exp.Expr, Piece | None]
     exp.Min: _extreme,
     exp.Max: _extreme,
     exp.LogicalOr: _any,
+    exp.AnyValue: _any_of_group,
 }
 
 
@@ -81,6 +88,13 @@ def _aggregate(scope: Expressions, node: exp.Expr) -> Piece:
     if isinstance(node, exp.Min | exp.Max) and node.expressions:
         raise NotCarried(f"{node.sql('duckdb')[:60]}: several values of a group")
     return _AGGREGATES[type(node)](scope, node, None)
+
+
+@rule(exp.IgnoreNulls)
+def _without_nulls(scope: Expressions, node: exp.Expr) -> Piece:
+    if not isinstance(node.this, exp.AnyValue):
+        raise NotCarried(f"{node.sql('duckdb')[:60]}")
+    return scope.piece(node.this)
 
 
 @rule(exp.Filter)
@@ -102,11 +116,11 @@ def _window(scope: Expressions, node: exp.Expr) -> Piece:
         )
     if node.args.get("order"):
         parts.append(f"ORDER BY {', '.join(ordered(scope, item) for item in node.args['order'].expressions)}")
+    if isinstance(node.this, exp.RowNumber) and not node.args.get("order"):
+        parts.append("ORDER BY 1")  # any order is right, and Spark wants one
     over = f"OVER ({' '.join(parts)})"
-    if isinstance(node.this, exp.RowNumber):
-        if not node.args.get("order"):
-            raise NotCarried("rows numbered in no order")
-        return Piece(f"CAST(row_number() {over} AS BIGINT)", BIGINT)
+    if isinstance(node.this, exp.RowNumber | exp.DenseRank | exp.Lead | exp.Sum):
+        return _by_order(scope, node, over)
     inner = node.this.this if isinstance(node.this, exp.Filter) else node.this
     if type(inner) not in _AGGREGATES or node.args.get("order"):
         raise NotCarried(f"a window of {node.this.sql('duckdb')[:60]}")
@@ -116,6 +130,22 @@ def _window(scope: Expressions, node: exp.Expr) -> Piece:
         raise NotCarried("distinct values counted over a window")
     found = scope.piece(node.this)
     return Piece(f"{found.sql} {over}", found.type)
+
+
+def _by_order(scope: Expressions, node: exp.Expr, over: str) -> Piece:
+    """What a row's place among others gives it."""
+    asked = node.this
+    if isinstance(asked, exp.RowNumber | exp.DenseRank):
+        word = "row_number" if isinstance(asked, exp.RowNumber) else "dense_rank"
+        return Piece(f"CAST({word}() {over} AS BIGINT)", BIGINT)
+    value = scope.piece(asked.this)
+    if isinstance(asked, exp.Sum):
+        if value.type.base not in WHOLE:
+            raise NotCarried("a sum over a window")
+        return Piece(cast_sql(f"sum({cast_sql(value.sql, HUGE)}) {over}", HUGE), HUGE)
+    if not node.args.get("order") or asked.args.get("offset") or asked.args.get("default"):
+        raise NotCarried(f"{asked.sql('duckdb')[:60]}: the next row in no order, or not the next")
+    return Piece(f"lead({value.sql}) {over}", value.type)
 
 
 def ordered(scope: Expressions, node: exp.Expr) -> str:

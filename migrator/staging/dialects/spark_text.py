@@ -9,7 +9,7 @@ from migrator.staging.dialects.kinds import Base, NotCarried, Type
 SPACES = " \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 """What the engine's trim takes: Unicode's spaces, no tab and no line break."""
 _NAMES = {
-    Base.TEXT: "STRING", Base.INT: "INT", Base.BIGINT: "BIGINT", Base.HUGE: "DECIMAL(38, 0)", Base.DOUBLE: "DOUBLE", Base.BOOLEAN: "BOOLEAN",
+    Base.TEXT: "STRING", Base.INT: "INT", Base.BIGINT: "BIGINT", Base.HUGE: "DECIMAL(38, 0)", Base.HASH: "DECIMAL(20, 0)", Base.DOUBLE: "DOUBLE", Base.BOOLEAN: "BOOLEAN",
     Base.DATE: "DATE", Base.TIMESTAMP: "TIMESTAMP_NTZ", Base.INSTANT: "TIMESTAMP_LTZ", Base.TIME: "TIME(6)",
     Base.NULL: "VOID",
 }  # fmt: skip
