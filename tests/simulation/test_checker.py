@@ -228,6 +228,19 @@ def test_i5_a_merge_that_the_system_forgot_gives_no_partner(
     assert stage.broken() == expected
 
 
+@pytest.mark.parametrize(("lag", "expected"), [(0.0, {"I5"}), (7_200.0, set())])
+def test_i5_a_merge_that_the_bin_does_not_list_yet_gives_no_partner(
+    stage: Stage, lag: float, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = stage.world.crms[OLD]
+    master = crm.create("Contact", {"LastName": "Neu"}, Actor.USER)
+    monkeypatch.setattr(crm, "lag", lambda: lag)
+    crm.merge(stage.old, master, {})
+    stage.run()
+    stage.sides[NEW].create("person", "legacy_id", [Create(f"crm:{master.id}", {"family_name": "Neu"})])
+    assert stage.broken() == expected
+
+
 def test_i5_a_forgotten_merge_does_not_hide_the_partner_that_the_load_gave(stage: Stage) -> None:
     news = [new for name, _, new in stage.world.links if name == "firm"]
     several = next(new for new in news if news.count(new) > 1)

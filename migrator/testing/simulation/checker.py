@@ -214,13 +214,17 @@ class Checker:
     def _is_told(self, merge: Event) -> bool:
         """Whether the sync was shown a merge, or would be if it asked.
 
-        What a system forgot before it ever showed it is known to those alone who did it. Nor can anybody know what users merged
+        What a system forgot before it ever showed it is known to those alone who did it, and so is what its bin does not list
+        yet: each adapter declares its "index lag" (section 19), and what is asked for meanwhile is not among the answers. Nor can anybody know what users merged
         in this very run: a write "states a precondition wherever the platform accepts one" (11.2), and a merge does not move
         its master's version.
         """
         crm = self.world.crms[merge.side]
         oldest = crm.clock - crm.traits.bin_memory
-        kept = any(proof.id == merge.id and proof.stamp >= oldest for proof in crm.proofs[merge.object])
+        kept = any(
+            proof.id == merge.id and proof.stamp >= oldest and proof.visible <= self.world.now
+            for proof in crm.proofs[merge.object]
+        )
         return (merge.side, merge.id) in self._proven or (kept and merge.at < self.started)
 
     def _names(self, one: Node, two: Node) -> bool:
