@@ -8,13 +8,14 @@ much later than its child, or a load was killed in between.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import First, Link, MappedObject
 from migrator.load.canonical import framed, value_text
-from migrator.load.choice import EVERYTHING, Choice
+from migrator.load.choice import Choice
 from migrator.load.outbound import TARGET_KEY, parents
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
@@ -23,6 +24,7 @@ from migrator.staging.relation import reference, relation
 from migrator.staging.store import Dataset, Kind, Store
 
 LINKS = "__links"
+_FOUND = "links:found"
 _ID, _FP = quote(columns.ID), quote(columns.FINGERPRINT)
 
 
@@ -43,33 +45,61 @@ def links_fingerprint(store: Store, obj: MappedObject, planned: Dataset) -> str:
     return fingerprint("links", planned.id, [item.id if item else "" for item in found])
 
 
-def changed_links(
-    store: Store, session: Session, obj: MappedObject, planned: Dataset, choice: Choice = EVERYTHING
-) -> str:
-    """SQL for the loaded records whose second pass is not yet as the plan wants it, in the order they are sent.
+def write_changed_links(
+    store: Store, session: Session, obj: MappedObject, planned: Dataset, choice: Choice, *, path: Path
+) -> int:
+    """Write to `path`, in the order they are sent, the loaded records whose second pass is not yet as the plan wants it.
+
+    Returns how many they are.
 
     A link whose other end is not in the target is sent empty; it is told as a warning until that record comes.
     """
     links = deferred(obj)
-    own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
-    joins = _joins(links, [parents(store, session, link) for link in links])
-    values = ", ".join(
-        [
-            *(f"p{number}.target_id AS {quote(link.field)}" for number, link in enumerate(links)),
-            *(f"r.{quote(item.field)}" for item in obj.firsts),
-        ]
-    )
+    asked = _loaded(store, session, obj, planned, choice)
+    # Joined one by one, each to disk: several joins of millions at once are more than a small memory limit has room for.
+    scratch = [path.with_name(f"{path.stem}-{number}.parquet") for number in range(len(links) + 1)]
+    for number, file in enumerate(scratch):
+        session.write(asked, file)
+        session.view(_FOUND, [file])
+        if number < len(links):
+            asked = (
+                f"SELECT r.*, p.target_id AS {_end(number)} FROM {quote(_FOUND)} AS r"
+                f" LEFT JOIN ({parents(store, session, links[number])}) AS p ON p.ref = r.{quote(links[number].field)}"
+            )
+    ends = [f"r.{_end(number)}" for number in range(len(links))]
+    values = [f"{end} AS {quote(link.field)}" for end, link in zip(ends, links, strict=True)]
+    values += [f"r.{quote(item.field)}" for item in obj.firsts]
     found = (
+        f"SELECT r.{_ID}, r.{_FP}, r.{quote(TARGET_KEY)}, r.{quote(obj.key)}, {_linked(obj, ends)} AS {quote(LINKS)},"
+        f" {', '.join(values)}, r.__before FROM {quote(_FOUND)} AS r"
+    )
+    rows = session.write(
+        f"SELECT * EXCLUDE (__before) FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before"
+        f" ORDER BY {f'{quote(links[0].field)} NULLS FIRST, ' if links else ''}{_ID}",
+        path,
+    )
+    for file in scratch:
+        file.unlink()
+    return rows
+
+
+def _loaded(store: Store, session: Session, obj: MappedObject, planned: Dataset, choice: Choice) -> str:
+    """SQL for the records in the target that have, or had, something to set in the second pass."""
+    own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
+    later = [f"r.{quote(link.field)}" for link in deferred(obj)]
+    later += [f"r.{quote(item.field)}" for item in obj.firsts]
+    return (
         f"SELECT r.{_ID}, r.{_FP}, CAST(r.{quote(obj.key)} AS VARCHAR) AS {quote(TARGET_KEY)}, r.{quote(obj.key)},"
-        f" {_linked(obj)} AS {quote(LINKS)}, {values}, x.links AS __before"
-        f" FROM {relation(session, planned)} AS r JOIN {own} AS x ON x.{_ID} = r.{_ID} {joins}"
+        f" {', '.join(later)}, x.links AS __before"
+        f" FROM {relation(session, planned)} AS r JOIN {own} AS x ON x.{_ID} = r.{_ID}"
         f" WHERE x.target_id IS NOT NULL AND x.outcome <> 'refused' AND x.{_FP} = r.{_FP}"
+        f" AND ({' OR '.join(f'{field} IS NOT NULL' for field in (*later, 'x.links'))})"
         f" AND {choice.links(obj)}"
     )
-    return (
-        f"SELECT * EXCLUDE (__before) FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before"
-        f" ORDER BY {f'{quote(links[0].field)} NULLS FIRST, ' if links else ''}{_ID}"
-    )
+
+
+def _end(number: int) -> str:
+    return quote(f"__end {number}")
 
 
 def expected_links(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
@@ -80,11 +110,12 @@ def expected_links(store: Store, session: Session, obj: MappedObject, planned: D
     links = deferred(obj)
     own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
     action = f"r.{quote(columns.ACTION)}"
-    ends = [ends_of(store, session, link) for link in links]
+    joins = _joins(links, [ends_of(store, session, link) for link in links])
+    ends = [f"p{number}.target_id" for number in range(len(links))]
     return (
         f"SELECT count(*) AS n FROM {relation(session, planned)} AS r LEFT JOIN {own} AS x ON x.{_ID} = r.{_ID}"
-        f" {_joins(links, ends)} WHERE {action} IN ({listed((*SENT, Action.UNCHANGED))})"
-        f" AND {_linked(obj)} IS DISTINCT FROM CASE WHEN {action} <> {literal(Action.CREATE.value)} THEN x.links END"
+        f" {joins} WHERE {action} IN ({listed((*SENT, Action.UNCHANGED))})"
+        f" AND {_linked(obj, ends)} IS DISTINCT FROM CASE WHEN {action} <> {literal(Action.CREATE.value)} THEN x.links END"
     )
 
 
@@ -109,10 +140,9 @@ def _joins(links: Sequence[Link], ends: Sequence[str]) -> str:
     )
 
 
-def _linked(obj: MappedObject) -> str:
-    """SQL for the md5 of what the second pass sets; null when that is nothing."""
-    targets = [f"p{number}.target_id" for number in range(len(deferred(obj)))]
-    later = [*targets, *(_reached(obj, item) for item in obj.firsts)]
+def _linked(obj: MappedObject, ends: Sequence[str]) -> str:
+    """SQL for the md5 of what the second pass sets, links to `ends`; null when that is nothing."""
+    later = [*ends, *(_reached(obj, item) for item in obj.firsts)]
     return f"CASE WHEN coalesce({', '.join(later)}) IS NOT NULL THEN md5({framed(later)}) END"
 
 

@@ -24,7 +24,7 @@ from migrator.load.batches import Batches
 from migrator.load.choice import EVERYTHING, choose
 from migrator.load.intents import Intents
 from migrator.load.lanes import Lanes
-from migrator.load.links import changed_links, has_second_pass, links_fingerprint, nothing_left
+from migrator.load.links import has_second_pass, links_fingerprint, nothing_left, write_changed_links
 from migrator.load.outbound import cut_batches, make_outbound, read_batches, rows_left
 from migrator.load.plan import Groups, is_stale, plan
 from migrator.load.release import released
@@ -276,8 +276,7 @@ class _Loading:
         building = self._store.build(Kind.LINKS, obj.name, planned.id)
         wanted = building.folder / "wanted.parquet"
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        asked = changed_links(self._store, self._session, obj, planned, self._choice)
-        rows = self._session.write(asked, wanted)
+        rows = write_changed_links(self._store, self._session, obj, planned, self._choice, path=wanted)
         if rows:
             self._progress.start("links", obj.name, rows)
             batches = cut_batches(wanted, self._sender.target.facts.batch_rows)
