@@ -228,6 +228,32 @@ def test_i5_a_merge_that_the_system_forgot_gives_no_partner(
     assert stage.broken() == expected
 
 
+def test_i5_an_earlier_end_that_was_told_does_not_tell_of_a_merge_that_was_forgotten(stage: Stage) -> None:
+    crm = stage.world.crms[OLD]
+    crm.delete(stage.old, Actor.USER)
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [stage.old.id])
+    crm.undelete(stage.old)
+    master = crm.create("Contact", {"LastName": "Neu"}, Actor.USER)
+    crm.merge(stage.old, master, {})
+    stage.world.tick(20 * DAY)
+    stage.run()
+    stage.sides[NEW].create("person", "legacy_id", [Create(f"crm:{master.id}", {"family_name": "Neu"})])
+    assert stage.broken() == set()
+
+
+def test_i5_a_merge_that_was_told_is_remembered_when_the_system_forgot_it(stage: Stage) -> None:
+    crm = stage.world.crms[OLD]
+    master = crm.create("Contact", {"LastName": "Neu"}, Actor.USER)
+    crm.merge(stage.old, master, {})
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [stage.old.id])
+    stage.world.tick(20 * DAY)
+    stage.run()
+    stage.sides[NEW].create("person", "legacy_id", [Create(f"crm:{master.id}", {"family_name": "Neu"})])
+    assert stage.broken() == {"I5"}
+
+
 @pytest.mark.parametrize(("lag", "expected"), [(0.0, {"I5"}), (7_200.0, set())])
 def test_i5_a_merge_that_the_bin_does_not_list_yet_gives_no_partner(
     stage: Stage, lag: float, expected: set[str], monkeypatch: pytest.MonkeyPatch

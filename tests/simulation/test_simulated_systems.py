@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from migrator.core.errors import FatalError, RetryableError, WatermarkExpired
-from migrator.core.twoway import ID, UNREADABLE, Create, Delete, EvidenceKind, Outcome, Update
+from migrator.core.twoway import ID, UNREADABLE, Create, Delete, Evidence, EvidenceKind, Outcome, Update
 from migrator.testing.simulation.crm import DAY, Row
 from migrator.testing.simulation.history import Actor
 from migrator.testing.simulation.settings import NONE, Rates, Settings
@@ -19,7 +19,7 @@ from migrator.testing.simulation.world import World, everything
 class Nobody:
     """Watches and says nothing."""
 
-    def proven(self, side: str, ids: Iterable[str]) -> None: ...
+    def proven(self, side: str, given: Iterable[Evidence]) -> None: ...
     def read(self, side: str, ids: Iterable[str]) -> None: ...
     def creating(self, side: str, object_name: str, key: str, values: Mapping[str, Value]) -> None: ...
     def updating(self, side: str, row: Row, values: Mapping[str, Value]) -> None: ...

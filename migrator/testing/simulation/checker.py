@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from migrator.core.twoway import Evidence, EvidenceKind
 from migrator.testing.simulation.agreement import Judge
 from migrator.testing.simulation.crm import Row
 from migrator.testing.simulation.groups import Groups, Node
@@ -88,6 +89,8 @@ class Checker:
     _seen: int = 0
     _proven: dict[Node, float] = field(default_factory=dict)
     """Record -> when its end was first proved to the sync."""
+    _merged: dict[Node, float] = field(default_factory=dict)
+    """Record -> when the sync was last told that it was merged away."""
     _reads: dict[Node, list[float]] = field(default_factory=dict)
     _written: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """Side, id, field -> start of the run that last wrote it."""
@@ -131,10 +134,12 @@ class Checker:
 
     # ---- what the sync was shown
 
-    def proven(self, side: str, ids: Iterable[str]) -> None:
+    def proven(self, side: str, given: Iterable[Evidence]) -> None:
         """Evidence was given."""
-        for id_ in ids:
-            self._proven.setdefault((side, id_), self.world.now)
+        for each in given:
+            self._proven.setdefault((side, each.id), self.world.now)
+            if each.kind is EvidenceKind.MERGED:
+                self._merged[side, each.id] = self.world.now
 
     def read(self, side: str, ids: Iterable[str]) -> None:
         """Rows were given."""
@@ -214,7 +219,8 @@ class Checker:
     def _is_told(self, merge: Event) -> bool:
         """Whether the sync was shown a merge, or would be if it asked.
 
-        What a system forgot before it ever showed it is known to those alone who did it, and so is what its bin does not list
+        What a system forgot before it ever showed it is known to those alone who did it (that it told of an earlier end of the
+        same record says nothing of this one), and so is what its bin does not list
         yet: each adapter declares its "index lag" (section 19), and what is asked for meanwhile is not among the answers. Nor can anybody know what users merged
         in this very run: a write "states a precondition wherever the platform accepts one" (11.2), and a merge does not move
         its master's version.
@@ -225,7 +231,9 @@ class Checker:
             proof.id == merge.id and proof.stamp >= oldest and proof.visible <= self.world.now
             for proof in crm.proofs[merge.object]
         )
-        return (merge.side, merge.id) in self._proven or (kept and merge.at < self.started)
+        return self._merged.get((merge.side, merge.id), -1.0) >= merge.at or (
+            kept and merge.at < self.started
+        )
 
     def _names(self, one: Node, two: Node) -> bool:
         """Whether a record carries another one's key."""

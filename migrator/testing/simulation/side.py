@@ -107,7 +107,7 @@ class SimSide:
             if self.world.faults.happens("duplicated"):
                 shown = shown + shown[:3]
             evidence = tuple(self.view.evidence(proof) for proof in proofs) if last else ()
-            self._watcher.proven(self.side, (each.id for each in evidence))
+            self._watcher.proven(self.side, evidence)
             yield FeedPage(self.view.feed(shown), evidence, token if last else None)
 
     def scan(self, object_name: str, fields: Sequence[str]) -> Iterator[ScanPage]:
@@ -136,9 +136,10 @@ class SimSide:
         """The recycle bin and the delete log, for these ids."""
         self._call("evidence", "read")
         wanted = frozenset(ids)
-        found = [proof for proof in self.view.proofs(object_name, 0.0) if proof.id in wanted]
-        self._watcher.proven(self.side, (proof.id for proof in found))
-        return self._shuffled([self.view.evidence(proof) for proof in found])
+        proofs = self.view.proofs(object_name, 0.0)
+        found = [self.view.evidence(proof) for proof in proofs if proof.id in wanted]
+        self._watcher.proven(self.side, found)
+        return self._shuffled(found)
 
     def find(
         self, object_name: str, key_field: str, keys: Sequence[str], fields: Sequence[str]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from migrator.core.twoway import Evidence
 from migrator.testing.simulation.crm import Row
 from migrator.testing.simulation.shape import Value
 
@@ -13,8 +14,8 @@ from migrator.testing.simulation.shape import Value
 class Watcher(Protocol):
     """Who sees every write of the sync at the very moment it takes effect."""
 
-    def proven(self, side: str, ids: Iterable[str]) -> None:
-        """The sync was given evidence about these ids."""
+    def proven(self, side: str, given: Iterable[Evidence]) -> None:
+        """The sync was given this evidence."""
         ...
 
     def read(self, side: str, ids: Iterable[str]) -> None:
