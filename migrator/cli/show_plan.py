@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from migrator.commands.estimate import Estimate
+    from migrator.commands.cost_model import Compared, Prediction
     from migrator.commands.plan_file import PlanFile
     from migrator.commands.planning import Forecast
     from migrator.load.changes import Record
@@ -133,7 +133,7 @@ def _cost(found: Forecast, console: Console) -> None:
     if found.calls:
         facts += [("calls", _calls(found)), ("takes", _duration(found))]
     if found.estimate is not None and found.estimate.prediction is not None:
-        facts.append(("whole", _whole(found.estimate)))
+        facts.append(("whole", _whole(found.estimate.prediction, found.estimate.steps)))
     for name, text in facts:
         console.print(f"[bold]{name:<5}[/]  {text}", highlight=False, soft_wrap=True)
 
@@ -157,18 +157,15 @@ def _calls(found: Forecast) -> str:
     return f"{text} · it permits {rates}" if rates else text
 
 
-def _whole(estimate: Estimate) -> str:
+def _whole(made: Prediction, steps: Sequence[Compared]) -> str:
     """What the whole run was predicted to take, and how much of that is still to come."""
     from migrator.cli.show_estimate import lasting
     from migrator.commands.cost_model import to_come
     from migrator.staging.room import amount
 
-    made = estimate.prediction
-    if made is None:
-        return ""
     coming = ", ".join(
         f"{item.step.value} {lasting(item.predicted.seconds)}"
-        for item in to_come(estimate.steps)
+        for item in to_come(steps)
         if item.predicted is not None
     )
     text = f"about {lasting(made.seconds)} and {amount(made.bytes)} on disk for all steps, as estimated from {made.share:.1%} of the rows"

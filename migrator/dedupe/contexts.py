@@ -227,9 +227,8 @@ def lifted(
     """SQL over scored pairs `s`: the most that a context in which the pair agrees takes off the one comparison."""
     terms = ["0.0"]
     for other in comparisons:
-        lifts = contexts[other.name].lifts.get(item.name, ()) if other.name in contexts else ()
-        told = _told(item, odds[item.name], lifts)
-        if told:
+        lifts = contexts[other.name].lifts.get(item.name) if other.name in contexts else None
+        if lifts and (told := _told(item, odds[item.name], lifts)):
             terms.append(f"CASE WHEN s.b{other.feature.number} > 0 THEN {told} ELSE 0.0 END")
     return f"greatest({', '.join(terms)})" if len(terms) > 1 else "0.0"
 
@@ -238,7 +237,7 @@ def _told(item: Comparison, odds: Odds, lifts: Sequence[float]) -> str:
     """SQL of the lift of the level that a pair is on; empty where none is worth telling."""
     arms = " ".join(
         f"WHEN abs(b{item.feature.number} - {bits!r}) < 1e-6 THEN {lift:.3f}"
-        for bits, lift in zip(odds.bits(), lifts, strict=False)
+        for bits, lift in zip(odds.bits(), lifts, strict=True)
         if abs(lift) >= 0.1
     )
     return f"CASE {arms} ELSE 0.0 END" if arms else ""
