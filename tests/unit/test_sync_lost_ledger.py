@@ -88,15 +88,7 @@ def test_what_was_not_carried_before_the_ledger_was_lost_outlives_the_partner(
 
 
 def test_a_partner_that_was_about_to_be_made_may_have_been_made_and_deleted_since(tmp_path: Path) -> None:
-    found = world(tmp_path)
-    found.night()
-    name = found.old.add("Account", Name="Ada")
-    found.passing = dies_before_a_create
-    with pytest.raises(KeyboardInterrupt):
-        found.night()
-    lost = put_back(found, tmp_path)
-    found.passing = lambda _name: None
-    found.night()
+    found, lost, name = restored_before_a_create(tmp_path)
     found.new.remove("customer", found.partner(name))
     for _ in range(2):
         report = lost.night()
@@ -109,15 +101,7 @@ def test_a_partner_that_was_about_to_be_made_may_have_been_made_and_deleted_sinc
 def test_a_record_that_was_hidden_when_its_partner_was_about_to_be_made_again_may_have_had_one(
     tmp_path: Path, *, full: bool
 ) -> None:
-    found = world(tmp_path)
-    found.night()
-    name = found.old.add("Account", Name="Ada")
-    found.passing = dies_before_a_create
-    with pytest.raises(KeyboardInterrupt):
-        found.night()
-    lost = put_back(found, tmp_path)
-    found.passing = lambda _name: None
-    found.night()
+    found, lost, name = restored_before_a_create(tmp_path)
     found.new.remove("customer", found.partner(name))
     found.old.hidden.add(name)
     lost.night()
@@ -127,6 +111,20 @@ def test_a_record_that_was_hidden_when_its_partner_was_about_to_be_made_again_ma
     found.old.edit("Account", name, City="Rome")
     report = lost.night(full=full)
     assert (report.writes, report.holds) == (0, {"undelete": 1})
+
+
+def restored_before_a_create(tmp_path: Path) -> tuple[World, World, str]:
+    """The world, itself as it was when a partner was about to be made, and the record it was made for since."""
+    found = world(tmp_path)
+    found.night()
+    name = found.old.add("Account", Name="Ada")
+    found.passing = dies_before_a_create
+    with pytest.raises(KeyboardInterrupt):
+        found.night()
+    lost = put_back(found, tmp_path)
+    found.passing = lambda _name: None
+    found.night()
+    return found, lost, name
 
 
 def dies_before_a_create(name: str) -> None:

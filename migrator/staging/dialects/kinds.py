@@ -7,6 +7,8 @@ from enum import Enum
 
 from sqlglot import exp
 
+from migrator.staging.engine import quote
+
 
 class NotCarried(Exception):  # an answer, which becomes a ProjectError with its place
     """A construct that cannot mean the same on the other engine; the text says which and what to do instead."""
@@ -170,7 +172,7 @@ def engine_type(kind: Type) -> str:
         case Base.LIST:
             return f"{engine_type(kind.item)}[]"
         case Base.STRUCT:
-            listed = ", ".join(f"{_quoted(field)} {engine_type(inner)}" for field, inner in kind.inner)
+            listed = ", ".join(f"{quote(field)} {engine_type(inner)}" for field, inner in kind.inner)
             return f"STRUCT({listed})"
         case base if base in _ENGINE_NAMES:
             return _ENGINE_NAMES[base]
@@ -183,10 +185,6 @@ _ENGINE_NAMES = {
     Base.DOUBLE: "DOUBLE", Base.BOOLEAN: "BOOLEAN", Base.DATE: "DATE", Base.TIMESTAMP: "TIMESTAMP", Base.INSTANT: "TIMESTAMPTZ",
     Base.TIME: "TIME",
 }  # fmt: skip
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def on_the_wire(kind: Type) -> Type:
