@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -246,7 +246,6 @@ class SparkSession:
             self._beside.execute(sql)
             self._enter(name, _Rows())
             return
-        self._beside.forget(name)
         self._enter_made(name, _Files((*known.paths, *files), shape, (*known.made, *files)))
 
     def _enter_made(self, name: str, relation: _Files) -> None:
@@ -273,7 +272,7 @@ class SparkSession:
         self, query: str, shape: pa.Schema | None = None, *, always: bool = False
     ) -> list[Path] | None:
         """The rows of a query that runs on this machine, in a file for the cluster; None where it reads no files."""
-        if not always and not self._reads_files(sqlglot.parse_one(query, dialect="duckdb")):
+        if not always and not self._reads_files(read_relations(sqlglot.parse_one(query, dialect="duckdb"))):
             return None
         path = self._scratch / f"{new_id()}.parquet"
         try:
@@ -370,7 +369,7 @@ class SparkSession:
     def _carried(self, sql: str) -> str | None:
         """The query in the cluster's words, everything it reads known there; None when it runs beside."""
         tree = sqlglot.parse_one(sql, dialect="duckdb")
-        if not self._reads_files(tree):
+        if not self._reads_files(read_relations(tree)):
             return None
         try:
             return self._in_spark(tree)[0]
@@ -410,15 +409,12 @@ class SparkSession:
         self._spark.conf.set("spark.sql.constraintPropagation.enabled", "false")
         self._spark.udf.register(name, arrow_udf(call, type_name(gives)))
 
-    def _reads_files(self, tree: exp.Expr) -> bool:
-        """Whether a query reads anything but what this machine itself put in."""
+    def _reads_files(self, names: Iterable[str]) -> bool:
+        """Whether any of these relations holds anything but what this machine itself put in."""
+        found = [self._known.relations.get(name, (name, _Rows()))[1] for name in names]
         return any(
-            isinstance(found, _Files)
-            or (
-                isinstance(found, _View) and self._reads_files(sqlglot.parse_one(found.sql, dialect="duckdb"))
-            )
-            for name in read_relations(tree)
-            for _, found in [self._known.relations.get(name, (name, _Rows()))]
+            isinstance(one, _Files) or (isinstance(one, _View) and self._reads_files(one.reads))
+            for one in found
         )
 
     def _columns(self, key: str) -> Table:
