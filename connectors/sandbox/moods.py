@@ -85,9 +85,11 @@ class Moods:
         method, path = scope["method"], scope["path"]
         route = f"{method} {self._template(scope)}"
         limited = self.manners.limited(path)
-        refusal = self.meter.enter(route, limited or "", counted=limited is not None)
-        date = format_datetime(self.meter.clock.now(), usegmt=True)
-        watched = _Watched(send, {"Date": date, **self.manners.headers(self.meter)})
+        # The limits may be changed while a call is on its way: it ends by those that it came under.
+        meter = self.meter
+        refusal = meter.enter(route, limited or "", counted=limited is not None)
+        date = format_datetime(meter.clock.now(), usegmt=True)
+        watched = _Watched(send, {"Date": date, **self.manners.headers(meter)})
         if refusal is not None:
             await self.manners.refused(refusal)(scope, receive, watched.send)
             self._note(scope, watched.status, "limit")
@@ -97,10 +99,10 @@ class Moods:
             if fault is None:
                 await self.app(scope, receive, watched.send)
             else:
-                self.meter.struck(route)
+                meter.struck(route)
                 await self._spoilt(fault, scope, receive, send, watched)
         finally:
-            self.meter.leave(route)
+            meter.leave(route)
             self._note(scope, watched.status, fault.do.value if fault else "")
 
     def _note(self, scope: Scope, status: int, fault: str) -> None:

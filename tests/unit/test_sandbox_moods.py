@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from connectors.sandbox.faults import Do, Fault, Schedule, read_schedule
-from connectors.sandbox.limits import NO_LIMITS, Kept, Meter, read_limits
+from connectors.sandbox.limits import NO_LIMITS, Kept, Meter, Refusal, read_limits
+from connectors.sandbox.moods import Message, Moods, Receive, Scope, Send
 from connectors.sandbox.records import Store
 from connectors.sandbox.seed import fill, read_schemas
 from connectors.sandbox.shape import Names
@@ -157,3 +161,44 @@ def test_a_record_in_two_parts_of_an_export_is_taken_once(tmp_path: Path, store:
     with pytest.raises(ProjectError, match=r"Firm.csv:3: the id one stands here for the second time"):
         fill(store, tmp_path, key=lambda _: "Id")
     assert store.count("Firm") == 3
+
+
+class Plain:
+    """A system with no manners of its own: every call counts."""
+
+    def refused(self, refusal: Refusal) -> Response:
+        return PlainTextResponse(refusal.kept.value, 429)
+
+    def failed(self, status: int) -> Response:
+        return PlainTextResponse("", status)
+
+    def limited(self, path: str) -> str | None:
+        return path
+
+    def headers(self, meter: Meter) -> dict[str, str]:
+        return {"Used": str(meter.used)}
+
+    def expire_tokens(self) -> None:
+        return
+
+
+def test_limits_changed_while_a_call_is_on_its_way_leave_that_call_and_the_next_alone() -> None:
+    sent: list[Message] = []
+    before, after = Meter(Limits(parallel=1)), Meter(Limits(parallel=1))
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("ok")(scope, receive, send)
+        moods.meter = after
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    moods = Moods(answered, [Route("/a", answered)], Plain(), before)
+    call = {"type": "http", "method": "GET", "path": "/a", "query_string": b"", "headers": []}
+    for _ in range(2):
+        asyncio.run(moods(dict(call), receive, send))
+    assert [message["status"] for message in sent if "status" in message] == [200, 200]
+    assert (before.flying, after.flying) == (0, 0)
