@@ -26,6 +26,8 @@ class Case:
     presence: dict[Key, Presence] = field(default_factory=dict)
     proofs: dict[Key, Evidence] = field(default_factory=dict)
     holds: dict[str, HoldRow] = field(default_factory=dict)
+    buried: list[MemberRow] = field(default_factory=list)
+    """Members with a tombstone: should one come back, it belongs where the others are then."""
     waits: tuple[str, ...] = ()
     """Fields whose links wait."""
 
@@ -70,7 +72,9 @@ def gather(work: Work, scene: Scene, keys: Sequence[Key], holds: dict[int, dict[
             found.gone += gone
         alive = [row for row in rows if row.state != GONE]
         if alive:
-            found.cases[grp] = Case(grp, alive, holds=holds.get(grp, {}), waits=work.waiting.get(grp, ()))
+            found.cases[grp] = Case(
+                grp, alive, holds=holds.get(grp, {}), buried=gone, waits=work.waiting.get(grp, ())
+            )
     found.cases = {grp: found.cases[grp] for grp in groups if grp in found.cases}
     found.newcomers = [key for key in dict.fromkeys(keys) if key not in known]
     _read(found)

@@ -39,6 +39,7 @@ from migrator.sync.state import (
     Key,
     MemberRow,
     Tombstone,
+    member_hold,
 )
 from migrator.sync.streams import Scene
 from migrator.sync.values import to_text
@@ -76,8 +77,8 @@ def examine(work: Work, found: Gathered, case: Case, lives: Lives, *, carry_out:
     if all(row.state == CREATING for row in case.rows):
         _unfinished(work, found, case, lives)
         return False
-    merged = next((row for row in case.rows if case.presence[row.key] is Presence.MERGED), None)
-    if merged is not None and _follow_merge(work, found, case, merged, lives):
+    merged = [row for row in case.rows if case.presence[row.key] is Presence.MERGED]
+    if any(_follow_merge(work, found, case, row, lives) for row in merged):
         return False
     _drop_deleted(found.scene, case, lives.result)
     old, new = (_side(case, which) for which in Which)
@@ -252,6 +253,7 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
     if master.grp == case.grp:
         bury(scene, case, row, result, "merged")
         case.rows.remove(row)
+        case.buried.append(replace(row, state=GONE, leads=False))
         _promote(case, row.which, result)
         return not case.of(row.which)
     if master.grp in lives.moved or any(intent.grp == master.grp for intent in work.store.intents()):
@@ -266,8 +268,7 @@ def _follow_merge(work: Work, found: Gathered, case: Case, row: MemberRow, lives
         lives.again.append(master.key)
         return True
     lives.moved |= {case.grp, master.grp}
-    move(scene, case, row, master, result)
-    release(case, result)
+    move(work, scene, case, result, row=row, master=master)
     for one in case.rows:
         result.clean.append(one.key)
     result.dirty.append(soon(work, master.key, None, "merge"))
@@ -300,9 +301,9 @@ def _adopt_master(scene: Scene, case: Case, row: MemberRow, into: str, result: C
     )
 
 
-def move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Changes) -> None:
+def move(work: Work, scene: Scene, case: Case, result: Changes, *, row: MemberRow, master: MemberRow) -> None:
     """All members join the master's group with their own bases, so that what was edited on them flows into it."""
-    regroup(case, master.grp, row.key, result)
+    regroup(work, case, master.grp, row.key, result)
     proof = case.proofs[row.key]
     result.tombstones.append(Tombstone(row.stream, row.id, master.grp, proof.version or row.version))
     result.events.append(
@@ -312,13 +313,24 @@ def move(scene: Scene, case: Case, row: MemberRow, master: MemberRow, result: Ch
     )
 
 
-def regroup(case: Case, grp: int, gone: Key | None, result: Changes) -> None:
-    """Its members leave a group for another one; `gone`: the one that was merged away."""
+def regroup(work: Work, case: Case, grp: int, gone: Key | None, result: Changes) -> None:
+    """Its members leave a group for another one, those with a tombstone too; `gone`: the one that was merged away.
+
+    Whoever came back and waits for a person goes on waiting there: its partner, which is there now, is not deleted meanwhile.
+    """
     for one in case.rows:
         result.closed.append(one)
         state = GONE if one.key == gone else LIVE
         owed: dict[str, tuple[Key, ...]] = dict.fromkeys(one.owed, ())
         result.members.append(replace(one, grp=grp, state=state, leads=False, since=-1, owed=owed))
+    for one in case.buried:
+        result.closed.append(one)
+        result.members.append(replace(one, grp=grp, since=-1))
+        hold = case.holds.get(member_hold(one))
+        if hold is not None:
+            result.holds.append(replace(hold, grp=grp))
+            result.dirty.append(soon(work, one.key, None, hold.kind))
+    release(case, result)
 
 
 def _resolved(work: Work, case: Case, old: Presence, new: Presence) -> Which | None:
@@ -406,10 +418,15 @@ def examine_gone(
     """Records with a tombstone that came up again: as they were when they died, they are an echo; newer, an undelete."""
     stones = work.store.tombstones([row.key for row in found.gone]) if found.gone else {}
     back: dict[tuple[int, str], MemberRow] = {}
+    gone = [row for row in found.gone if row.grp not in lives.moved]
     for row in found.gone:
         lives.result.clean.append(row.key)
         record, stone = found.records.get(row.key), stones.get(row.key)
         if record is None:
+            continue
+        if row.grp in lives.moved:  # it is looked at where it is then
+            lives.result.dirty.append(soon(work, row.key, found.queued.get(row.key), "merge"))
+            lives.again.append(row.key)
             continue
         if stone is not None and learns_version(stone):
             lives.result.tombstones.append(replace(stone, version=record.version))
@@ -432,7 +449,7 @@ def examine_gone(
         else:
             _undeleted(row, hold, known, lives.result)
             work.deletions.setdefault(found.scene.mapping, {})[grp] = None
-    for grp in dict.fromkeys(row.grp for row in found.gone):
+    for grp in dict.fromkeys(row.grp for row in gone):
         over = [
             name
             for name, hold in holds.get(grp, {}).items()
@@ -444,7 +461,7 @@ def examine_gone(
 
 def _hold_name(found: Gathered, row: MemberRow) -> str:
     """The whole group is held when all of it was dead; else only what came back to those that live on without it."""
-    return f"{MEMBER}{row.stream}:{row.id}" if row.grp in found.cases else ""
+    return member_hold(row) if row.grp in found.cases else ""
 
 
 def _undeleted(row: MemberRow, hold: HoldRow, known: HoldRow | None, result: Changes) -> None:

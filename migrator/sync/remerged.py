@@ -9,7 +9,6 @@ from migrator.sync.gather import Case, Gathered
 from migrator.sync.life import Presence, is_later, presence
 from migrator.sync.lives import Lives, move, regroup
 from migrator.sync.state import CREATING, GONE, LIVE, EventRow, HoldRow, MemberRow
-from migrator.sync.verdicts import release
 from migrator.sync.work import Work, soon
 
 
@@ -53,8 +52,7 @@ def _follow(work: Work, found: Gathered, row: MemberRow, why: Evidence, lives: L
         return
     case.proofs[row.key] = why
     lives.moved |= {row.grp, master.grp}
-    move(found.scene, case, row, master, lives.result)
-    release(case, lives.result)
+    move(work, found.scene, case, lives.result, row=row, master=master)
     lives.result.clean += [one.key for one in case.rows]
     lives.result.dirty.append(soon(work, master.key, None, "merge"))
     lives.again.append(master.key)
@@ -73,7 +71,8 @@ def _unite(
     if len({row.which for row in masters.values() if row.state != GONE}) < 2 or len(homes) < 2:
         return
     one, other = (homes[grp] for grp in sorted(homes)[:2])
-    rows = [row for row in work.store.members_of([other.grp])[other.grp] if row.state != GONE]
+    members = work.store.members_of([other.grp])[other.grp]
+    rows = [row for row in members if row.state != GONE]
     busy = {one.grp, other.grp} & ({intent.grp for intent in work.store.intents()} | lives.moved)
     if busy or any(row.state != LIVE for row in (one, *rows)):
         lives.moved |= {one.grp, other.grp}
@@ -81,9 +80,14 @@ def _unite(
         lives.again.append(merged[0][0].key)
         return
     lives.moved |= {one.grp, other.grp}
-    case = Case(other.grp, rows, holds=dict(holds.get(other.grp, {})), waits=work.waiting.get(other.grp, ()))
-    regroup(case, one.grp, None, lives.result)
-    release(case, lives.result)
+    case = Case(
+        other.grp,
+        rows,
+        holds=dict(holds.get(other.grp, {})),
+        buried=[row for row in members if row.state == GONE],
+        waits=work.waiting.get(other.grp, ()),
+    )
+    regroup(work, case, one.grp, None, lives.result)
     row, why = merged[0]
     detail = {"into": why.into, "group": other.grp}
     lives.result.events.append(EventRow(found.scene.mapping, one.grp, row.stream, row.id, "merged", detail))

@@ -206,3 +206,8 @@ class Changes:
 def live(row: MemberRow) -> MemberRow:
     """The same, linked."""
     return replace(row, state=LIVE)
+
+
+def member_hold(row: MemberRow) -> str:
+    """What the hold of a single record is called that came back to a group that lives."""
+    return f"{MEMBER}{row.stream}:{row.id}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,16 +40,23 @@ def merged(tmp_path: Path) -> tuple[World, str, str, str]:
     found = world(tmp_path)
     lead, other = (found.old.add("Account", Name=name) for name in ("A", "B"))
     new = found.new.add("customer", "a:O001", name="A")
+    load(found, {lead: new, other: new})
+    assert found.reports[-1].writes == 0
+    found.new.automation = lambda values: values.update(name=values["name"].upper())
+    return found, lead, other, new
+
+
+def load(found: World, partners: Mapping[str, str]) -> None:
+    """Link old records as the load did, the first of each partner leading; a second time links nothing."""
+    olds, news = list(partners), list(partners.values())
+    leads = [name not in news[:place] for place, name in enumerate(news)]
+    links = pa.table([[f"a:{name}" for name in olds], news, leads], schema=LINKS)
     with found.ledger.lease():
         run = found.wiring(SyncStore(found.ledger))
         run.store.open()
         work = prepare(run)
-        links = pa.table([[f"a:{lead}", f"a:{other}"], [new, new], [True, False]], schema=LINKS)
-        assert seed(work, next(iter(work.scenes)), [links]) == 2
-        assert seed(work, next(iter(work.scenes)), [links]) == 0
-    assert found.night(full=True).writes == 0
-    found.new.automation = lambda values: values.update(name=values["name"].upper())
-    return found, lead, other, new
+        assert [seed(work, next(iter(work.scenes)), [links]) for _ in range(2)] == [len(olds), 0]
+    found.night(full=True)
 
 
 def test_a_record_gets_a_partner_once(linked: tuple[World, str, str]) -> None:
@@ -351,6 +358,44 @@ def test_what_was_merged_into_a_record_that_had_come_back_goes_along_when_that_i
     assert {found.new.values("customer", one)["city"] for one in found.new.rows["customer"]} == {"Rome"}
     assert new in found.new.rows["customer"]
     assert found.night(full=True).writes == 0
+
+
+def test_what_had_come_back_goes_on_waiting_where_its_group_was_merged_into(
+    merged: tuple[World, str, str, str],
+) -> None:
+    found, lead, other, new = merged
+    master = found.old.add("Account", Name="M")
+    found.night()
+    found.old.remove("Account", lead)
+    found.night()
+    found.old.restore("Account", lead)
+    found.night()
+    found.old.remove("Account", other, into=master)
+    found.night()
+    assert found.reports[-1].holds == {"undelete": 1}
+    found.old.remove("Account", master)
+    found.night()
+    assert new in found.new.rows["customer"]  # the partner of a record that lives
+    decided(found, "old")
+    found.night()
+    found.night()
+    assert found.partner(lead) == new
+
+
+def test_all_merges_of_a_group_are_followed_when_they_are_told_at_once(tmp_path: Path) -> None:
+    found = world(tmp_path)
+    one, two, three = (found.old.add("Account", Name=name) for name in ("A", "B", "C"))
+    master = found.old.add("Account", Name="M")
+    new = found.new.add("customer", f"a:{one}", name="A")
+    load(found, {one: new, two: new, three: new})
+    partner = found.partner(master)
+    found.old.remove("Account", one, into=two)
+    found.old.remove("Account", three, into=master)
+    found.night()
+    found.old.edit("Account", master, City="Rome")
+    found.night()
+    assert found.old.values("Account", two)["City"] == "Rome"
+    assert {found.new.values("customer", name)["city"] for name in (new, partner)} == {"Rome"}
 
 
 def test_masters_of_records_that_had_come_back_on_both_sides_belong_together(tmp_path: Path) -> None:
