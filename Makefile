@@ -91,7 +91,7 @@ simulate-some: setup
 
 # Every broken variant of the sync must be caught, each by the invariant named beside it.
 test-mutants: setup
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow -o faulthandler_timeout=3600 tests/simulation/test_mutants.py
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow -o faulthandler_timeout=3600 tests/simulation/test_mutants.py tests/simulation/test_failure_modes_bite.py
 
 bench: setup
 	$(BIN)/python -m tests.bench.main_job

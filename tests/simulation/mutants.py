@@ -30,6 +30,7 @@ from migrator.core.twoway import (
     Which,
 )
 from migrator.staging.ledger import Ledger
+from migrator.sync import run
 from migrator.sync.decide import FieldDecision, Member, Verdict, Write, decide
 from migrator.sync.life import LifeAct, LifeDecision, Presence, decide_life
 from migrator.sync.report import RunReport
@@ -614,6 +615,11 @@ def always_green() -> Any:
     return replaced(RunReport, "exit_code", property(lambda _: 0))
 
 
+def never_whole() -> Any:
+    pulled = run._pull
+    return replaced(run, "_pull", lambda work, full: pulled(work, full=full and not work.store.watermarks()))
+
+
 def no_fence() -> Any:
     return replaced(Ledger, "check_fence", lambda self, connection: None)  # noqa: ARG005
 
@@ -666,7 +672,11 @@ def _mutants() -> Iterator[Mutant]:
         seeds=6,
     )
     yield one(
-        "no-reconcile", "I3 I9", replace(QUIET, actions=DELETING, reconcile_every=-1), Parts(settings=RARELY)
+        "no-reconcile",
+        "I3 I9",
+        replace(QUIET, actions=DELETING),
+        Parts(settings=RARELY),
+        while_running=never_whole,
     )
     yield one(
         "no-overlap",

@@ -36,7 +36,7 @@ MODES: Mapping[int, Mode] = {
         Mode(2, "equal stamps, page edges", replace(FEED, records=200, nights=5, actions={**FEED.actions, "bulk": 5})),
         Mode(3, "the index lags behind", replace(FEED, rates=replace(NONE, lag=0.6))),
         Mode(4, "deletes never arrive", replace(BASE, actions={"delete": 20, "hard_delete": 8, "purge": 6})),
-        Mode(5, "deleted records come back", replace(BASE, rates=replace(NONE, expired=0.2), actions={"delete": 15, "fleeting": 10})),
+        Mode(5, "deleted records come back", replace(BASE, grouped=0.5, rates=replace(NONE, expired=0.2), actions={"delete": 15, "fleeting": 10, "undelete": 12})),
         Mode(6, "hidden rows taken for a mass delete", replace(BASE, rates=replace(NONE, hidden=0.6, truncated=0.1))),
         Mode(7, "a retry doubles records", replace(BASE, rates=replace(NONE, lost=0.4, partial=0.2, unknown=0.2), actions={"create": 40})),
         Mode(8, "the reader is faster than the writer", replace(BASE, rates=replace(NONE, kill=0.02), actions={"create": 40})),

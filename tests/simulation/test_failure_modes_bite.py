@@ -32,7 +32,7 @@ WITHOUT: Mapping[int, Bite] = {
     2: Bite("paging-by-stamp-alone"),
     3: Bite("no-overlap"),
     4: Bite("no-reconcile"),
-    5: Bite("no-tombstones"),
+    5: Bite("no-tombstones", 8),
     6: Bite("absence-is-delete"),
     7: Bite("no-create-key"),
     8: Bite("no-create-key"),
