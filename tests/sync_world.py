@@ -48,6 +48,7 @@ class Row:
     values: dict[str, Any]
     version: int
     stamp: datetime
+    created: datetime
 
 
 class MemorySide:
@@ -83,7 +84,9 @@ class MemorySide:
     def add(self, of: str, key: str | None = None, /, **values: Any) -> str:
         self._number += 1
         name = f"{self._prefix}{self._number:03d}"
-        row = Row(name, dict.fromkeys(self.objects[of]) | {"Key": key} | values, 1, self._clock.at)
+        row = Row(
+            name, dict.fromkeys(self.objects[of]) | {"Key": key} | values, 1, self._clock.at, self._clock.at
+        )
         self.automation(row.values)
         self.rows[of][name] = row
         return name
@@ -235,7 +238,7 @@ class MemorySide:
 
     def _record(self, row: Row, fields: Sequence[str]) -> Record:
         values = {one: UNREADABLE if one in self.unreadable else row.values[one] for one in fields}
-        return Record(row.id, str(row.version), values, row.stamp)
+        return Record(row.id, str(row.version), values, row.stamp, created=row.created)
 
     def _answer(self, outcome: Outcome, row: Row) -> Answer:
         if not self.facts.post_image:

@@ -29,6 +29,7 @@ class DataverseSource:
         """Live, typed, and it tells changes and deletions (of tables with change tracking)."""
         return SourceFacts(
             recency_fields=("modifiedon",),
+            created_field="createdon",
             live=True,
             typed=True,
             changes=True,

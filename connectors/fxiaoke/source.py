@@ -66,6 +66,7 @@ class FxiaokeSource:
         """A live system with types. It names what was invalidated, not what was deleted for good: so no full feed."""
         return SourceFacts(
             recency_fields=(MODIFIED,),
+            created_field="create_time",
             live=True,
             typed=True,
             changes=True,

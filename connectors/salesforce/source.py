@@ -41,6 +41,7 @@ class SalesforceSource:
             deleted_feed=True,
             late_seconds=self._client.settings.late_seconds,
             recency_fields=("SystemModstamp", "LastModifiedDate"),
+            created_field="CreatedDate",
         )
 
     @property

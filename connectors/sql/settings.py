@@ -19,7 +19,7 @@ SETTINGS: Mapping[str, str] = {
     "keys": "{view or table: column} for those without a primary key",
     "batch_rows": "most rows one write carries; default 10000",
     "create_tables": "false: never create a table in the target, only check; default true",
-    "sync": "for the two-way sync: {version: column, stamp: column, deleted: column, delete_log: table, marker: table}",
+    "sync": "for the two-way sync: {version: column, stamp: column, created: column, deleted: column, delete_log: table, marker: table}",
     "read_only": "true: refuse every write to this target; default false (sources are always read-only)",
 }
 PLACE = "migration.yaml"

@@ -42,7 +42,7 @@ from migrator.core.twoway import (
     Update,
 )
 
-NAMES = ("version", "stamp", "deleted", "delete_log", "marker", "longest_transaction")
+NAMES = ("version", "stamp", "created", "deleted", "delete_log", "marker", "longest_transaction")
 _PAGE, _BATCH = 5_000, 1_000
 
 
@@ -54,6 +54,8 @@ class Columns:
     """A whole number that grows with every change of the row."""
     stamp: str = ""
     """When the row was last changed, by the database's clock; without it every pull compares everything."""
+    created: str = ""
+    """When the row was made, by the same clock; it is never changed."""
     deleted: str = ""
     """True where the row counts as deleted."""
     delete_log: str = ""
@@ -310,14 +312,14 @@ class SqlSide:
     ) -> list[Record]:
         table = self._table(object_name, connection)
         key = self._key(table)
-        stamp = [table.c[self._how.stamp]] if self._how.stamp else []
-        query = self._select(table, fields).add_columns(*stamp).where(key.in_(_keys(key, ids)))
-        return [
-            Record(
-                str(row[0]), str(row[1]), _values(row, fields), _aware(row[-1]) if self._how.stamp else None
-            )
-            for row in connection.execute(query)
-        ]
+        times = [name for name in (self._how.stamp, self._how.created) if name]
+        query = self._select(table, fields).add_columns(*(table.c[name] for name in times))
+        found = []
+        for row in connection.execute(query.where(key.in_(_keys(key, ids)))):
+            told = dict(zip(times, map(_aware, row[len(row) - len(times) :]), strict=True))
+            stamp, created = told.get(self._how.stamp), told.get(self._how.created)
+            found.append(Record(str(row[0]), str(row[1]), _values(row, fields), stamp, created=created))
+        return found
 
     def _select(self, table: sa.Table, fields: Sequence[str]) -> sa.Select[Any]:
         """Key, version, then the fields; what is flagged as deleted is not there."""

@@ -77,6 +77,8 @@ class SourceFacts:
     """The same record may be delivered more than once (several zips): identical copies are folded by key."""
     recency_fields: tuple[str, ...] = ()
     """Fields that tell which of two differing copies of a record is newer, best first."""
+    created_field: str = ""
+    """The field that tells when a record was made; '' where there is none."""
     live: bool = False
     """The content can change between two reads, so a finished extract is never taken for current by itself."""
     typed: bool = False

@@ -173,6 +173,8 @@ class Record:
     """When it was last changed, by the clock of its system; only the policy `newest` looks at it."""
     key: str = ""
     """The external key it carries in the field asked about (`find`); '' otherwise."""
+    created: datetime | None = None
+    """When it was made, by the clock of its system, which no edit changes; None where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,8 @@ class ConnectorSide:
     ) -> list[Record]:
         own = self._schema(object_name).key
         names = list(dict.fromkeys((*self._names(object_name, fields), key)))
-        version = self.versions.get(object_name, "")
+        version, created = self.versions.get(object_name, ""), self._created(object_name)
+        names += [created] if created and created not in names else []
         found = []
         size = self.target.facts.batch_rows
         for start in range(0, len(values), size):
@@ -233,10 +234,16 @@ class ConnectorSide:
                     {name: row[name] for name in fields},
                     None,
                     _text(row[key]),
+                    _instant(row.get(created)),
                 )
                 for row in rows
             ]
         return found
+
+    def _created(self, object_name: str) -> str:
+        """The field that says when a record was made; '' where the system has none, or hides it."""
+        name = self.source.facts.created_field if self.source is not None else ""
+        return name if name and self._schema(object_name).field(name) else ""
 
     def _changed(self, object_name: str, rows: pa.Table, key: str) -> pa.Table:
         version = self.versions.get(object_name, "")
@@ -299,6 +306,11 @@ def _alike(
 def _array(cells: Sequence[Any]) -> pa.Array:
     found = pa.array(cells)
     return found.cast(pa.string()) if pa.types.is_null(found.type) else found
+
+
+def _instant(value: object) -> datetime | None:
+    """Of a value that is an instant with its zone; anything else cannot be compared."""
+    return value if isinstance(value, datetime) and value.tzinfo is not None else None
 
 
 def _text(value: object) -> str:

@@ -288,11 +288,14 @@ def look_when_listed(work: Work) -> None:
 
 
 def is_older_than_ledger(work: Work, stream: Stream, record: Record) -> bool:
-    """Whether a record that no group has was there, and hidden, when a lost ledger was rebuilt: its partner may have died since."""
-    listed = work.listed.get(stream.system)
-    if listed is None or record.stamp is None:
+    """Whether a record that no group has was there, and hidden, when a lost ledger was rebuilt: its partner may have died since.
+
+    Where its system does not say when it was made, an edit since makes it look new.
+    """
+    listed, made = work.listed.get(stream.system), record.created or record.stamp
+    if listed is None or made is None:
         return False
-    return record.stamp < listed - timedelta(seconds=stream.side.facts.longest_transaction)
+    return made < listed - timedelta(seconds=stream.side.facts.longest_transaction)
 
 
 def _systems(work: Work) -> Mapping[str, Side]:

@@ -172,8 +172,9 @@ def test_a_record_that_was_hidden_when_the_ledger_was_rebuilt_finds_its_partner_
     assert lost.partner(partner) == hidden
 
 
+@pytest.mark.parametrize("edited", [False, True])
 def test_a_record_that_nothing_named_while_it_was_hidden_is_older_than_the_ledger(
-    restored: tuple[World, World],
+    restored: tuple[World, World], *, edited: bool
 ) -> None:
     found, lost = restored
     later = found.old.add("Account", Name="Bea")
@@ -184,6 +185,8 @@ def test_a_record_that_nothing_named_while_it_was_hidden_is_older_than_the_ledge
     accept(lost)
     lost.night()
     found.old.hidden.clear()
+    if edited:
+        found.old.edit("Account", later, City="Rome")
     fresh = found.old.add("Account", Name="Cid")
     report = lost.night(full=True)
     assert (report.writes, report.holds) == (1, {"undelete": 1})

@@ -24,6 +24,8 @@ class Row:
     stamp: float
     """Modification time by the system's own clock, set when the transaction began; whole seconds."""
     alive: bool = True
+    created: float = 0.0
+    """When it was made, by the same clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Crm:
         self.rows[id_] = self.by_object[object_name][id_] = row
         self._key(row, shape)
         self._touch(row, stamp)
+        row.created = row.stamp
         self._tell(row, actor, Deed.CREATE, {}, dict(full))
         self._react(row, full, actor, stamp)
         return row

@@ -71,6 +71,7 @@ class View:
                 self.shown(row, fields),
                 self.time(row.stamp),
                 str(row.values[key_field] or "") if key_field else "",
+                self.time(row.created),
             )
             for row in rows
         ]
