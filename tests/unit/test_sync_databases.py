@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from tests.sync_world import NEW_FIELDS, OLD_FIELDS, TableTranslator, paired
 
 TABLE = """
 CREATE TABLE "{name}" (Id INTEGER PRIMARY KEY, Key TEXT UNIQUE, {fields}, v INTEGER NOT NULL DEFAULT 1,
-  at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+  at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, made TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
 CREATE TRIGGER "{name}_v" AFTER UPDATE ON "{name}" WHEN NEW.v = OLD.v
   BEGIN UPDATE "{name}" SET v = OLD.v + 1, at = CURRENT_TIMESTAMP WHERE Id = OLD.Id; END;
 CREATE TABLE IF NOT EXISTS gone (object_name TEXT, id TEXT, version TEXT, deleted_at TEXT);
@@ -56,7 +57,13 @@ def side(path: Path) -> Side:
     return open_side(
         {
             "url": f"sqlite:///{path}",
-            "sync": {"version": "v", "stamp": "at", "delete_log": "gone", "marker": "migrator_marker"},
+            "sync": {
+                "version": "v",
+                "stamp": "at",
+                "created": "made",
+                "delete_log": "gone",
+                "marker": "migrator_marker",
+            },
         }
     )
 
@@ -114,6 +121,21 @@ def test_a_version_that_somebody_else_advanced_is_stale(folder: Path) -> None:
     assert answer.outcome is Outcome.STALE
     one.close()
     assert do(folder / "old.db", "SELECT Name FROM Account WHERE Id = 1") == [("user",)]
+
+
+def test_a_row_tells_when_it_was_made_and_when_it_was_changed_last(folder: Path) -> None:
+    do(
+        folder / "old.db",
+        "UPDATE Account SET made = '2026-01-02 03:04:05', at = '2026-02-03 04:05:06', v = 7 WHERE Id = 1",
+    )
+    one = side(folder / "old.db")
+    (found,) = one.fetch("Account", ["1"], ["Name"])
+    one.close()
+    assert found.values == {"Name": "李 0's"}
+    assert (found.created, found.stamp) == (
+        datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
+    )
 
 
 def run_killed(folder: Path, at: str) -> int:
