@@ -253,16 +253,19 @@ def block(
         for place in places:
             units = rules[place].units
             keys = keys_query(units, _source(sampled, units), sampled)
-            _add_pairs(session, keys, wanted, table, place)
+            session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keyed AS {keys}")
+            _add_pairs(session, rules[place], wanted, table, place)
     session.execute("DROP TABLE IF EXISTS dedupe_keyed")
     session.execute(f"DROP TABLE IF EXISTS {_SAMPLE}")
 
 
-def _add_pairs(session: Session, keys: str, wanted: MatchModel, table: str, place: int) -> None:
+def _add_pairs(session: Session, rule: Rule, wanted: MatchModel, table: str, place: int) -> None:
+    """Add the pairs that share a key in `dedupe_keyed`."""
     across = "AND l.__source <> r.__source" if wanted.reach is Reach.ACROSS else ""
-    session.execute(f"CREATE OR REPLACE TEMP TABLE dedupe_keyed AS {keys}")
+    # only who has several keys can meet the same record twice
+    once = "DISTINCT" if any(unit.is_list for unit in rule.units) else ""
     session.execute(
-        f"INSERT INTO {table} SELECT DISTINCT l.n, r.n, {place:d} FROM "
+        f"INSERT INTO {table} SELECT {once} l.n, r.n, {place:d} FROM "
         f"(SELECT key FROM dedupe_keyed GROUP BY key HAVING count(*) BETWEEN 2 AND {wanted.largest_block:d}) "
         f"JOIN dedupe_keyed l USING (key) JOIN dedupe_keyed r USING (key) WHERE l.n < r.n {across}"
     )

@@ -204,10 +204,12 @@ def _join(session: Session, features: Sequence[Feature], names: Sequence[Name]) 
     columns = [column for item in features for column in _columns(item)]
     columns += [f"r{r.number}.value AS a{r.number}" for r in names]
     direct = {f"t{item.number}": _steps(item) for item in features if item.kind not in _READ_ONCE}
-    kept = ["__id", "__source", *(f"t{item.number}" for item in features if item.kind in _READ_ONCE)]
+    kept = ["__id", "n", "__source", *(f"t{item.number}" for item in features if item.kind in _READ_ONCE)]
+    # numbered before anything is joined: behind a join the engine holds all rows, as wide as they are, to number them
+    numbered = f"(SELECT *, row_number() OVER ()::INTEGER AS n FROM {_RAW})"
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, row_number() OVER ()::INTEGER AS n, m.__source, "
-        f"{', '.join(columns)} FROM ({chained(direct, kept, _RAW)}) m {' '.join(joins)}"
+        f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT m.__id, m.n, m.__source, "
+        f"{', '.join(columns)} FROM ({chained(direct, kept, numbered)}) m {' '.join(joins)}"
     )
 
 

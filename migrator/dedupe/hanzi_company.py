@@ -91,7 +91,7 @@ def _take_branch(core: str, parts: Parts) -> str:
 
 def _end_of_trade(text: str) -> int:
     """Where the last word of trade ends that has only a place, or a short name, after it."""
-    known = (text.rfind(word) + len(word) for word in trades() if not word.isascii() and word in text)
+    known = (text.rfind(word) + len(word) for word in _chinese_trades() if word in text)
     end = max(known, default=0)
     if end:
         return end
@@ -176,6 +176,11 @@ def _in_context(brand: str) -> str:
     from pypinyin import lazy_pinyin
 
     return "".join(lazy_pinyin(brand, v_to_u=False)).replace("v", "u")
+
+
+@cache
+def _chinese_trades() -> tuple[str, ...]:
+    return tuple(word for word in trades() if not word.isascii())
 
 
 @cache

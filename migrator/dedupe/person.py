@@ -44,6 +44,9 @@ _ASIDE = re.compile(
     r"\(([^()]*)\)|\[([^\[\]]*)\]|【([^【】]*)】|\"([^\"]*)\"|“([^“”]*)”|「([^「」]*)」|《([^《》]*)》"
 )
 
+_HAN_ALONE = re.compile(f"{HAN.pattern}(?:, {HAN.pattern})?")
+"""A name in characters with nothing beside it, as most of them are."""
+
 
 def person_features(texts: pa.Array) -> pa.StructArray:
     """The features of each name, of type `PERSON`; null where the text is null.
@@ -63,9 +66,11 @@ _NOBODY = Person()
 
 
 def _features(text: str) -> Person:
-    plain = plain_person(text)
+    plain = plain_person(text) if text.isascii() else None
     if plain is not None:
         return plain
+    if _HAN_ALONE.fullmatch(text):
+        return _han_person(text.replace(", ", ""), "")
     main, asides = _set_aside(text)
     han = "".join(HAN.findall(main))
     if not han:
@@ -91,7 +96,7 @@ def _han_person(han: str, beside: str) -> Person:
         return latin_person(beside, ())
     name = _without_title(han)
     family, given = split_name(name)
-    words = TOKEN.findall(bare(beside)) if WORD.search(beside) else []
+    words = TOKEN.findall(bare(beside)) if beside and WORD.search(beside) else []
     latin = named_words(words) if words else words
     english = [word for word in words if formal(word)]
     classes = surname_classes(family)

@@ -66,4 +66,10 @@ def read_keys(told: Told, side: Side) -> str:
     A brand alone is a key too: blocks must be capped by who uses them.
     """
     lists = [side(name) for name in _KEYS[told]]
-    return lists[0] if len(lists) == 1 else f"list_distinct(flatten([{', '.join(lists)}]))"
+    # most names have keys of one kind, and those are distinct as they are
+    one_kind = (
+        f"WHEN {' AND '.join(f'len({other}) = 0' for other in lists if other != found)} THEN {found}"
+        for found in lists
+    )
+    every = f"list_distinct(flatten([{', '.join(lists)}]))"
+    return lists[0] if len(lists) == 1 else f"CASE {' '.join(one_kind)} ELSE {every} END"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from migrator.dedupe.agreement import struct
+from migrator.dedupe.distinct import translate_distinct
+from migrator.dedupe.person import person_features
 from migrator.dedupe.taken_apart import Told, read_keys, take_apart
 from migrator.staging.engine import EngineSettings, Session, open_engine
 from tests.dedupe_pairs import pairs
@@ -52,3 +55,35 @@ def test_those_that_agree_share_a_key(
     apart = session.fetch(query).to_pylist()
     # a name made shorter (J. Smith) is no key: half a town would have it
     assert len(apart) <= 0.08 * len(given), apart
+
+
+def test_what_a_page_makes_is_not_searched_for_circles_meanwhile(session: Session, tmp_path: Path) -> None:
+    seen = []
+
+    def fails(texts: pa.Array) -> pa.Array:
+        seen.append(gc.isenabled())
+        raise ValueError(f"no {texts[0]}")
+
+    with pytest.raises(Exception, match="no"):
+        translate_distinct(session, "SELECT 'a' AS t", fails, "made", tmp_path / "texts.parquet")
+    assert (seen, gc.isenabled()) == ([False], True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["王, 伟", "王伟", "欧阳, 娜娜", "单, 田芳", "王, 老师", "李, 大卫", "陈, 先生", "先生", "王, 々〇"],
+)
+def test_a_name_in_characters_alone_reads_as_it_does_beside_a_mark(name: str) -> None:
+    alone, marked = person_features(pa.array([name, f"{name} ."])).to_pylist()
+    assert alone == marked
+    assert alone["han"]
+
+
+@pytest.mark.parametrize("name", ["王伟", "Robert Smith", "Tan, Wei Ming", "Chen", "David 陈大卫", "---"])
+def test_keys_are_those_of_every_kind_each_once(session: Session, tmp_path: Path, name: str) -> None:
+    session.table("people", pa.table({"name": [name]}))
+    take_apart(session, "SELECT name FROM people", Told.PERSON, "apart", tmp_path / "texts.parquet")
+    row = session.fetch(
+        f"SELECT {read_keys(Told.PERSON, struct('value'))} AS keys, value.pinyin || value.forms AS every FROM apart"
+    ).to_pylist()[0]
+    assert sorted(row["keys"]) == sorted(set(row["every"]))
