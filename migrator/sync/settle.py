@@ -79,7 +79,9 @@ def _apply(scene: Scene, stream: Stream, intent: Intent, record: Record, rows: d
         return
     merges = frozenset(intent.body.get("merges", ()))
     base = natives_of({name: record.values[name] for name in took if name not in merges})
-    rows[key] = replace(rows[key], base={**rows[key].base, **base}, version="", seen=None)
+    over = {pairs[name].new for name in base}  # what it had before is owed to nobody
+    owed = {name: keys for name, keys in rows[key].owed.items() if name not in over}
+    rows[key] = replace(rows[key], base={**rows[key].base, **base}, owed=owed, version="", seen=None)
     for source in intent.body["sources"]:
         place = (source["of"], source["id"])
         if place in rows and took.issuperset(source["wrote"]):

@@ -164,8 +164,15 @@ def release(one: Case, changes: Changes) -> None:
 
 
 def advance(scene: Scene, one: Settled) -> None:
-    """Bases that move because what their decision asked for is done; where only part of it is, the rest stays owed."""
+    """Bases that move because what their decision asked for is done; where only part of it is, the rest stays owed.
+
+    A member that was overwritten owes nobody what it had.
+    """
     for item in one.decisions:
+        if not item.again:
+            for write in item.writes:
+                if write.member in one.done:
+                    one.owed.setdefault(write.member, {})[item.field] = None
         left = targets_of(one.case, [write.member for write in item.writes if write.member not in one.done])
         if left and (item.again or not any(write.member in one.done for write in item.writes)):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from migrator.core.errors import RetryableError, SafetyStop
-from migrator.core.twoway import Answer, EvidenceKind, Outcome
+from migrator.core.twoway import Answer, EvidenceKind, Outcome, Update
 from migrator.staging import journal
 from migrator.staging.ledger import open_ledger
 from migrator.staging.sync_tables import conflicts
@@ -765,10 +765,17 @@ def test_members_of_one_record_follow_whoever_changed(merged: tuple[World, str, 
     assert found.night().status is Status.GREEN
 
 
-def busy(found: World) -> Callable[[], None]:
-    """The old side updates nothing until what is returned is called."""
+def busy(found: World, *only: str) -> Callable[[], None]:
+    """The old side updates nothing, or none of these records, until what is returned is called."""
     update = found.old.update
-    found.old.update = lambda _of, rows: [Answer(Outcome.STALE, row.id) for row in rows]  # type: ignore[method-assign]
+
+    def refused(of: str, rows: Sequence[Update]) -> Sequence[Answer]:
+        return [
+            Answer(Outcome.STALE, row.id) if row.id in only or not only else update(of, [row])[0]
+            for row in rows
+        ]
+
+    found.old.update = refused  # type: ignore[method-assign,assignment]
 
     def free() -> None:
         found.old.update = update  # type: ignore[method-assign]
@@ -809,6 +816,24 @@ def test_a_value_that_some_of_a_group_got_is_taken_back_from_them(
         "A",
     )
     assert found.night().status is Status.GREEN
+
+
+def test_who_was_overwritten_owes_nobody_what_it_had(merged: tuple[World, str, str, str]) -> None:
+    found, lead, other, new = merged
+    free = busy(found, other)
+    found.new.edit("customer", new, name="N")
+    found.night()
+    assert (found.old.values("Account", lead)["Name"], found.old.values("Account", other)["Name"]) == (
+        "N",
+        "B",
+    )
+    found.old.edit("Account", lead, Name="ab")
+    free()
+    found.night()
+    found.old.edit("Account", lead, City="Rome")
+    found.night()
+    names = [found.old.values("Account", one)["Name"] for one in (lead, other)]
+    assert (*names, found.new.values("customer", new)["name"]) == ("ab", "ab", "AB")
 
 
 def test_an_answer_lost_in_a_group_counts_for_all_that_got_the_value(
