@@ -196,10 +196,45 @@ def test_i3_holding_what_nothing_happened_to(stage: Stage) -> None:
     assert stage.broken() == {"I3"}
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_i3_records_that_only_a_merge_ties_which_was_forgotten_with_the_store_stand_apart(
+    forgotten: bool, stage: Stage
+) -> None:
+    olds = stage.world.crms[OLD]
+    pairs = [(olds.rows[old], new) for name, old, new in stage.world.links if name == "person"]
+    (loser, one), (master, two) = pairs[:2]
+    olds.merge(loser, master, {})
+    stage.run()
+    stage.sides[OLD].evidence("Contact", [loser.id])
+    if forgotten:
+        stage.checker.lost(0.0)
+    stage.records.exceptions = {(NEW, one): ("#undelete",)}
+    stage.user(OLD, master.id, LastName="Weber")
+    stage.run()
+    stage.write(NEW, two, family_name="Weber")
+    check_settled(stage.checker)
+    assert stage.broken() == (set() if forgotten else {"I3"})
+
+
 def test_i4_a_write_without_a_cause(stage: Stage) -> None:
     stage.user(OLD, stage.old.id, LastName="Weber")
     stage.run()
     stage.write(NEW, stage.new.id, family_name="Weber")
+    stage.run()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == {"I4"}
+
+
+def test_i4_what_was_on_its_way_when_another_process_took_over_and_wrote_it_may_be_written_once_more(
+    stage: Stage,
+) -> None:
+    stage.user(OLD, stage.old.id, LastName="Weber")
+    stage.run()
+    stage.records.open_ones = frozenset({stage.new.id})
+    stage.checker.suspended()
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    stage.write(NEW, stage.new.id, family_name="Weber")
+    assert stage.broken() == set()
     stage.run()
     stage.write(NEW, stage.new.id, family_name="Weber")
     assert stage.broken() == {"I4"}
@@ -453,9 +488,11 @@ def test_i16_a_group_flips_between_its_members(stage: Stage) -> None:
     assert stage.broken() == {"I16"}
 
 
-@pytest.mark.parametrize(("cas", "found"), [("second", set()), ("exact", {"I16"})])
-def test_i16_what_a_system_without_post_image_made_of_a_write_goes_to_the_others_once(
-    cas: str, found: set[str]
+@pytest.mark.parametrize(
+    ("cas", "lost", "found"), [("second", False, set()), ("exact", False, {"I16"}), ("exact", True, set())]
+)
+def test_i16_what_a_system_made_of_a_write_whose_answer_said_nothing_of_it_goes_to_the_others_once(
+    cas: str, lost: bool, found: set[str]
 ) -> None:
     stage = Stage(cas)
     news = [new for name, _, new in stage.world.links if name == "firm"]
@@ -465,6 +502,8 @@ def test_i16_what_a_system_without_post_image_made_of_a_write_goes_to_the_others
     stage.run()
     stage.write(NEW, new, name="big  firm")
     stage.write(OLD, two, Name="big  firm")
+    if lost:
+        stage.checker.unanswered(NEW, [new])
     stage.run()
     stage.write(OLD, two, Name="Big firm")
     assert stage.broken() == found

@@ -91,6 +91,8 @@ class Checker:
     """Record -> when its end was first proved to the sync."""
     _merged: dict[Node, float] = field(default_factory=dict)
     """Record -> when the sync was last told that it was merged away."""
+    _forgotten: set[Node] = field(default_factory=set)
+    """Merged records of which the sync lost what it was told, with its store, and was not told again."""
     _reads: dict[Node, list[float]] = field(default_factory=dict)
     _written: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """Side, id, field -> start of the run that last wrote it."""
@@ -140,6 +142,7 @@ class Checker:
             self._proven.setdefault((side, each.id), self.world.now)
             if each.kind is EvidenceKind.MERGED:
                 self._merged[side, each.id] = self.world.now
+                self._forgotten.discard((side, each.id))
 
     def read(self, side: str, ids: Iterable[str]) -> None:
         """Rows were given."""
@@ -152,6 +155,28 @@ class Checker:
         nodes = [(side, id_) for id_ in ids]
         self._unsure.update(nodes)
         self._untold.update(node for node in nodes if node in self._made)
+
+    def lost(self, kept: float) -> None:
+        """The store is put back as it was at `kept`: merges that were told since are known to nobody.
+
+        After a loss the sync "rebuilds the crosswalk from the external keys" (section 16): a merge leaves none.
+        """
+        after = [node for node, at in self._merged.items() if at > kept]
+        for node in after:
+            del self._merged[node]
+        self._forgotten.update(after)
+
+    def known_groups(self, group: list[Node]) -> list[list[Node]]:
+        """A group, parted where nothing ties its records but a merge that was forgotten with a lost store."""
+        found: list[list[Node]] = []
+        left = dict.fromkeys(group)
+        while left:
+            near = self.groups.reached(
+                next(iter(left)), lambda merge: (merge.side, merge.id) not in self._forgotten
+            )
+            found.append([node for node in left if node in near])
+            left = {node: None for node in left if node not in near}
+        return found
 
     def killed(self) -> None:
         """The run died: what it wrote last it may not know."""
@@ -371,7 +396,11 @@ class Checker:
     def _check_provoked(self, pair: Pair, node: Node, what: str) -> None:
         """Somebody must have changed the field, or the group, since the sync last wrote it."""
         last = self._written.get((node[0], node[1], pair.name(node[0])), 0.0)
-        if node in self._unsure or (self.groups.changed(node) >= last and self.groups.changed(node) > 0):
+        if (
+            node[1] in self._on_its_way
+            or node in self._unsure
+            or (self.groups.changed(node) >= last and self.groups.changed(node) > 0)
+        ):
             return
         for member in self.groups.members(node):
             if self._proven.get(member, -1.0) >= last > 0 or self._is_kept_otherwise(pair, member, last):
@@ -386,13 +415,13 @@ class Checker:
         """Whether a system made something else of what it was sent since then, and told nobody.
 
         "The base of the written side comes from the write's own response (post-image and version). Anything read back later
-        counts as base only if it carries exactly that version" (11.3): where a write is answered with neither, nobody can
-        tell it from an edit, and it goes the way of one, once.
+        counts as base only if it carries exactly that version" (11.3): where a write is answered with neither, or its answer
+        is lost, nobody can tell it from an edit, and it goes the way of one, once.
         """
         side, name = node[0], pair.name(node[0])
         at, sent = self._sent.get((side, node[1], name), (-1.0, None))
         now = self.world.history.entered(side, node[1], name)
-        if self.world.crms[side].traits.post_image or now is None:
+        if now is None or (self.world.crms[side].traits.post_image and node not in self._unsure):
             return False
         return last <= at and now.since <= at and now.value != sent
 

@@ -143,6 +143,8 @@ class HalfYear:
         """Points left until another process takes over; 0: none does."""
         self._is_lost = False
         """Whether the store was lost, and no run has looked for every partner since."""
+        self._kept = 0.0
+        """When the store was last backed up."""
         self._overtaken = 0
         """Writes begun since another process took over, and one; 0: none did."""
         watcher: Watcher = self.checker
@@ -315,9 +317,11 @@ class HalfYear:
             self.users.mass_delete(chance.choice((OLD, NEW)), chance.uniform(0.3, 0.9))
         if faults.happens("lost_store"):
             self.sync.restore()
+            self.checker.lost(self._kept)
             self._is_lost = True
         elif world.night % 20 == 0:
             self.sync.back_up()
+            self._kept = world.now
 
     def _heal(self) -> None:
         """What was hidden, changed or refused comes back after a night or a few."""

@@ -19,7 +19,8 @@ def check_settled(checker: Checker, *, invariant: str = "I3") -> None:
     world = checker.world
     nodes = [(side, id_) for side, crm in world.crms.items() for id_, row in crm.rows.items() if row.alive]
     listed = checker.witness.listed() if checker.witness else {}
-    for group in checker.groups.all(nodes):
+    groups = [part for group in checker.groups.all(nodes) for part in checker.known_groups(group)]
+    for group in groups:
         live = [node for node in group if world.crms[node[0]].alive(node[1])]
         reasons = tuple(reason for node in group for reason in listed.get(node, ()))
         _check_sides(checker, group, live, reasons, invariant)
