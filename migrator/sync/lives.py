@@ -382,7 +382,8 @@ def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> No
     before = case.holds.get("")
     same = before is not None and before.kind == reason
     since, checks = (before.since, before.checks + 1) if before is not None and same else (work.now(), 0)
-    lives.result.holds.append(HoldRow(case.grp, "", scene.mapping, reason, reason, since, checks))
+    hold = HoldRow(case.grp, "", scene.mapping, reason, reason, since, checks)
+    lives.result.holds.append(hold)
     over = [name for name in case.holds if name and not name.startswith(MEMBER)]
     lives.result.released += [(case.grp, name) for name in over]
     lives.result.clean += [row.key for row in case.rows]
@@ -395,6 +396,8 @@ def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> No
     if same:
         # what was asked, or answered, of the records as they were before: this is another question
         lives.first.resolved.append((case.grp, ""))
+    # whoever dies before the result leaves no question behind that no hold stands for
+    lives.first.holds.append(hold)
     members = [
         {
             "side": row.which.value,
@@ -438,7 +441,7 @@ def examine_gone(
         known = holds.get(grp, {}).get(name)
         said = answered(work, row, found.records[row.key], name) if kind == UNDELETE else None
         if said is None:
-            _undeleted(row, hold, known, lives.result)
+            _undeleted(row, hold, known, lives)
             if kind == UNDELETE:
                 ask(work, row, found.records[row.key], hold, lives.first)
         elif said is row.which:
@@ -447,7 +450,7 @@ def examine_gone(
         elif carry_out:
             lives.deletes.append(doomed(row, hold, known))
         else:
-            _undeleted(row, hold, known, lives.result)
+            _undeleted(row, hold, known, lives)
             work.deletions.setdefault(found.scene.mapping, {})[grp] = None
     for grp in dict.fromkeys(row.grp for row in gone):
         over = [
@@ -464,10 +467,12 @@ def _hold_name(found: Gathered, row: MemberRow) -> str:
     return member_hold(row) if row.grp in found.cases else ""
 
 
-def _undeleted(row: MemberRow, hold: HoldRow, known: HoldRow | None, result: Changes) -> None:
+def _undeleted(row: MemberRow, hold: HoldRow, known: HoldRow | None, lives: Lives) -> None:
+    """It waits; at first sight the hold is recorded with the question, and with the event."""
     if known is not None:
         hold = replace(hold, since=known.since, checks=known.checks + 1)
-    result.holds.append(hold)
-    if known is None:
+    else:
         kind = "undeleted" if hold.kind == UNDELETE else hold.kind
-        result.events.append(EventRow(hold.mapping, row.grp, row.stream, row.id, kind, {}))
+        lives.first.holds.append(hold)
+        lives.first.events.append(EventRow(hold.mapping, row.grp, row.stream, row.id, kind, {}))
+    lives.result.holds.append(hold)

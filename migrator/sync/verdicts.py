@@ -129,6 +129,8 @@ def log(work: Work, scene: Scene, settled: Sequence[Settled], changes: Changes) 
         for item in one.decisions:
             if item.is_logged:
                 changes.conflicts.append(conflict_row(scene, one.case, item))
+                # whoever dies before the result leaves no question behind that no hold stands for
+                changes.holds += [_hold(work, scene, one.case, item)] if item.verdict is Verdict.HELD else []
                 work.report.count(scene.mapping, "held" if item.verdict is Verdict.HELD else "conflicts")
             elif item.verdict is Verdict.ADOPT:
                 work.report.count(scene.mapping, "adopted")
@@ -139,13 +141,7 @@ def holds_of(work: Work, scene: Scene, one: Settled, changes: Changes) -> None:
     now: dict[str, HoldRow] = {}
     for item in one.decisions:
         if item.verdict in (Verdict.HELD, Verdict.BLOCKED):
-            kind = item.reason.partition(":")[0]
-            before = one.case.holds.get(item.field)
-            since = before.since if before else work.now()
-            checks = before.checks + 1 if before else 0
-            now[item.field] = HoldRow(
-                one.case.grp, item.field, scene.mapping, kind, item.reason, since, checks
-            )
+            now[item.field] = _hold(work, scene, one.case, item)
         if item.verdict is Verdict.DEFERRED and item.waits_for is not None:
             changes.deferred.append(
                 DeferredRow(one.case.grp, item.field, item.waits_for.mapping, item.waits_for.record)
@@ -154,6 +150,13 @@ def holds_of(work: Work, scene: Scene, one: Settled, changes: Changes) -> None:
     over = [name for name in one.case.holds if name not in now and not name.startswith(MEMBER)]
     changes.released += [(one.case.grp, name) for name in over]
     changes.resolved += [(one.case.grp, name) for name in over]
+
+
+def _hold(work: Work, scene: Scene, case: Case, item: FieldDecision) -> HoldRow:
+    """The hold of a field; one that stood already keeps its age."""
+    kind, before = item.reason.partition(":")[0], case.holds.get(item.field)
+    since, checks = (before.since, before.checks + 1) if before else (work.now(), 0)
+    return HoldRow(case.grp, item.field, scene.mapping, kind, item.reason, since, checks)
 
 
 def release(one: Case, changes: Changes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,45 @@ def test_what_people_say_is_a_proof_like_any_other(linked: tuple[World, str, str
     found.night()
     assert partner not in found.new.rows["customer"]
     assert found.night(full=True).status is Status.GREEN
+
+
+def deleted_against_an_edit(found: World, name: str, partner: str) -> Callable[[], None]:
+    found.old.remove("Account", name)
+    found.new.edit("customer", partner, phone="2")
+    return lambda: found.old.restore("Account", name)
+
+
+def edited_on_both_sides(found: World, name: str, partner: str) -> Callable[[], None]:
+    found.old.edit("Account", name, Phone="2")
+    found.new.edit("customer", partner, phone="3")
+    return lambda: found.old.edit("Account", name, Phone="3")
+
+
+def brought_back(found: World, name: str, partner: str) -> Callable[[], None]:
+    found.old.remove("Account", name)
+    found.night()
+    assert partner not in found.new.rows["customer"]
+    found.old.restore("Account", name)
+    return lambda: found.old.remove("Account", name)
+
+
+@pytest.mark.parametrize("trouble", [deleted_against_an_edit, edited_on_both_sides, brought_back])
+def test_a_question_that_is_over_before_its_run_could_end_is_nobody_s_any_more(
+    linked: tuple[World, str, str], trouble: Callable[[World, str, str], Callable[[], None]]
+) -> None:
+    found, name, partner = linked
+    over = trouble(found, name, partner)
+    found.passing = dies_with_the_question
+    with pytest.raises(KeyboardInterrupt):
+        found.night()
+    assert len(questions(found)) == 1
+    found.passing = lambda _name: None
+    over()
+    found.night()
+    assert (found.night(full=True).status, questions(found)) == (Status.GREEN, [])
+
+
+def dies_with_the_question(name: str) -> None:
+    """A process that is killed once conflicts are committed."""
+    if name == "sync.conflict.after":
+        raise KeyboardInterrupt
