@@ -392,3 +392,13 @@ def world(
         open_ledger(f"sqlite:///{folder / 'ledger.db'}", clock),
         clock,
     )
+
+
+def dies_at(boundary: str) -> Callable[[str], None]:
+    """For `World.passing`: a process that is killed at that boundary."""
+
+    def passing(name: str) -> None:
+        if name == boundary:
+            raise KeyboardInterrupt
+
+    return passing

@@ -218,9 +218,10 @@ class ConnectorSide:
         self, object_name: str, key: str, values: Sequence[str], fields: Sequence[str]
     ) -> list[Record]:
         own = self._schema(object_name).key
-        names = list(dict.fromkeys((*self._names(object_name, fields), key)))
         version, created = self.versions.get(object_name, ""), self._created(object_name)
-        names += [created] if created and created not in names else []
+        names = list(
+            dict.fromkeys((*self._names(object_name, fields), key, *((created,) if created else ())))
+        )
         found = []
         size = self.target.facts.batch_rows
         for start in range(0, len(values), size):

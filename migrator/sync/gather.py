@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from migrator.core.twoway import Evidence, EvidenceKind, Record, Which
@@ -67,20 +67,25 @@ def gather(work: Work, scene: Scene, keys: Sequence[Key], holds: dict[int, dict[
     groups = list(dict.fromkeys(known[key].grp for key in keys if key in known))
     asked = frozenset(keys)
     for grp, rows in work.store.members_of(groups).items():
-        gone = [row for row in rows if row.state == GONE]
-        if any(row.key in asked for row in gone):
-            found.gone += gone
-        alive = [row for row in rows if row.state != GONE]
-        if alive:
-            found.cases[grp] = Case(
-                grp, alive, holds=holds.get(grp, {}), buried=gone, waits=work.waiting.get(grp, ())
-            )
+        case = case_of(work, grp, rows, holds)
+        if any(row.key in asked for row in case.buried):
+            found.gone += case.buried
+        if case.rows:
+            found.cases[grp] = case
     found.cases = {grp: found.cases[grp] for grp in groups if grp in found.cases}
     found.newcomers = [key for key in dict.fromkeys(keys) if key not in known]
     _read(found)
     _prove(work, found)
     _translate(work, found)
     return found
+
+
+def case_of(
+    work: Work, grp: int, members: Sequence[MemberRow], holds: Mapping[int, Mapping[str, HoldRow]]
+) -> Case:
+    """A group by its members, those with a tombstone apart."""
+    alive, buried = ([row for row in members if (row.state == GONE) is dead] for dead in (False, True))
+    return Case(grp, alive, holds=dict(holds.get(grp, {})), buried=buried, waits=work.waiting.get(grp, ()))
 
 
 def _read(found: Gathered) -> None:

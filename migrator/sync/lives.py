@@ -39,6 +39,7 @@ from migrator.sync.state import (
     Key,
     MemberRow,
     Tombstone,
+    aged,
     member_hold,
 )
 from migrator.sync.streams import Scene
@@ -381,8 +382,7 @@ def _revive(work: Work, found: Gathered, case: Case, decision: LifeDecision, liv
 def _hold(work: Work, scene: Scene, case: Case, reason: str, lives: Lives) -> None:
     before = case.holds.get("")
     same = before is not None and before.kind == reason
-    since, checks = (before.since, before.checks + 1) if before is not None and same else (work.now(), 0)
-    hold = HoldRow(case.grp, "", scene.mapping, reason, reason, since, checks)
+    hold = aged(HoldRow(case.grp, "", scene.mapping, reason, reason, work.now()), before if same else None)
     lives.result.holds.append(hold)
     over = [name for name in case.holds if name and not name.startswith(MEMBER)]
     lives.result.released += [(case.grp, name) for name in over]
@@ -421,7 +421,6 @@ def examine_gone(
     """Records with a tombstone that came up again: as they were when they died, they are an echo; newer, an undelete."""
     stones = work.store.tombstones([row.key for row in found.gone]) if found.gone else {}
     back: dict[tuple[int, str], MemberRow] = {}
-    gone = [row for row in found.gone if row.grp not in lives.moved]
     for row in found.gone:
         lives.result.clean.append(row.key)
         record, stone = found.records.get(row.key), stones.get(row.key)
@@ -452,7 +451,7 @@ def examine_gone(
         else:
             _undeleted(row, hold, known, lives)
             work.deletions.setdefault(found.scene.mapping, {})[grp] = None
-    for grp in dict.fromkeys(row.grp for row in gone):
+    for grp in dict.fromkeys(row.grp for row in found.gone if row.grp not in lives.moved):
         over = [
             name
             for name, hold in holds.get(grp, {}).items()
@@ -469,10 +468,8 @@ def _hold_name(found: Gathered, row: MemberRow) -> str:
 
 def _undeleted(row: MemberRow, hold: HoldRow, known: HoldRow | None, lives: Lives) -> None:
     """It waits; at first sight the hold is recorded with the question, and with the event."""
-    if known is not None:
-        hold = replace(hold, since=known.since, checks=known.checks + 1)
-    else:
+    if known is None:
         kind = "undeleted" if hold.kind == UNDELETE else hold.kind
         lives.first.holds.append(hold)
         lives.first.events.append(EventRow(hold.mapping, row.grp, row.stream, row.id, kind, {}))
-    lives.result.holds.append(hold)
+    lives.result.holds.append(aged(hold, known))

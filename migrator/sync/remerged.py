@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from migrator.core.twoway import Evidence
-from migrator.sync.gather import Case, Gathered
+from migrator.sync.gather import Gathered, case_of
 from migrator.sync.life import Presence, is_later, presence
 from migrator.sync.lives import Lives, move, regroup
 from migrator.sync.state import CREATING, GONE, LIVE, EventRow, HoldRow, MemberRow
@@ -71,22 +71,14 @@ def _unite(
     if len({row.which for row in masters.values() if row.state != GONE}) < 2 or len(homes) < 2:
         return
     one, other = (homes[grp] for grp in sorted(homes)[:2])
-    members = work.store.members_of([other.grp])[other.grp]
-    rows = [row for row in members if row.state != GONE]
+    case = case_of(work, other.grp, work.store.members_of([other.grp])[other.grp], holds)
     busy = {one.grp, other.grp} & ({intent.grp for intent in work.store.intents()} | lives.moved)
-    if busy or any(row.state != LIVE for row in (one, *rows)):
+    if busy or any(row.state != LIVE for row in (one, *case.rows)):
         lives.moved |= {one.grp, other.grp}
         lives.result.dirty.append(soon(work, merged[0][0].key, None, "merge"))
         lives.again.append(merged[0][0].key)
         return
     lives.moved |= {one.grp, other.grp}
-    case = Case(
-        other.grp,
-        rows,
-        holds=dict(holds.get(other.grp, {})),
-        buried=[row for row in members if row.state == GONE],
-        waits=work.waiting.get(other.grp, ()),
-    )
     regroup(work, case, one.grp, None, lives.result)
     row, why = merged[0]
     detail = {"into": why.into, "group": other.grp}

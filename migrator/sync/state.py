@@ -208,6 +208,11 @@ def live(row: MemberRow) -> MemberRow:
     return replace(row, state=LIVE)
 
 
+def aged(hold: HoldRow, before: HoldRow | None) -> HoldRow:
+    """A hold that stood already: it keeps its age, and was looked at once more."""
+    return hold if before is None else replace(hold, since=before.since, checks=before.checks + 1)
+
+
 def member_hold(row: MemberRow) -> str:
     """What the hold of a single record is called that came back to a group that lives."""
     return f"{MEMBER}{row.stream}:{row.id}"

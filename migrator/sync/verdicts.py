@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from migrator.core.twoway import Native, Which
 from migrator.sync.decide import FieldDecision, Member, Verdict
 from migrator.sync.gather import Case
-from migrator.sync.state import MEMBER, Changes, ConflictRow, DeferredRow, HoldRow, Key, MemberRow
+from migrator.sync.state import MEMBER, Changes, ConflictRow, DeferredRow, HoldRow, Key, MemberRow, aged
 from migrator.sync.streams import Scene
 from migrator.sync.values import natives_of, to_text
 from migrator.sync.work import Work
@@ -129,9 +129,10 @@ def log(work: Work, scene: Scene, settled: Sequence[Settled], changes: Changes) 
         for item in one.decisions:
             if item.is_logged:
                 changes.conflicts.append(conflict_row(scene, one.case, item))
-                # whoever dies before the result leaves no question behind that no hold stands for
-                changes.holds += [_hold(work, scene, one.case, item)] if item.verdict is Verdict.HELD else []
-                work.report.count(scene.mapping, "held" if item.verdict is Verdict.HELD else "conflicts")
+                held = item.verdict is Verdict.HELD
+                if held:  # whoever dies before the result leaves no question behind that no hold stands for
+                    changes.holds.append(_hold(work, scene, one.case, item))
+                work.report.count(scene.mapping, "held" if held else "conflicts")
             elif item.verdict is Verdict.ADOPT:
                 work.report.count(scene.mapping, "adopted")
 
@@ -154,9 +155,9 @@ def holds_of(work: Work, scene: Scene, one: Settled, changes: Changes) -> None:
 
 def _hold(work: Work, scene: Scene, case: Case, item: FieldDecision) -> HoldRow:
     """The hold of a field; one that stood already keeps its age."""
-    kind, before = item.reason.partition(":")[0], case.holds.get(item.field)
-    since, checks = (before.since, before.checks + 1) if before else (work.now(), 0)
-    return HoldRow(case.grp, item.field, scene.mapping, kind, item.reason, since, checks)
+    kind = item.reason.partition(":")[0]
+    hold = HoldRow(case.grp, item.field, scene.mapping, kind, item.reason, work.now())
+    return aged(hold, case.holds.get(item.field))
 
 
 def release(one: Case, changes: Changes) -> None:
@@ -172,12 +173,11 @@ def advance(scene: Scene, one: Settled) -> None:
     A member that was overwritten owes nobody what it had.
     """
     for item in one.decisions:
-        if not item.again:
-            for write in item.writes:
-                if write.member in one.done:
-                    one.owed.setdefault(write.member, {})[item.field] = None
+        written = [write.member for write in item.writes if write.member in one.done]
         left = targets_of(one.case, [write.member for write in item.writes if write.member not in one.done])
-        if left and (item.again or not any(write.member in one.done for write in item.writes)):
+        for place in () if item.again else written:
+            one.owed.setdefault(place, {})[item.field] = None
+        if left and (item.again or not written):
             continue
         for place in item.advance:
             found = natives(scene, one.case.members[place], item.field)

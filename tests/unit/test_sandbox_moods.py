@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from migrator.core.clock import FixedClock
 from migrator.core.connector import Limits, Rate
 from migrator.core.errors import ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema, schemas_to_json
+from tests.loops import run_apart
 
 
 def written(folder: Path, text: str) -> Path:
@@ -199,10 +198,7 @@ def test_limits_changed_while_a_call_is_on_its_way_leave_that_call_and_the_next_
 
     moods = Moods(answered, [Route("/a", answered)], Plain(), before)
     call = {"type": "http", "method": "GET", "path": "/a", "query_string": b"", "headers": []}
-    with ThreadPoolExecutor(
-        1
-    ) as apart:  # a browser of another test may leave its loop running in this thread
-        for _ in range(2):
-            apart.submit(lambda: asyncio.run(moods(dict(call), receive, send))).result()
+    for _ in range(2):
+        run_apart(moods(dict(call), receive, send))
     assert [message["status"] for message in sent if "status" in message] == [200, 200]
     assert (before.flying, after.flying) == (0, 0)

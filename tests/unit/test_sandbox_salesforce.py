@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from connectors.sandbox.serve import SandboxApp
 from migrator.core.clock import FixedClock
 from migrator.core.errors import ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
+from tests.loops import run_apart
 
 V = "/services/data/v59.0"
 
@@ -48,12 +47,6 @@ def org() -> Iterator[Org]:
     made.store.close()
 
 
-def _apart(work: Coroutine[Any, Any, Any]) -> Any:
-    """In a thread of its own: the browser tests of the same process keep a loop running in this one."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
-
-
 class Client:
     """Calls with a good token, in this process."""
 
@@ -68,7 +61,7 @@ class Client:
             async with httpx.AsyncClient(transport=transport, base_url="http://box") as http:
                 return await http.request(method, url, **options)
 
-        return _apart(call())
+        return run_apart(call())
 
     def log_in(self) -> None:
         form = {"grant_type": "refresh_token", "refresh_token": self.app.credentials["refresh_token"]}

@@ -18,7 +18,7 @@ from migrator.sync.report import Status
 from migrator.sync.state import Changes, Part
 from migrator.sync.store import SyncStore
 from tests.sync_kit import NOW, put, rows_of, write_project
-from tests.sync_world import World, world
+from tests.sync_world import World, dies_at, world
 
 WE = Approvers("ann", "bob", "seen in the archive")
 
@@ -206,7 +206,7 @@ def test_a_question_that_is_over_before_its_run_could_end_is_nobody_s_any_more(
 ) -> None:
     found, name, partner = linked
     over = trouble(found, name, partner)
-    found.passing = dies_with_the_question
+    found.passing = dies_at("sync.conflict.after")
     with pytest.raises(KeyboardInterrupt):
         found.night()
     assert len(questions(found)) == 1
@@ -214,9 +214,3 @@ def test_a_question_that_is_over_before_its_run_could_end_is_nobody_s_any_more(
     over()
     found.night()
     assert (found.night(full=True).status, questions(found)) == (Status.GREEN, [])
-
-
-def dies_with_the_question(name: str) -> None:
-    """A process that is killed once conflicts are committed."""
-    if name == "sync.conflict.after":
-        raise KeyboardInterrupt

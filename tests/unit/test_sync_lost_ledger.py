@@ -13,7 +13,7 @@ from migrator.sync.guard import accept_restored
 from migrator.sync.report import Status
 from migrator.sync.state import LIVE
 from migrator.sync.store import SyncStore
-from tests.sync_world import World, world
+from tests.sync_world import World, dies_at, world
 
 
 @pytest.fixture
@@ -118,19 +118,13 @@ def restored_before_a_create(tmp_path: Path) -> tuple[World, World, str]:
     found = world(tmp_path)
     found.night()
     name = found.old.add("Account", Name="Ada")
-    found.passing = dies_before_a_create
+    found.passing = dies_at("sync.intent.after")
     with pytest.raises(KeyboardInterrupt):
         found.night()
     lost = put_back(found, tmp_path)
     found.passing = lambda _name: None
     found.night()
     return found, lost, name
-
-
-def dies_before_a_create(name: str) -> None:
-    """A process that is killed once the intent is committed."""
-    if name == "sync.intent.after":
-        raise KeyboardInterrupt
 
 
 @pytest.fixture

@@ -341,16 +341,21 @@ def test_a_delete_waits_for_a_record_of_its_group_that_had_come_back(
     assert found.partner(lead) == new
 
 
+def comes_back(found: World, name: str) -> None:
+    """An old record is deleted, and brought back a night later."""
+    found.old.remove("Account", name)
+    found.night()
+    found.old.restore("Account", name)
+    found.night()
+
+
 def test_what_was_merged_into_a_record_that_had_come_back_goes_along_when_that_is_merged_away(
     merged: tuple[World, str, str, str],
 ) -> None:
     found, lead, other, new = merged
     master = found.old.add("Account", Name="M")
     found.night()
-    found.old.remove("Account", other)
-    found.night()
-    found.old.restore("Account", other)
-    found.night()
+    comes_back(found, other)
     found.old.remove("Account", other, into=master)
     found.night()
     found.old.edit("Account", lead, City="Rome")
@@ -366,10 +371,7 @@ def test_what_had_come_back_goes_on_waiting_where_its_group_was_merged_into(
     found, lead, other, new = merged
     master = found.old.add("Account", Name="M")
     found.night()
-    found.old.remove("Account", lead)
-    found.night()
-    found.old.restore("Account", lead)
-    found.night()
+    comes_back(found, lead)
     found.old.remove("Account", other, into=master)
     found.night()
     assert found.reports[-1].holds == {"undelete": 1}
