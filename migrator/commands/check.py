@@ -18,6 +18,7 @@ from migrator.commands.binding import (
 )
 from migrator.commands.editor import write_json_schema
 from migrator.commands.project import FILE, Project, Workspace, open_workspace
+from migrator.core.clock import SystemClock
 from migrator.core.errors import Location, Problem, ProjectError, Severity, raise_errors
 from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
@@ -27,6 +28,7 @@ from migrator.mapping.run import refused_expressions
 from migrator.mapping.staged_columns import texts_of
 from migrator.mapping.warnings import Accepted, stale
 from migrator.staging.engines import check_engine
+from migrator.staging.shared import check_staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def check(project: Project, *, strict: bool = False) -> CheckReport:
     `strict`: with every warning too, but for those that a mapping accepts.
     """
     check_engine(project.engine, Location(str(project.folder / FILE)))
+    shared = check_staging(project.resolved_staging(), project.staging_place, SystemClock())
     found = read_as_far(project)
     mappings = found.mappings
     with open_workspace(project) as workspace:
@@ -83,7 +86,7 @@ def check(project: Project, *, strict: bool = False) -> CheckReport:
     left = {name: _left_behind(project, name, used) for name, used in source_objects(mappings).items()}
     accepted = tuple(_met(item, left) for item in bound.accepted)
     agreed = {item.field for item in accepted if item.warning == _LEFT}
-    warnings = [*bound.warnings, *_unmapped(project, left, agreed)]
+    warnings = [*shared, *bound.warnings, *_unmapped(project, left, agreed)]
     raise_errors([*(map(_as_error, warnings) if strict else ()), *stale(accepted)])
     objects = tuple((item.name, item.mapped.target_object) for item in bound.mappings)
     return CheckReport(objects, tuple(warnings), accepted)

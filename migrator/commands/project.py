@@ -15,6 +15,7 @@ from migrator.commands.events import told
 from migrator.commands.gates import Gates
 from migrator.commands.limits import LimitSettings, parse_limits
 from migrator.commands.setting_checks import unknown_keys, wrong_types
+from migrator.commands.staging_settings import parse_staging
 from migrator.commands.sync_settings import SyncSettings, parse_sync
 from migrator.core.connector import Connector, Source, Target, connector
 from migrator.core.dialect import Dialect
@@ -36,6 +37,7 @@ from migrator.staging.engine import DuckSession, EngineSettings, Session, flush_
 from migrator.staging.engines import Work, open_session
 from migrator.staging.ledger import PLACE, Ledger, open_ledger
 from migrator.staging.room import RoomCheck
+from migrator.staging.shared import StagingSettings, depot_at
 from migrator.staging.store import Store, writing
 
 FILE = "migration.yaml"
@@ -48,6 +50,7 @@ _KEYS: Mapping[str, type] = {
     "ledger": str,
     "engine": object,
     "spark": dict,
+    "staging": object,
     "batch_rows": int,
     "hooks": bool,
     "sync": dict,
@@ -90,6 +93,9 @@ class Project:
     """What requests to its systems pass through; shared by all who open them."""
     room: RoomCheck = RoomCheck.REFUSE
     """What becomes of a step whose disk is likely to be too small."""
+    staging: StagingSettings = field(default_factory=StagingSettings)
+    """Where machines share the files of datasets; secrets not yet resolved."""
+    staging_place: Location = PLACE
 
     @property
     def workspace(self) -> Path:
@@ -160,6 +166,10 @@ class Project:
             settings["url"] = anchor_sqlite(settings["url"], self.folder)
         return settings
 
+    def resolved_staging(self) -> StagingSettings:
+        """Where machines share files, secrets looked up."""
+        return replace(self.staging, options=resolve(self.staging.options, self.staging_place))
+
     def schema_file(self, system: str) -> Path:
         """Where the schema of a system is saved, so that `check` needs no connection."""
         return self.folder / "schemas" / f"{system}.json"
@@ -226,10 +236,12 @@ def open_workspace(project: Project) -> Iterator[Workspace]:
             f"cannot write in {project.folder}: {error.strerror}",
             hint="the project folder must be writable: staging and ledger live in its .migrator folder",
         ) from error
+    staging = project.resolved_staging()
     ledger = open_ledger(project.ledger_url, project=project.name, place=project.ledger_place)
     try:
         project.gates.count_in(ledger)
-        yield Workspace(project, ledger, Store(project.workspace / "staging", ledger))
+        root = project.workspace / "staging"
+        yield Workspace(project, ledger, Store(root, ledger, depot_at(staging, root, ledger.clock)))
     finally:
         # a ledger that fails now must not hide how the work ended: it has then counted a few requests too many
         with suppress(ConnectorError):
@@ -306,6 +318,7 @@ def parse_project(document: Document, folder: Path) -> Project:
             Problem(document.locate(("project",)), "project is empty", "name it, or leave the key out")
         )
     sync = parse_sync(document, data.get("sync"), problems)
+    staging = parse_staging(document, data, problems)
     raise_errors(problems)
     return Project(
         folder=folder,
@@ -317,6 +330,8 @@ def parse_project(document: Document, folder: Path) -> Project:
         mappings=str(data.get("mappings", "mappings")),
         hooks=bool(data.get("hooks", False)),
         sync=sync,
+        staging=staging,
+        staging_place=document.locate(("staging",)) if "staging" in data else Location(document.file),
         ledger_place=document.locate(("ledger",)) if "ledger" in data else Location(document.file),
     )
 

@@ -57,6 +57,8 @@ _EXAMPLES: Mapping[str, str] = {
     "kind": "spark",
     "spark": "{master: 'spark://host:7077'}",
     "master": "spark://host:7077",
+    "place": "s3://bucket/folder",
+    "options": "{key: '${env:S3_KEY}', secret: '${env:S3_SECRET}'}",
     "conf": "{spark.executor.memory: 4g}",
 }
 _WORDS: Mapping[type, str] = {str: "text", int: "whole number", dict: "mapping", bool: "yes or no"}

@@ -100,8 +100,8 @@ class Known:
         same = all(features.detail[name] == value for name, value in self._guards.items())
         if not (fitting and same and clusters.intact and features.files and edges.files):
             return None
-        held = [part.path for part in features.parts if part.detail != _WEIGHTS]
-        weights = [part.path for part in features.parts if part.detail == _WEIGHTS]
+        held = features.files_of(part for part in features.parts if part.detail != _WEIGHTS)
+        weights = features.files_of(part for part in features.parts if part.detail == _WEIGHTS)
         return Last(held, weights, edges.files, features.detail["model"]) if weights else None
 
 

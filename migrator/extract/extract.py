@@ -269,7 +269,7 @@ def _content(session: Session, attempt: _Attempt, schema: ObjectSchema) -> str:
 
 def _digest(session: Session, view: str, building: Building, names: Sequence[str]) -> list[Any]:
     parts = building.parts
-    session.view(view, [part.path for part in parts if part.rows], pq.read_schema(parts[0].path))
+    session.view(view, building.files_of(part for part in parts if part.rows), pq.read_schema(parts[0].path))
     listed = ", ".join(quote(name) for name in names)
     # A sum does not depend on the order; 128 bits hold the sum of 2^64 rows' hashes.
     digest = session.fetch(

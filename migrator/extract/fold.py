@@ -45,7 +45,7 @@ def fold(session: Session, staged: Building, schema: ObjectSchema, facts: Source
     parts = [part for part in staged.parts if part.rows]
     if not schema.key or not parts:
         return Folded()
-    session.view("staged", [part.path for part in parts])
+    session.view("staged", staged.files_of(parts))
     if not _find_repeated(session, schema.key):
         return Folded()
     recency = [name for name in facts.recency_fields if schema.field(name)] if facts.copies_overlap else []

@@ -42,7 +42,7 @@ def map_object(
     building = store.build(Kind.MAPPED, name, stamp)
     parts = building.add_query(session, compiled.sql)
     listener.advance(STEP, name, building.rows)
-    session.view(_RESULT, [part.path for part in parts])
+    session.view(_RESULT, building.files_of(parts))
     dataset = building.complete(summarise(session) | ({"hooks": costs(hooks)} if hooks else {}))
     listener.done(STEP, name, _note(dataset.detail))
     return dataset

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from migrator.commands.project import open_workspace
 from migrator.core.errors import DataError, FatalError
 from migrator.core.fingerprint import file_fingerprint
 from migrator.runbook.doing import Place
@@ -26,6 +27,9 @@ def back_up(place: Place, _: Sequence[str]) -> Outcome:
             "a ledger on a database server is backed up with that server's own tools",
             hint="make this step `manual`, with pg_dump, and ask for the file",
         )
+    with open_workspace(project) as workspace:
+        for dataset in workspace.store.all():
+            dataset.depot.bring(dataset.parts)
     folder = project.workspace / "backups" / f"{place.clock.now():%Y%m%dT%H%M%S%f}"
     try:
         folder.mkdir(parents=True)

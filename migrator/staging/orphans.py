@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from migrator.staging.engine import Session, quote
-from migrator.staging.purge import datasets
 from migrator.staging.store import Kind, Store
 
 PREFIX = "sha256:"
@@ -31,7 +30,7 @@ def remove_orphans(store: Store, session: Session, folder: Path) -> int:
 
 def _named(store: Store, session: Session) -> set[str]:
     found: set[str] = set()
-    for dataset in datasets(store):
+    for dataset in store.all():
         if dataset.kind not in _NAMING or not dataset.files:
             continue
         schema = dataset.schema()

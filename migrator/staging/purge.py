@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import sqlalchemy as sa
 
 from migrator.core.boundary import boundary
 from migrator.core.mapped import MappedSource
@@ -20,7 +17,7 @@ from migrator.staging import columns
 from migrator.staging import ledger_tables as tables
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.relation import RECORD, staged_records
-from migrator.staging.store import Dataset, Kind, Part, Store
+from migrator.staging.store import Dataset, Kind, Part, Store, version_after
 
 _NAMING = (columns.ID, "one", "other", "survivor")
 """Columns by which datasets name the record that a row is about."""
@@ -43,7 +40,7 @@ class Doomed:
 def purge(store: Store, session: Session, doomed: Doomed) -> dict[str, int]:
     """Take the records out; returns 'kind/name' → rows that went. The caller holds the lease, where the ledger has one."""
     taken: dict[str, int] = {}
-    for dataset in datasets(store):
+    for dataset in store.all():
         rows = _purge(store, session, dataset, doomed)
         if rows:
             name = f"{dataset.kind.value}/{dataset.name}"
@@ -51,32 +48,22 @@ def purge(store: Store, session: Session, doomed: Doomed) -> dict[str, int]:
     return taken
 
 
-def datasets(store: Store) -> Iterator[Dataset]:
-    """All that the ledger vouches for, begun ones too."""
-    table = tables.datasets
-    with store.ledger.read() as connection:
-        rows = connection.execute(sa.select(table).order_by(table.c.kind, table.c.name, table.c.id)).all()
-        parts = connection.execute(sa.select(tables.parts).order_by(tables.parts.c.number)).all()
-    known = {kind.value: kind for kind in Kind}
-    for row in rows:
-        if row.kind not in known:
-            continue
-        folder = store.folder(known[row.kind], row.name, row.id)
-        mine = tuple(
-            Part(part.number, folder / part.file, part.rows, bytes=part.bytes)
-            for part in parts
-            if part.dataset == row.id
-        )
-        yield Dataset(row.id, known[row.kind], row.name, row.fingerprint, row.rows, {}, mine)
-
-
 def _purge(store: Store, session: Session, dataset: Dataset, doomed: Doomed) -> int:
-    if not any(part.rows and part.path.exists() for part in dataset.parts):
+    if not _is_anywhere(dataset):
         return 0
     where = _condition(session, dataset, doomed)
     if not where:
         return 0
     return sum(_rewrite(store, session, dataset, part, where) for part in dataset.parts if part.rows)
+
+
+def _is_anywhere(dataset: Dataset) -> bool:
+    """Whether any file with rows is left, here or in the place that machines share."""
+    full = [part for part in dataset.parts if part.rows]
+    if any(part.place.exists() for part in full):
+        return True
+    kept = dataset.depot.sizes(full[0].place.parent) if full else {}
+    return any(part.place.name in kept for part in full)
 
 
 def _condition(session: Session, dataset: Dataset, doomed: Doomed) -> str:
@@ -131,14 +118,15 @@ def _among(names: Sequence[str], values: frozenset[str]) -> str:
 def _rewrite(store: Store, session: Session, dataset: Dataset, part: Part, where: str) -> int:
     """Write a part without the rows, if it has any; returns how many went."""
     view = f"purge:{dataset.id}:{part.number}"
-    session.view(view, [part.path], pq.read_schema(part.path))
+    session.view(view, dataset.files_of([part]))
     kept = f"SELECT * FROM {quote(view)} WHERE NOT coalesce({where}, false)"
     counted = session.fetch(f"SELECT count(*) AS rows FROM {quote(view)} WHERE {where}")
     gone = int(counted.column("rows")[0].as_py())
     if not gone:
         return 0
-    path = _next_version(part.path)
+    path = part.place.with_name(store.depot.named(version_after(part.place.name)))
     rows = session.write(kept, path)
+    store.depot.put(path)
     boundary("purge.part-written")
     with store.ledger.begin() as connection:
         store.ledger.check_fence(connection)
@@ -150,11 +138,6 @@ def _rewrite(store: Store, session: Session, dataset: Dataset, part: Part, where
         table = tables.datasets
         connection.execute(table.update().where(table.c.id == dataset.id).values(rows=table.c.rows - gone))
     boundary("purge.part-committed")
-    part.path.unlink(missing_ok=True)
+    part.place.unlink(missing_ok=True)
+    store.depot.delete(part.place)
     return gone
-
-
-def _next_version(path: Path) -> Path:
-    """'part-000000.parquet' → 'part-000000.1.parquet', and so on."""
-    name, _, version = path.stem.partition(".")
-    return path.with_name(f"{name}.{int(version or 0) + 1}.parquet")

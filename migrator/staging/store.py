@@ -2,14 +2,15 @@
 
 A step asks whether a dataset for its inputs is already complete; if so there is nothing to do, which is what makes
 every step restartable and a rerun idle. Otherwise it builds one: files are written under a temporary name, made
-durable, renamed, and only then entered in the ledger. A crash leaves files nobody vouches for; `sweep` removes them.
+durable, renamed, put into the place that machines share where there is one, and only then entered in the ledger. A crash
+leaves files nobody vouches for; `sweep` removes them, there as here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,8 +24,9 @@ import sqlalchemy as sa
 
 from migrator.core.boundary import boundary
 from migrator.core.clock import new_id
-from migrator.core.errors import FatalError, SafetyStop
+from migrator.core.errors import ConnectorError, FatalError, SafetyStop
 from migrator.staging import ledger_tables as tables
+from migrator.staging.depot import ONLY_HERE, Depot, Files
 from migrator.staging.engine import Session, flush_and_rename, part_file
 from migrator.staging.ledger import Ledger
 
@@ -96,18 +98,26 @@ class Part:
     """One file of a dataset, in order; `cursor` is where the source goes on after it."""
 
     number: int
-    path: Path
+    place: Path
+    """Where its file belongs on this machine."""
     rows: int
     cursor: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     bytes: int = 0
     """Size of its file, by which a cut or lost one is noticed."""
+    depot: Depot = field(default=ONLY_HERE, compare=False, repr=False)
 
     @property
-    def intact(self) -> bool:
-        """Whether its file is there with the size it was committed with."""
+    def path(self) -> Path:
+        """Its file, brought to this machine if need be."""
+        self.depot.bring([self])
+        return self.place
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its file is on this machine with the size it was committed with."""
         try:
-            return self.path.stat().st_size == self.bytes
+            return self.place.stat().st_size == self.bytes
         except OSError:
             return False
 
@@ -125,11 +135,17 @@ class Dataset:
     parts: tuple[Part, ...]
     seconds: float = 0.0
     created_at: datetime | None = None
+    depot: Depot = field(default=ONLY_HERE, compare=False, repr=False)
+    """Where its files are kept besides this machine."""
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Its Parquet files that hold rows, in order."""
-        return tuple(part.path for part in self.parts if part.rows)
+    def files(self) -> Files:
+        """Its Parquet files that hold rows, in order; brought to this machine as they are read."""
+        return self.files_of(part for part in self.parts if part.rows)
+
+    def files_of(self, parts: Iterable[Part]) -> Files:
+        """The files of some of its parts, brought to this machine as they are read."""
+        return Files(tuple(parts), self.depot)
 
     @property
     def bytes(self) -> int:
@@ -138,8 +154,10 @@ class Dataset:
 
     def schema(self) -> pa.Schema:
         """The Arrow schema of its files; every dataset has at least one part, if need be an empty one."""
+        first = self.parts[0]
         try:
-            return pq.read_schema(self.parts[0].path)
+            with first.place.open("rb") if first.is_here else self.depot.open(first.place) as stream:
+                return pq.read_schema(stream)
         except (OSError, pa.ArrowInvalid) as error:
             raise FatalError(
                 f"the {self.kind.value} data of {self.name!r} cannot be read: {error}", hint=self._mend
@@ -147,7 +165,7 @@ class Dataset:
 
     @property
     def _mend(self) -> str:
-        path = self.parts[0].path
+        path = self.parts[0].place
         if self.kind is Kind.CROSSWALK:
             return (
                 f"it remembers what was loaded: put {path} back from a backup; without one, move .migrator away and"
@@ -157,8 +175,12 @@ class Dataset:
 
     @property
     def intact(self) -> bool:
-        """Whether all its files are there, whole."""
-        return all(part.intact for part in self.parts)
+        """Whether all its files are there, whole: here, or in the place that machines share."""
+        missing = [part for part in self.parts if not part.is_here]
+        if not missing:
+            return True
+        kept = self.depot.sizes(missing[0].place.parent)
+        return all(kept.get(part.place.name) == part.bytes for part in missing)
 
 
 class Building:
@@ -175,6 +197,15 @@ class Building:
     def parts(self) -> tuple[Part, ...]:
         """Parts so far in order of their numbers, earlier attempts and replacements included."""
         return tuple(part for _, part in sorted((self._parts | self._replaced).items()))
+
+    def files_of(self, parts: Iterable[Part]) -> Files:
+        """The files of some of `parts`, brought to this machine as they are read."""
+        return Files(tuple(parts), self._store.depot)
+
+    @property
+    def superseded(self) -> tuple[Part, ...]:
+        """Committed parts in whose place another version stands."""
+        return tuple(self._parts[number] for number in sorted(self._replaced.keys() & self._parts.keys()))
 
     @property
     def rows(self) -> int:
@@ -206,6 +237,7 @@ class Building:
         kind = self.dataset.kind.value
         boundary(f"{kind}.part-begun")
         part = self._write(write, part_file(number), number, cursor, detail)
+        self._store.depot.put(part.place)
         boundary(f"{kind}.part-written")
         self._commit([part])
         boundary(f"{kind}.part-committed")
@@ -220,14 +252,21 @@ class Building:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             files = session.write_parts(sql, self.folder)
-            parts = tuple(
-                Part(number, path, pq.read_metadata(path).num_rows, bytes=path.stat().st_size)
-                for number, path in enumerate(files)
-            )
+            parts = tuple(self._keep(number, path) for number, path in enumerate(files))
         boundary(f"{kind}.part-written")
         self._commit(parts)
         boundary(f"{kind}.part-committed")
         return parts
+
+    def _keep(self, number: int, written: Path) -> Part:
+        """What an engine wrote, under its name for good."""
+        depot = self._store.depot
+        path = written.with_name(depot.named(written.name))
+        if path != written:
+            flush_and_rename(written, path)
+        depot.put(path)
+        rows = pq.read_metadata(path).num_rows
+        return Part(number, path, rows, bytes=path.stat().st_size, depot=depot)
 
     def _commit(self, parts: Sequence[Part]) -> None:
         with self._store.ledger.begin() as connection:
@@ -235,7 +274,7 @@ class Building:
             for part in parts:
                 connection.execute(
                     tables.parts.insert().values(
-                        dataset=self.dataset.id, number=part.number, file=part.path.name, rows=part.rows,
+                        dataset=self.dataset.id, number=part.number, file=part.place.name, rows=part.rows,
                         bytes=part.bytes, cursor=part.cursor, detail=part.detail,
                     )
                 )  # fmt: skip
@@ -258,11 +297,11 @@ class Building:
         A crash before that leaves the part as it was committed, so whoever replaces must be able to do it again.
         """
         old = (self._parts | self._replaced)[number]
-        version = int(old.path.stem.partition(".")[2] or 0) + 1
-        part = self._write(write, f"part-{number:06d}.{version}.parquet", number, old.cursor, old.detail)
+        part = self._write(write, version_after(old.place.name), number, old.cursor, old.detail)
+        self._store.depot.put(part.place)
         boundary(f"{self.dataset.kind.value}.part-replaced")
         if number in self._replaced:
-            old.path.unlink(missing_ok=True)
+            self._store.remove(old)
         self._replaced[number] = part
         return part
 
@@ -280,7 +319,7 @@ class Building:
             )
         boundary(f"{self.dataset.kind.value}.truncated")
         for part in gone:
-            part.path.unlink(missing_ok=True)
+            self._store.remove(part)
             del self._parts[part.number]
             self._replaced.pop(part.number, None)
 
@@ -300,12 +339,12 @@ class Building:
         cursor: str | None,
         detail: Mapping[str, Any] | None,
     ) -> Part:
-        path = self.folder / file
+        path = self.folder / self._store.depot.named(file)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             rows = write(path)
             size = path.stat().st_size
-        return Part(number, path, rows, cursor, dict(detail or {}), size)
+        return Part(number, path, rows, cursor, dict(detail or {}), size, self._store.depot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +358,12 @@ class Finished:
 
 
 class Store:
-    """All datasets of a project: files under `root`, truth in the ledger."""
+    """All datasets of a project: files under `root`, and in the `depot` that machines share; truth in the ledger."""
 
-    def __init__(self, root: Path, ledger: Ledger) -> None:
+    def __init__(self, root: Path, ledger: Ledger, depot: Depot = ONLY_HERE) -> None:
         self.root = root
         self.ledger = ledger
+        self.depot = depot
         self._claimed = False
 
     def folder(self, kind: Kind, name: str, dataset_id: str) -> Path:
@@ -347,7 +387,7 @@ class Store:
             )
         if not found.intact:
             raise FatalError(
-                f"files of the {kind.value} data of {name!r} are missing or damaged in {found.parts[0].path.parent}",
+                f"files of the {kind.value} data of {name!r} are missing or damaged in {found.parts[0].place.parent}",
                 hint=f"put them back, or make them again: migrator {made_by}",
             )
         return found
@@ -394,7 +434,7 @@ class Store:
 
     def _begin(self, kind: Kind, name: str, fingerprint: str) -> Dataset:
         now = self.ledger.clock.now()
-        dataset = Dataset(new_id(), kind, name, fingerprint, 0, {}, (), created_at=now)
+        dataset = Dataset(new_id(), kind, name, fingerprint, 0, {}, (), created_at=now, depot=self.depot)
         with self.ledger.begin() as connection:
             self.ledger.check_fence(connection)
             connection.execute(
@@ -429,6 +469,7 @@ class Store:
             }
             for dataset, file in connection.execute(sa.select(tables.parts.c.dataset, tables.parts.c.file)):
                 known.setdefault(dataset, set()).add(file)
+        self.depot.sweep(known)
         removed = 0
         for folder in self.root.glob("*/*/*"):
             if not folder.is_dir() or folder.parent.parent.name not in _KINDS:
@@ -449,13 +490,26 @@ class Store:
             retired = [one for dataset in datasets for one in self._enter(connection, dataset)]
         boundary(f"{datasets[0].kind.value}.completed")
         for folder in retired:
-            shutil.rmtree(folder, ignore_errors=True)
-        for dataset in datasets:
+            self._remove_folder(folder)
+        for item, dataset in zip(finished, datasets, strict=True):
+            for old in item.building.superseded:
+                self.remove(old)
             _tidy(
                 self.folder(dataset.kind, dataset.name, dataset.id),
-                {part.path.name for part in dataset.parts},
+                {part.place.name for part in dataset.parts},
             )
         return datasets
+
+    def remove(self, part: Part) -> None:
+        """Remove the file of a part that nobody vouches for any more; one that stays where it is, `sweep` takes."""
+        part.place.unlink(missing_ok=True)
+        with suppress(ConnectorError):
+            self.depot.delete(part.place)
+
+    def _remove_folder(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(ConnectorError):  # `sweep` takes what cannot be reached now
+            self.depot.delete(folder)
 
     def _final(self, item: Finished) -> Dataset:
         """The dataset as it will stand once committed."""
@@ -500,8 +554,8 @@ class Store:
             connection.execute(
                 tables.parts.update()
                 .where(tables.parts.c.dataset == dataset.id, tables.parts.c.number == part.number)
-                .where(tables.parts.c.file != part.path.name)
-                .values(file=part.path.name, rows=part.rows, bytes=part.bytes)
+                .where(tables.parts.c.file != part.place.name)
+                .values(file=part.place.name, rows=part.rows, bytes=part.bytes)
             )
         return [self.folder(dataset.kind, dataset.name, old) for old in before]
 
@@ -523,13 +577,30 @@ class Store:
         listed = connection.execute(
             sa.select(tables.parts).where(tables.parts.c.dataset == row.id).order_by(tables.parts.c.number)
         ).all()
+        return self._dataset(kind, row, listed)
+
+    def all(self) -> Iterator[Dataset]:
+        """All that the ledger vouches for, begun ones too."""
+        table = tables.datasets
+        with self.ledger.read() as connection:
+            rows = connection.execute(sa.select(table).order_by(table.c.kind, table.c.name, table.c.id)).all()
+            parts = connection.execute(sa.select(tables.parts).order_by(tables.parts.c.number)).all()
+        mine: dict[str, list[sa.Row[Any]]] = {}
+        for part in parts:
+            mine.setdefault(part.dataset, []).append(part)
+        for row in rows:
+            if row.kind in _KINDS:
+                yield self._dataset(Kind(row.kind), row, mine.get(row.id, []))
+
+    def _dataset(self, kind: Kind, row: sa.Row[Any], listed: Iterable[sa.Row[Any]]) -> Dataset:
         folder = self.folder(kind, row.name, row.id)
         parts = tuple(
-            Part(part.number, folder / part.file, part.rows, part.cursor, part.detail or {}, part.bytes)
+            Part(part.number, folder / part.file, part.rows, part.cursor, part.detail or {}, part.bytes, self.depot)
             for part in listed
-        )
+        )  # fmt: skip
         return Dataset(
-            row.id, kind, row.name, row.fingerprint, row.rows, row.detail or {}, parts, row.seconds, row.created_at
+            row.id, kind, row.name, row.fingerprint, row.rows, row.detail or {}, parts, row.seconds, row.created_at,
+            self.depot,
         )  # fmt: skip
 
     def _claim(self) -> None:
@@ -549,13 +620,14 @@ class Store:
                 f"the staged data in {self.root} belongs to another ledger",
                 hint="set `ledger` in migration.yaml back to the database it was made with, or start a new project folder",
             )
+        self.depot.claim(identity, lambda: [part for dataset in self.all() for part in dataset.parts])
         self._claimed = True
 
     def _drop(self, dataset: Dataset) -> None:
         with self.ledger.begin() as connection:
             self.ledger.check_fence(connection)
             _delete_rows(connection, dataset.id)
-        shutil.rmtree(self.folder(dataset.kind, dataset.name, dataset.id), ignore_errors=True)
+        self._remove_folder(self.folder(dataset.kind, dataset.name, dataset.id))
 
 
 def write_table(rows: pa.Table, path: Path) -> int:
@@ -581,6 +653,12 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
         ) from error
 
 
+def version_after(file: str) -> str:
+    """'part-000000.parquet' → 'part-000000.1.parquet', and so on; what a depot added to the name is not part of it."""
+    name, _, version = file.removesuffix(".parquet").partition("~")[0].partition(".")
+    return f"{name}.{int(version or 0) + 1}.parquet"
+
+
 def _delete_rows(connection: sa.Connection, dataset_id: str) -> None:
     connection.execute(tables.parts.delete().where(tables.parts.c.dataset == dataset_id))
     connection.execute(tables.datasets.delete().where(tables.datasets.c.id == dataset_id))
@@ -602,6 +680,8 @@ def _safe(name: str) -> str:
 
 def _tidy(folder: Path, parts: Set[str]) -> None:
     """Remove what is not a part of a dataset: replaced parts, scratch files, leftovers of killed attempts."""
+    if not folder.is_dir():  # all its parts were made on another machine
+        return
     for path in folder.iterdir():
         if path.name not in parts and path.is_file():
             with suppress(OSError):

@@ -13,8 +13,10 @@ from migrator.core.progress import Quiet
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
 from migrator.extract import gather
 from migrator.extract.extract import extract_object
+from migrator.staging.depot import Depot
 from migrator.staging.engine import EngineSettings, open_engine
-from migrator.staging.ledger import open_ledger
+from migrator.staging.ledger import Ledger, open_ledger
+from migrator.staging.shared import StagingSettings, depot_at
 from migrator.staging.store import Store
 from migrator.testing.memory import MemoryObject, MemorySource
 
@@ -49,10 +51,16 @@ def legacy() -> MemorySource:
     )
 
 
+def depot(folder: Path, ledger: Ledger) -> Depot:
+    """Staging is shared where there is a folder for it."""
+    place = f"file://{folder / 'shared'}" if (folder / "shared").exists() else ""
+    return depot_at(StagingSettings(place), folder / "staging", ledger.clock)
+
+
 def main(folder: Path) -> None:
     """One extract as the command line would do it: under the lease, leftovers swept first."""
     with closing(open_ledger(f"sqlite:///{folder / 'ledger.db'}")) as ledger, ledger.lease():
-        store = Store(folder / "staging", ledger)
+        store = Store(folder / "staging", ledger, depot(folder, ledger))
         ledger.start_run("extract", "test")
         store.sweep()
         extract_object(
