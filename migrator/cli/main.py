@@ -537,10 +537,18 @@ def signoff_verify(
 
 @app.command()
 def run(
+    *,
     strict: Annotated[
         bool, typer.Option("--strict", help="Quarantined or waiting records end with exit code 1 too.")
     ] = False,
     skip_validate: Annotated[bool, typer.Option("--skip-validate", help="End after the load.")] = False,
+    overlap: Annotated[
+        bool,
+        typer.Option(
+            "--overlap",
+            help="Load what is complete in itself while the rest is being read, where mappings permit it.",
+        ),
+    ] = False,
     production: Production = "",
     engine: Engine = None,
     as_json: Json = False,
@@ -551,7 +559,13 @@ def run(
     project = opened_project(engine)
     named = named_production(project, production, as_json=as_json)
     with watched(stderr, common.log) as progress:
-        report = call(project, progress=progress, with_validation=not skip_validate, production=named)
+        report = call(
+            project,
+            progress=progress,
+            with_validation=not skip_validate,
+            production=named,
+            overlapping=overlap,
+        )
     answer(as_json, report.to_json, lambda: show.run(report, stdout))
     report.raise_unless_it_holds(strict=strict)
 
@@ -834,8 +848,10 @@ def _ended(ended: SystemExit) -> int:
 
 
 def _tell(error: MigratorError) -> None:
+    beside = getattr(error, "__notes__", ())  # what else went wrong at the same time
     if common.log is not None:
-        kind = {"error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
+        said = "\n".join([str(error), *beside])
+        kind = {"error": type(error).__name__, "exit_code": error.exit_code, "message": said}
         common.log.say("error", "error", "", "", {"counts": {}, **kind})
         return
     if isinstance(error, ProjectError):
@@ -843,8 +859,10 @@ def _tell(error: MigratorError) -> None:
             errors.print(
                 f"[red]{problem.severity.value}[/] {escape(str(problem))}", highlight=False, soft_wrap=True
             )
-        return
-    errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    else:
+        errors.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    for text in beside:
+        errors.print(escape(text), highlight=False, soft_wrap=True)
 
 
 def _unexpected(error: Exception) -> int:

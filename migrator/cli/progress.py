@@ -89,9 +89,11 @@ class Bars:
                 )
             case Event.ELSEWHERE:
                 _tell_elsewhere(self._console, step, name)
+            case Event.PLAIN:
+                _tell_plain(self._console, name)
             case _:
                 return
-        for key, task in self._tasks.items():
+        for key, task in list(self._tasks.items()):  # another thread may begin or end one meanwhile
             refused = self._refused.get(key, 0)
             told = " · ".join(filter(None, [f"{refused:,} refused" if refused else "", self._left]))
             self._drawn.update(task, told=told)
@@ -104,14 +106,24 @@ class Notes(listener.Quiet):
         self._console = console
 
     def tell(self, event: Event, step: str, name: str, counts: Mapping[str, float]) -> None:  # noqa: ARG002
-        """A line where work does not run on the engine that the project names."""
+        """A line where work does not run on the engine that the project names, or not as was asked."""
         if event is Event.ELSEWHERE:
             _tell_elsewhere(self._console, step, name)
+        if event is Event.PLAIN:
+            _tell_plain(self._console, name)
 
 
 def _tell_elsewhere(console: Console, step: str, reason: str) -> None:
     console.print(
         f"· {step} runs in part or whole on this machine: {escape(reason)}", highlight=False, soft_wrap=True
+    )
+
+
+def _tell_plain(console: Console, reason: str) -> None:
+    console.print(
+        f"· nothing overlaps, the steps go one after the other: {escape(reason)}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from migrator.commands.demo import DemoReport
     from migrator.commands.init import InitReport
     from migrator.commands.inspect import Life
+    from migrator.commands.overlap import Overlapped
     from migrator.commands.quarantine import Quarantined
     from migrator.commands.report import Drawn, SignOff
     from migrator.commands.rollback import WrittenRun
@@ -298,9 +299,23 @@ def signoff(found: SignOff, console: Console) -> None:
 def run(report: Run, console: Console) -> None:
     """What a run wrote, the equation, the verdict."""
     load(report.steps.load, console)
+    if report.overlapped is not None:
+        overlapped(report.overlapped, console)
     accounting(report.steps.accounting, console)
     if report.validation is not None:
         validation(report.validation, console)
+
+
+def overlapped(found: Overlapped, console: Console) -> None:
+    """How long extract and load took, and both together."""
+    if found.plain:
+        console.print(f"nothing overlapped: {escape(found.plain)}", soft_wrap=True)
+        return
+    console.print(
+        f"extract {found.extract_seconds:,.1f} s, map to load {found.load_seconds:,.1f} s in {len(found.stages)} stages,"
+        f" together {found.seconds:,.1f} s: both were at work for {found.at_once_seconds:,.1f} s",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def demo(report: DemoReport, console: Console) -> None:

@@ -65,6 +65,12 @@ class Gates:
         for gate in self._gates.values():
             gate.permitted = permitted
 
+    def wait_by(self, clock: Clock) -> None:
+        """From now on waiting at gates is done by this clock."""
+        self.clock = clock
+        for gate in self._gates.values():
+            gate.clock = clock
+
     def close(self) -> None:
         """The ledger is about to be closed: what was counted ahead of time and not used is taken back."""
         for gate in self._gates.values():

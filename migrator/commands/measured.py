@@ -1,6 +1,7 @@
 """Around each step of the main job: room on disk is asked for before, and what the step took is kept in the ledger after.
 
-The last time that a step had something to do stands; a step that found everything done leaves what is there.
+The last time that a step had something to do stands; a step that found everything done leaves what is there, and so does one
+that another was at work beside.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ def measured(
     began, clock, before = ledger.clock.now(), ledger.clock.monotonic(), _size(targets)
     worked = time.process_time()
     yield
+    if workspace.beside is not None:
+        return  # whose seconds and whose CPU it was, nobody can tell: what an earlier run took stands
     made, _ = workspace.store.written(_TELLS.get(step, _MADE[step]), began)
     if made:
         _, size = workspace.store.written(_MADE[step], began)
@@ -84,7 +87,9 @@ def need_room(
 ) -> None:
     """Raise `FatalError` when a step that reads so many bytes is likely to fill a disk, unless the project permits that."""
     if workspace.project.room is RoomCheck.REFUSE:
-        refuse_without_room(step.value, claims(workspace, step, read, share, targets))
+        unread = workspace.beside() if workspace.beside is not None else 0
+        asked = claims(workspace, step, read, share, targets)
+        refuse_without_room(step.value, (*asked, *claims(workspace, Step.EXTRACT, unread)))
 
 
 def what_steps_took(ledger: Ledger) -> dict[Step, Took]:

@@ -213,6 +213,8 @@ class Workspace:
     """The number of the lease under which this process works; 0 when it only looks."""
     progress: Progress = QUIET
     """Is told what happens, and writes it into the events file of the run."""
+    beside: Callable[[], int] | None = None
+    """Bytes of the sources that an extract at work beside this step has yet to read; None while nothing is at work beside it."""
 
     def session(self) -> DuckSession:
         """A fresh session of this machine's engine; close it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.commands import steps
+from migrator.commands import overlap, steps
 from migrator.commands.project import Project
 from migrator.commands.validate import Validated, validate
 from migrator.core.errors import DataError
@@ -20,6 +20,8 @@ class Run:
 
     steps: steps.RunReport
     validation: Validated | None
+    overlapped: overlap.Overlapped | None = None
+    """What came of it when load and extract were to overlap; None when they were not."""
 
     def to_json(self) -> dict[str, Any]:
         """For `migrator run --json`."""
@@ -28,6 +30,7 @@ class Run:
             "load": self.steps.load.to_json(),
             **self.steps.accounting.to_json(),
             "validation": self.validation.to_json() if self.validation else None,
+            **({"overlap": self.overlapped.to_json()} if self.overlapped else {}),
         }
 
     def raise_unless_it_holds(self, *, strict: bool) -> None:
@@ -52,10 +55,16 @@ def run(
     progress: Progress = QUIET,
     with_validation: bool = True,
     production: str = "",
+    overlapping: bool = False,
 ) -> Run:
     """Do everything that is not done yet; what the target refused stays quarantined.
 
-    `production` is the system that a person named.
+    `production` is the system that a person named; `overlapping`: what can be loaded by itself is, while the rest is
+    still being read.
     """
-    done = steps.run(project, progress, production)
-    return Run(done, validate(project, progress=progress) if with_validation else None)
+    overlapped = None
+    if overlapping:
+        done, overlapped = overlap.run(project, progress, production)
+    else:
+        done = steps.run(project, progress, production)
+    return Run(done, validate(project, progress=progress) if with_validation else None, overlapped)

@@ -6,7 +6,7 @@ step before left in staging, so any of them may be killed and called again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,7 +35,7 @@ from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Event, Progress, Quiet
 from migrator.core.retry import PATIENT, call
-from migrator.core.schema import index_schemas
+from migrator.core.schema import ObjectSchema, index_schemas
 from migrator.dedupe.run import dedupe as dedupe_object
 from migrator.extract.extract import extract_object, is_staged
 from migrator.load.load import LoadReport
@@ -49,6 +49,7 @@ from migrator.mapping.dialects.carry import written_for
 from migrator.mapping.hook_run import register_hooks
 from migrator.mapping.run import map_object
 from migrator.staging.accounting import Accounting, account
+from migrator.staging.engine import Session
 from migrator.staging.engines import Work
 from migrator.staging.held import remember
 from migrator.staging.match_decisions import judgements
@@ -92,7 +93,7 @@ class RunReport:
 def extract(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
     """Read every source object that a mapping uses into staging; objects are named 'system/object'."""
     with work_on(project, "extract", progress) as workspace, ExitStack() as opened:
-        return _extract(workspace, objects, workspace.progress, _open_sources(project, opened, objects))
+        return _extract(workspace, objects, workspace.progress, open_sources(project, opened, objects))
 
 
 def map_records(project: Project, objects: Sequence[str] = (), progress: Progress = QUIET) -> list[StepLine]:
@@ -149,12 +150,16 @@ def run(project: Project, progress: Progress = QUIET, production: str = "") -> R
     `production` is the system that a person named.
     """
     with work_on(project, "run", progress) as workspace:
-        groups = prepare(workspace, production)
-        planned = plan_in(workspace, groups)
-        loaded = send(workspace, groups)
-        with closing(workspace.session()) as session:
-            accounting = account(workspace.store, session, flat(groups))
-        return RunReport(planned, loaded, accounting)
+        return finish(workspace, prepare(workspace, production))
+
+
+def finish(workspace: Workspace, groups: Groups) -> RunReport:
+    """Plan and load what is prepared, and account for every record."""
+    planned = plan_in(workspace, groups)
+    loaded = send(workspace, groups)
+    with closing(workspace.session()) as session:
+        accounting = account(workspace.store, session, flat(groups))
+    return RunReport(planned, loaded, accounting)
 
 
 def prepare(workspace: Workspace, production: str | None) -> Groups:
@@ -162,23 +167,36 @@ def prepare(workspace: Workspace, production: str | None) -> Groups:
 
     `production` is the system that a person named; None when nothing is to be written.
     """
-    project = workspace.project
     with ExitStack() as opened:
-        sources = _open_sources(project, opened)
-        bound = bind_sources(project, sources)
-        system = target_system(bound.groups)
-        project.open_target(system).close()  # its settings; nobody connects yet
-        if production is not None:
-            permit(project, system, production)
+        sources, _ = begin(workspace, opened, production)
         _extract(workspace, (), workspace.progress, sources)
+    return prepare_staged(workspace)
+
+
+def begin(
+    workspace: Workspace, opened: ExitStack, production: str | None
+) -> tuple[Mapping[str, Source], Bound]:
+    """The sources, open until `opened` ends, and the mappings bound to them, once the target may be written to."""
+    project = workspace.project
+    sources = open_sources(project, opened)
+    bound = bind_sources(project, sources)
+    system = target_system(bound.groups)
+    project.open_target(system).close()  # its settings; nobody connects yet
+    if production is not None:
+        permit(project, system, production)
+    return sources, bound
+
+
+def prepare_staged(workspace: Workspace) -> Groups:
+    """Map and dedupe everything that is staged."""
     _map(workspace, (), workspace.progress)
     bound = bind_project(workspace)
     dedupe_in(workspace, bound, bound.groups)
     return bound.groups
 
 
-def _open_sources(project: Project, opened: ExitStack, objects: Sequence[str] = ()) -> dict[str, Source]:
-    """The systems that mappings read (`objects`: the objects named) by name, open until `opened` ends."""
+def open_sources(project: Project, opened: ExitStack, objects: Sequence[str] = ()) -> dict[str, Source]:
+    """The systems that mappings read (`objects`: of these objects only) by name, open until `opened` ends."""
     wanted = source_objects(read_mappings(project))
     named = {name.partition("/")[0] for name in objects} or set(wanted)
     return {
@@ -212,26 +230,50 @@ def extract_system(
     workspace: Workspace, source: Source, system: str, names: Sequence[str], progress: Progress
 ) -> list[StepLine]:
     """Stage the named objects of one open source; what the source has now is merged into its saved schema."""
-    project = workspace.project
+    described, new = look_at(workspace, source, system, names)
+    need_room(workspace, Step.EXTRACT, source_bytes(workspace, system, new) if new else 0)
+    lines = []
+    for name in names:
+        dataset = stage(
+            workspace, source, system, described[name], session_factory=workspace.session, progress=progress
+        )
+        line = _line("extract", dataset)
+        lines.append(replace(line, detail={**line.detail, "notes": notes(source, name)}))
+    workspace.project.save_schema(system, merged_schemas(workspace.project, system, source))
+    return lines
+
+
+def look_at(
+    workspace: Workspace, source: Source, system: str, names: Sequence[str]
+) -> tuple[Mapping[str, ObjectSchema], list[ObjectSchema]]:
+    """What an open source has, and what of the named objects is not staged as it is there now.
+
+    Raises `ProjectError` for an object that it does not have.
+    """
     described = index_schemas(call(source.describe, policy=PATIENT, clock=workspace.ledger.clock))
     for name in names:
         if name not in described:
             hint = did_you_mean(name, described, noun="objects")
-            raise ProjectError.at(str(project.system(system).place), f"{system} has no object {name!r}", hint)
-    new = [
-        described[name] for name in names if not is_staged(workspace.store, source, system, described[name])
-    ]
-    need_room(workspace, Step.EXTRACT, source_bytes(workspace, system, new) if new else 0)
-    lines = []
-    for name in names:
-        dataset = extract_object(
-            workspace.store, workspace.session, source, system, described[name],
-            files=project.workspace / "files", progress=progress,
-        )  # fmt: skip
-        line = _line("extract", dataset)
-        lines.append(replace(line, detail={**line.detail, "notes": notes(source, name)}))
-    project.save_schema(system, merged_schemas(project, system, source))
-    return lines
+            place = str(workspace.project.system(system).place)
+            raise ProjectError.at(place, f"{system} has no object {name!r}", hint)
+    named = [described[name] for name in names]
+    return described, [item for item in named if not is_staged(workspace.store, source, system, item)]
+
+
+def stage(
+    workspace: Workspace,
+    source: Source,
+    system: str,
+    schema: ObjectSchema,
+    *,
+    session_factory: Callable[[], Session],
+    progress: Progress,
+) -> Dataset:
+    """Stage one object of an open source."""
+    return extract_object(
+        workspace.store, session_factory, source, system, schema,
+        files=workspace.project.workspace / "files", progress=progress,
+    )  # fmt: skip
 
 
 def notes(source: Source, object_name: str) -> list[str]:

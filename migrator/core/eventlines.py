@@ -12,7 +12,7 @@ from migrator.core.progress import Event
 
 SCHEMA = 1
 """Of a line; `docs/events.md` has it as JSON Schema."""
-_WARNINGS = frozenset({Event.RETRIED, Event.THROTTLED, Event.QUARANTINE, Event.ELSEWHERE})
+_WARNINGS = frozenset({Event.RETRIED, Event.THROTTLED, Event.QUARANTINE, Event.ELSEWHERE, Event.PLAIN})
 
 
 class EventLines:

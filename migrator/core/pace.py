@@ -52,7 +52,9 @@ class Pace:
         """Requests let through so far."""
         self.permitted: Callable[[], None] = always
         """Asked after a long wait; raises when this process may not write any more: it may have slept for long."""
-        self._system, self._clock, self._patience = system, clock, patience
+        self.clock = clock
+        """What is waited by."""
+        self._system, self._patience = system, patience
         self._lock = threading.Lock()
         self._windows: dict[tuple[int, str], _Window] = {}
         self._held: dict[str, float] = {}
@@ -72,14 +74,14 @@ class Pace:
                     retry_after=wait,
                     throttled=True,
                 )
-            self._clock.sleep(wait + _TICK)
+            self.clock.sleep(wait + _TICK)
             if wait > LONG:
                 self.permitted()
 
     def hold(self, seconds: float, scope: str = "") -> None:
         """Nothing of this scope ('' nothing at all) goes out for so long; the longest of several pauses counts."""
         with self._lock:
-            until = self._clock.monotonic() + seconds
+            until = self.clock.monotonic() + seconds
             self._held[scope] = max(until, self._held.get(scope, until))
 
     def spent(self, used: int, limit: int | None = None) -> None:
@@ -89,7 +91,7 @@ class Pace:
     def _try(self, scope: str, requests: int) -> float:
         """Let the requests through now and return 0, or say how many seconds to wait before asking again."""
         with self._lock:
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             windows = list(self._counting(scope))
             for window in windows:
                 window.check(self._system, requests)
@@ -107,7 +109,7 @@ class Pace:
             if rate.scope in {"", "*", scope}:
                 name = scope if rate.scope == "*" else rate.scope
                 if (number, name) not in self._windows:
-                    self._windows[number, name] = _Window(rate, self._clock.monotonic())
+                    self._windows[number, name] = _Window(rate, self.clock.monotonic())
                 yield self._windows[number, name]
 
 

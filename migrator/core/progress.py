@@ -23,6 +23,8 @@ class Event(Enum):
     JUDGED = "sync.judged"
     ELSEWHERE = "engine.elsewhere"
     """Work runs on this machine though the project names a cluster; the name says why."""
+    PLAIN = "run.plain"
+    """The steps of a run go one after the other though they were to overlap; the name says why."""
 
 
 class Progress(Protocol):

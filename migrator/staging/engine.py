@@ -232,6 +232,11 @@ class DuckSession:
         except duckdb.Error as error:
             raise ProjectError.at("mapping", f"the engine refuses the compiled query: {error}") from error
 
+    def interrupt(self) -> None:
+        """End the query that another thread runs here, if there is one: it raises there."""
+        with suppress(duckdb.ConnectionException):  # closed since
+            self._connection.interrupt()
+
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """What runs the queries; only for libraries that bring SQL of their own."""

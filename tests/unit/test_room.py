@@ -64,6 +64,14 @@ def test_a_step_that_would_fill_the_disk_is_refused_with_all_places_unless_it_ma
         need_room(begins, Step.LOAD, 10**15, targets=[target])
 
 
+def test_a_step_beside_an_extract_leaves_room_for_what_that_has_yet_to_read(tmp_path: Path) -> None:
+    project = load_project(write_small(tmp_path / "project"))
+    with open_workspace(project) as workspace:
+        need_room(replace(workspace, beside=lambda: 0), Step.LOAD, 1000)
+        with pytest.raises(FatalError, match=r"staging 350\.0 TB"):
+            need_room(replace(workspace, beside=lambda: 10**15), Step.LOAD, 1000)
+
+
 def test_spills_begin_where_memory_ends(tmp_path: Path) -> None:
     project = load_project(write_small(tmp_path / "project"))
     with open_workspace(project) as workspace:
