@@ -19,7 +19,7 @@ from tests.overlap_kit import write_drawn
 SEED = 3
 POINTS = (
     "staged.part-committed#3", "load.batch-answered#1", "staged.completed#4", "crosswalk.completing#1", "links.completed#1",
-    "mapped.part-written#2", "plan.completed#1", "outcomes.completed#2", "rejects.completing#5", "sql.merged#3",
+    "mapped.part-written#2", "plan.completed#1", "outcomes.completed#2", "rejects.part-committed#5", "sql.merged#3",
 )  # fmt: skip
 """Of the extract and of the load, while the other is at work."""
 SHORT = POINTS[:2]
