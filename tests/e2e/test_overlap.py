@@ -21,8 +21,10 @@ from migrator.staging.engine import DuckSession
 from migrator.staging.erasures import Place, Request, ask
 from migrator.testing.faults import FaultySource, FaultyTarget
 from migrator.testing.troubles import Fault, Trouble, by_chance, on_calls
+from tests.e2e.demo_project import dump
 from tests.faults.crash_project import CrashProject, Stage, make_ready, write_project
 from tests.overlap_kit import NAMES, SlowSource, SlowTarget, wrap, write_drawn
+from tests.postgres import TestServer
 from tests.small_migration import assert_told, migrator, replace_in, target_rows, write_small
 
 RUN = ("run", "--skip-validate")
@@ -86,6 +88,45 @@ def test_it_ends_as_a_plain_run_does_on_a_bad_day(
     )
     assert len(overlapped(here.folder)["overlap"]["stages"]) > 1
     assert_same(here, plain)
+
+
+@pytest.mark.slow
+def test_it_ends_as_a_plain_run_does_where_machines_share_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = drawn(tmp_path / "plain", 3)
+    here = write_drawn(tmp_path / "overlapped", 3)
+    with (here.folder / "migration.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"staging: file://{tmp_path / 'shared'}\n")
+    wrap(monkeypatch, lambda source: SlowSource(source, lambda *_: 0.5))
+    assert len(overlapped(here.folder)["overlap"]["stages"]) > 1
+    assert list((tmp_path / "shared").rglob("*.parquet"))
+    assert_same(here, plain)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_it_ends_as_a_plain_run_does_with_ledger_and_target_on_postgresql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_server: TestServer
+) -> None:
+    ends = []
+    for more in ((), ("--overlap",)):
+        here = write_drawn(tmp_path / f"project{len(more)}", 3)
+        with (
+            postgres_server.database() as ledger,
+            postgres_server.database() as target,
+            monkeypatch.context() as patch,
+        ):
+            replace_in(
+                here.folder / "migration.yaml",
+                {"sqlite:///crm.db": target, "engine:": f"ledger: {ledger}\nengine:"},
+            )
+            wrap(patch, lambda source: SlowSource(source, lambda *_: 0.5))
+            told = here.run("run", "--json", *more).json()  # validated too
+            assert told["validation"]["holds"]
+            assert not more or len(told["overlap"]["stages"]) > 1
+            ends.append((dump(target), here.run("status", "--json").json()))
+    assert ends[0] == ends[1]
 
 
 def test_it_loads_while_it_still_reads_and_tells_both(
