@@ -39,6 +39,7 @@ from migrator.cli.inventory import inventory_app
 from migrator.cli.progress import LogFormat, log_lines, watched
 from migrator.cli.runbook import runbook_app
 from migrator.cli.sandbox import sandbox_app
+from migrator.cli.staging import staging_app
 from migrator.cli.sync import sync_app
 from migrator.core.clock import SystemClock
 from migrator.core.dialect import Dialect
@@ -82,6 +83,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(sync_app, name="sync")
 app.add_typer(runbook_app, name="runbook")
 app.add_typer(erase_app, name="erase")
+app.add_typer(staging_app, name="staging")
 
 
 Language = Annotated[

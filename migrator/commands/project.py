@@ -222,7 +222,8 @@ class Workspace:
 
     def session_for(self, work: Work) -> Session:
         """A fresh session for work that reads whole datasets, on the engine that the project names; close it."""
-        return open_session(self.project.engine, self.project.workspace, work, self._elsewhere)
+        workspace = self.project.workspace
+        return open_session(self.project.engine, workspace, work, self._elsewhere, self.store.depot)
 
     def _elsewhere(self, step: str, reason: str) -> None:
         self.progress.tell(Event.ELSEWHERE, step, reason, {})

@@ -6,6 +6,7 @@ All paths are those that a file has on this machine, or would have.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, overload
 
@@ -22,6 +23,14 @@ class Wanted(Protocol):
     def bytes(self) -> int:
         """Its size."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file, with what is known of it."""
+
+    place: Path
+    bytes: int
 
 
 class Depot(Protocol):
@@ -51,6 +60,10 @@ class Depot(Protocol):
         """Under which name a cluster reads a file without this machine; None when it cannot."""
         ...
 
+    def settle(self, path: Path) -> None:
+        """Make what a cluster wrote there outlive a failure, where that takes anything."""
+        ...
+
     def claim(self, identity: str, vouched: Callable[[], Sequence[Wanted]]) -> None:
         """Make sure that the place is this ledger's; one that is new gets what the ledger vouches for and this machine has."""
         ...
@@ -62,6 +75,14 @@ class Depot(Protocol):
     def delete(self, path: Path) -> None:
         """Remove a file or a folder, if it is there."""
         ...
+
+
+def is_here(item: Wanted) -> bool:
+    """Whether a file is on this machine with its size."""
+    try:
+        return item.place.stat().st_size == item.bytes
+    except OSError:
+        return False
 
 
 class OnlyHere:
@@ -91,6 +112,9 @@ class OnlyHere:
         del path
         return None
 
+    def settle(self, path: Path) -> None:
+        """Clusters write nowhere else."""
+
     def claim(self, identity: str, vouched: Callable[[], Sequence[Wanted]]) -> None:
         """The folder has a mark of its own."""
 
@@ -102,6 +126,8 @@ class OnlyHere:
 
 
 ONLY_HERE = OnlyHere()
+SCRATCH = ".spark"
+"""Folder beside those of datasets, for what a cluster makes and nobody keeps; `sweep` takes what a killed run left."""
 
 
 class Files(Sequence[Path]):
@@ -117,9 +143,24 @@ class Files(Sequence[Path]):
         return tuple(item.place for item in self._wanted)
 
     @property
+    def wanted(self) -> tuple[Wanted, ...]:
+        """The files with their sizes."""
+        return self._wanted
+
+    @property
     def depot(self) -> Depot:
         """Where they come from."""
         return self._depot
+
+    @property
+    def smallest(self) -> Files:
+        """The one that is brought soonest."""
+        return Files(sorted(self._wanted, key=lambda item: item.bytes)[:1], self._depot)
+
+    @property
+    def are_here(self) -> bool:
+        """Whether none of them would have to be brought."""
+        return all(is_here(item) for item in self._wanted)
 
     def __len__(self) -> int:
         return len(self._wanted)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from migrator.core.dialect import Dialect
 from migrator.core.errors import Location, Problem, raise_errors
+from migrator.staging.depot import ONLY_HERE, SCRATCH, Depot
 from migrator.staging.engine import EngineSettings, Session, open_engine, scratch_folder
 
 
@@ -27,28 +28,32 @@ Told = Callable[[str, str], None]
 """Is told which work runs on this machine though the project names a cluster, and why."""
 
 
-def open_session(settings: EngineSettings, workspace: Path, work: Work, told: Told) -> Session:
+def open_session(
+    settings: EngineSettings, workspace: Path, work: Work, told: Told, depot: Depot = ONLY_HERE
+) -> Session:
     """A fresh session for some work, on the engine that the settings name; close it. Errors as those of `open_engine`.
 
-    What the named engine cannot do runs on this machine, which `told` hears.
+    What the named engine cannot do runs on this machine, which `told` hears. A cluster reads and writes datasets in the
+    `depot`, where it can.
     """
     match settings.kind:
         case Dialect.DUCKDB:
             return open_engine(settings, workspace)
         case Dialect.SPARK:
-            return _open_spark(settings, workspace, work, told)
+            return _open_spark(settings, workspace, work, told, depot)
 
 
-def _open_spark(settings: EngineSettings, workspace: Path, work: Work, told: Told) -> Session:
+def _open_spark(settings: EngineSettings, workspace: Path, work: Work, told: Told, depot: Depot) -> Session:
     from migrator.staging.spark_cluster import connected
     from migrator.staging.spark_session import SparkSession
 
     check_engine(settings, Location(PROJECT))
     beside = open_engine(settings, workspace)
-    scratch = scratch_folder(workspace / "spark")
+    shared = workspace / "staging" / SCRATCH
+    scratch = scratch_folder(shared if depot.url(shared) else workspace / "spark")
     return SparkSession(
         lambda: connected(settings), beside, scratch, lambda reason: told(work.value, reason),
-        computes=work is Work.DEDUPE,
+        computes=work is Work.DEDUPE, depot=depot if depot.url(scratch) else ONLY_HERE,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from migrator.core.errors import (
     SafetyStop,
     Severity,
 )
-from migrator.staging.depot import ONLY_HERE, Depot, Wanted
+from migrator.staging.depot import ONLY_HERE, SCRATCH, Depot, Wanted, is_here
 from migrator.staging.engine import flush_and_rename
 
 Answer = TypeVar("Answer")
@@ -139,7 +139,7 @@ class SharedDepot:
 
     def bring(self, files: Sequence[Wanted]) -> None:
         """See `Depot.bring`."""
-        missing = [item for item in files if not _is_here(item)]
+        missing = [item for item in files if not is_here(item)]
         if len(missing) < 2:
             for item in missing:
                 self._bring(item)
@@ -197,6 +197,10 @@ class SharedDepot:
         inner = path.relative_to(self._root).as_posix()
         return None if scheme is None else f"{scheme}://{rest.rstrip('/')}/{inner}"
 
+    def settle(self, path: Path) -> None:
+        """See `Depot.settle`."""
+        self._ask(f"keep {self.shown(path)}", lambda: self._flush(self._key(path)))
+
     def claim(self, identity: str, vouched: Callable[[], Sequence[Wanted]]) -> None:
         """See `Depot.claim`; raises `SafetyStop` for the place of another ledger, and for one with files and no mark."""
         mark = self._root / MARK
@@ -229,14 +233,14 @@ class SharedDepot:
         """A project that had only its own folder until now brings with it what it has."""
         there = self._files()
         known = {item.place for item in vouched}
-        strange = [path for path in there if path not in known]
+        strange = [path for path in there if path not in known and SCRATCH not in path.parts]
         if strange:
             raise SafetyStop(
                 f"{self._settings.place} holds files of datasets ({self.shown(strange[0])}) but not the mark {MARK}",
                 hint="whose are they? name another folder in `staging`, or empty this one if they are nobody's",
             )
         for item in vouched:
-            if there.get(item.place) != item.bytes and _is_here(item):
+            if there.get(item.place) != item.bytes and is_here(item):
                 self.put(item.place)
 
     def _files(self) -> dict[Path, int]:
@@ -251,9 +255,7 @@ class SharedDepot:
         found = self._ask(f"list {self._settings.place}", attempt)
         base = f"{self._connect()[1]}/"
         inner = {name.removeprefix(base): one for name, one in found.items() if name.startswith(base)}
-        return {
-            self._root / name: int(one["size"]) for name, one in inner.items() if len(PurePosixPath(name).parts) > 3
-        }  # fmt: skip
+        return {self._root / name: int(one["size"]) for name, one in inner.items() if _is_ours(name)}
 
     def sweep(self, known: Mapping[str, Set[str]]) -> None:
         """See `Depot.sweep`."""
@@ -277,11 +279,10 @@ class SharedDepot:
         self._ask(f"delete {self.shown(path)}", attempt)
 
 
-def _is_here(item: Wanted) -> bool:
-    try:
-        return item.place.stat().st_size == item.bytes
-    except OSError:
-        return False
+def _is_ours(name: str) -> bool:
+    """Whether a file is in a folder of a dataset, or in what a cluster makes on the way."""
+    inner = PurePosixPath(name).parts
+    return len(inner) > 3 or (len(inner) == 3 and inner[0] == SCRATCH)
 
 
 def depot_at(settings: StagingSettings, root: Path, clock: Clock) -> Depot:

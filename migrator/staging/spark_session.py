@@ -2,7 +2,8 @@
 
 Every relation is known twice: to the cluster, and to an engine of this machine over the same Parquet files. So a query
 that the dialect refuses still has its rows, and a project may change its engine between two steps. What the cluster
-materialises is Parquet too, in a scratch folder of the project, which it must be able to reach.
+materialises is Parquet too, in a scratch folder of the project, which it must be able to reach; or in the place that machines
+share, where there is one that it can read: then it reads and writes nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ import sqlglot
 from sqlglot import exp
 
 from migrator.core.clock import new_id
-from migrator.core.errors import FatalError
+from migrator.core.errors import ConnectorError, FatalError
+from migrator.staging.depot import ONLY_HERE, Depot, File, Files, Wanted
 from migrator.staging.dialects.changed import changed_query
 from migrator.staging.dialects.in_place import GIVEN, batch_function
 from migrator.staging.dialects.kinds import NotCarried, Type, engine_type, on_the_wire
@@ -37,6 +39,7 @@ from migrator.staging.dialects.statement import (
 )  # fmt: skip
 from migrator.staging.engine import DuckSession, flush_and_rename, part_file, quote
 from migrator.staging.queries import Queries
+from migrator.staging.spark_beside import Beside
 from migrator.staging.spark_cluster import root_cause
 
 Told = Callable[[str], None]
@@ -47,10 +50,10 @@ Told = Callable[[str], None]
 class _Files:
     """A relation of Parquet files."""
 
-    paths: tuple[Path, ...]
+    files: Files
     shape: pa.Schema | None = None
     """Its columns as the engine of this machine has them, where the files do not say so."""
-    made: tuple[Path, ...] = ()
+    made: tuple[Wanted, ...] = ()
     """Those of the files that are of no use beyond it."""
 
 
@@ -99,15 +102,17 @@ class SparkSession:
     def __init__(
         self,
         connect: Callable[[], Any],
-        beside: DuckSession,
+        beside: DuckSession | Beside,
         scratch: Path,
         told: Told,
         known: _Known | None = None,
         *,
         computes: bool = False,
+        depot: Depot = ONLY_HERE,
     ) -> None:
         self._connect = connect
-        self._beside = beside
+        self._beside = beside if isinstance(beside, Beside) else Beside(beside)
+        self._depot = depot
         self._scratch = scratch
         self._told = told
         self._known = known or _Known()
@@ -130,12 +135,16 @@ class SparkSession:
 
     def view(self, name: str, files: Sequence[Path], schema: pa.Schema | None = None) -> None:
         """See `Session.view`."""
-        found: _Relation = _Files(tuple(files)) if files else _Rows()
+        found: _Relation = _Files(self._known_files(files)) if files else _Rows()
         if files and self._known.relations.get(name.lower()) == (name, found):
             return  # files never change, and reading what they hold again costs a job
         self._release(name)
         self._beside.view(name, files, schema)
         self._enter(name, found)
+
+    def _known_files(self, files: Sequence[Path]) -> Files:
+        """The same files with where they are kept; the cluster may not reach those that only this machine has."""
+        return files if isinstance(files, Files) else Files([File(path, 0) for path in files], ONLY_HERE)
 
     def table(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> None:
         """See `Session.table`."""
@@ -207,8 +216,7 @@ class SparkSession:
         """What the cluster made for a relation that is no more goes."""
         _, relation = self._known.relations.pop(name.lower(), (name, _Rows()))
         if isinstance(relation, _Files):
-            for path in relation.made:
-                path.unlink(missing_ok=True)
+            self._drop(relation.made)
 
     def _outdate(self, key: str) -> None:
         """What the cluster knows of a relation, and of every view that reads it, is asked anew."""
@@ -225,7 +233,7 @@ class SparkSession:
             self._beside.execute(sql)
             self._enter(name, _Rows())
         else:
-            self._enter_made(name, _Files(tuple(files), shape, tuple(files)))
+            self._enter_made(name, _Files(files, shape, files.wanted))
 
     def _append(self, name: str, query: str, sql: str) -> None:
         _, found = self._known.relations.get(name.lower(), (name, _Rows()))
@@ -239,14 +247,15 @@ class SparkSession:
                 self._beside.execute(f"INSERT INTO {quote(name)} SELECT * FROM {quote(listed)}")
             self._enter(name, _Rows())
             return
-        known = found if isinstance(found, _Files) else _Files((), None, ())
+        known = found if isinstance(found, _Files) else _Files(Files((), self._depot))
         shape = self._shape(f"SELECT * FROM {quote(name)}")
-        files = self._made(query, shape=shape) or self._made_here(query, shape, always=bool(known.paths))
+        files = self._made(query, shape=shape) or self._made_here(query, shape, always=bool(known.files))
         if files is None:
             self._beside.execute(sql)
             self._enter(name, _Rows())
             return
-        self._enter_made(name, _Files((*known.paths, *files), shape, (*known.made, *files)))
+        every = Files((*known.files.wanted, *files.wanted), self._depot)
+        self._enter_made(name, _Files(every, shape, (*known.made, *files.wanted)))
 
     def _enter_made(self, name: str, relation: _Files) -> None:
         self._view_made(name, relation)
@@ -255,10 +264,10 @@ class SparkSession:
     def _view_made(self, name: str, relation: _Files) -> None:
         """For the engine of this machine, in the types that it would have given them itself."""
         if relation.shape is None:
-            self._beside.view(name, relation.paths)
+            self._beside.view(name, relation.files)
             return
         listed = self._own_name()
-        self._beside.view(listed, relation.paths)
+        self._beside.view(listed, relation.files)
         columns = ", ".join(
             f"CAST({quote(column)} AS {engine_type(kind)}) AS {quote(column)}"
             if on_the_wire(kind) != kind
@@ -268,20 +277,17 @@ class SparkSession:
         self._beside.forget(name)
         self._beside.execute(f"CREATE VIEW {quote(name)} AS SELECT {columns} FROM {quote(listed)}")
 
-    def _made_here(
-        self, query: str, shape: pa.Schema | None = None, *, always: bool = False
-    ) -> list[Path] | None:
+    def _made_here(self, query: str, shape: pa.Schema | None = None, *, always: bool = False) -> Files | None:
         """The rows of a query that runs on this machine, in a file for the cluster; None where it reads no files."""
         if not always and not self._reads_files(read_relations(sqlglot.parse_one(query, dialect="duckdb"))):
             return None
         path = self._scratch / f"{new_id()}.parquet"
         try:
-            self._write_for_cluster(query, shape or self._shape(query), path)
+            return self._write_for_cluster(query, shape or self._shape(query), path)
         except NotCarried:  # a column of a type that the cluster does not know: nothing there can read it
             return None
-        return [path]
 
-    def _write_for_cluster(self, query: str, shape: pa.Schema, path: Path) -> None:
+    def _write_for_cluster(self, query: str, shape: pa.Schema, path: Path) -> Files:
         """A file that has every column in a type that both engines and Parquet have."""
         given = [f"c{number}" for number in range(len(shape))]
         columns = ", ".join(
@@ -289,6 +295,8 @@ class SparkSession:
             for column, kind, name in zip(given, arrow_types(shape), shape.names, strict=True)
         )
         self._beside.write(f"SELECT {columns} FROM ({query}) AS q({', '.join(given)})", path)
+        self._depot.put(path)
+        return Files([File(path, path.stat().st_size)], self._depot)
 
     # ---- queries ---------------------------------------------------------------------------------
 
@@ -308,11 +316,11 @@ class SparkSession:
             yield from self._beside.stream(sql, rows)
             return
         shape = self._shape(sql)
-        for path in files:
-            with pq.ParquetFile(path) as opened:
+        for number, item in enumerate(files.wanted):
+            with pq.ParquetFile(files[number]) as opened:
                 for batch in opened.iter_batches(rows):
                     yield from _as(pa.Table.from_batches([batch]), shape).to_batches(rows)
-            path.unlink()
+            self._drop([item])
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
         """See `Session.write`."""
@@ -321,10 +329,9 @@ class SparkSession:
         if files is None:
             return self._beside.write(sql, path, row_group=row_group)
         name = self._own_name()
-        self._view_made(name, _Files(tuple(files), shape))
+        self._view_made(name, _Files(files, shape))
         written = self._beside.write(f"SELECT * FROM {quote(name)}", path, row_group=row_group)
-        for file in files:
-            file.unlink()
+        self._drop(files.wanted)
         return written
 
     def write_parts(self, sql: str, folder: Path) -> Sequence[Path]:
@@ -333,6 +340,9 @@ class SparkSession:
             path = folder / part_file(0)
             self.write(sql, path)
             return [path]
+        if self._depot is not ONLY_HERE:  # each file there has a name of its own, and is whole when it has it
+            made = self._made(sql, folder)
+            return self._beside.write_parts(sql, folder) if made is None else made.places
         files = self._made(sql, folder / ".writing")
         if files is None:
             return self._beside.write_parts(sql, folder)
@@ -355,6 +365,7 @@ class SparkSession:
             self._told,
             self._known,
             computes=self._computes,
+            depot=self._depot,
         )
 
     def close(self) -> None:
@@ -363,6 +374,13 @@ class SparkSession:
         self._beside.close()
         if self._owner:
             shutil.rmtree(self._scratch, ignore_errors=True)
+            with suppress(ConnectorError):  # the next command sweeps what cannot be reached now
+                self._depot.delete(self._scratch)
+
+    def _drop(self, files: Iterable[Wanted]) -> None:
+        for item in files:
+            item.place.unlink(missing_ok=True)
+            self._depot.delete(item.place)
 
     # ---- carrying ----------------------------------------------------------------------------------
 
@@ -392,7 +410,7 @@ class SparkSession:
         if key not in self._known.computed:
             nothing = ", ".join(f"NULL::{engine_type(kind)} AS c{n}" for n, kind in enumerate(kinds))
             try:
-                shape = self._beside.fetch(f"SELECT {sql} AS x FROM (SELECT {nothing}) LIMIT 0").schema
+                shape = self._beside.shape(f"SELECT {sql} AS x FROM (SELECT {nothing})")
             except duckdb.Error as error:
                 raise NotCarried(f"{sql[:60]}: {error}") from error
             (gives,) = arrow_columns(shape).values()
@@ -428,25 +446,28 @@ class SparkSession:
             case _View(sql, _):
                 query, columns = self._in_spark(sqlglot.parse_one(sql, dialect="duckdb"))
                 frame = self._spark.sql(query)
-            case _Files(paths, shape):
-                frame, columns = self._read(paths), arrow_columns(shape or pq.read_schema(paths[0]))
-            case _Rows():
+            case _Files(files, shape) if files.depot is self._depot or self._depot is ONLY_HERE:
+                frame, columns = self._read(files), arrow_columns(shape or _schema(files))
+            case _:
                 path, every = self._scratch / f"{new_id()}.parquet", f"SELECT * FROM {quote(name)}"
                 shape = self._shape(every)
-                self._write_for_cluster(every, shape, path)
-                frame, columns = self._read((path,)), arrow_columns(shape)
+                frame = self._read(self._write_for_cluster(every, shape, path))
+                columns = arrow_columns(shape)
         frame.createOrReplaceTempView(spark_name(name))
         self._known.columns[key] = columns
         return columns
 
-    def _read(self, paths: Sequence[Path]) -> Any:
+    def _read(self, files: Files) -> Any:
         """Files as they are named: a '*' in a folder's name is one, and a folder 'year=2024' is no column."""
         reader = self._spark.read.option("__globPaths__", "false").option("recursiveFileLookup", "true")
-        return reader.parquet(*(f"file:{path.resolve()}" for path in paths))
+        paths = files if self._depot is ONLY_HERE else files.places
+        return reader.parquet(*map(self._url, paths))
 
-    def _made(
-        self, sql: str, folder: Path | None = None, shape: pa.Schema | None = None
-    ) -> list[Path] | None:
+    def _url(self, path: Path) -> str:
+        """How the cluster finds a file or a folder."""
+        return self._depot.url(path) or f"file:{path.resolve()}"
+
+    def _made(self, sql: str, folder: Path | None = None, shape: pa.Schema | None = None) -> Files | None:
         """The rows of a query as files that the cluster wrote, those without rows left out but for the first; or None.
 
         With a `shape`, in its names and types.
@@ -459,13 +480,28 @@ class SparkSession:
             frame = self._spark.sql(query)
             if shape is not None:
                 frame = _shaped(frame, shape)
-            self._queries.run(lambda: frame.write.mode("overwrite").parquet(f"file:{folder.resolve()}"))
-        files = sorted(folder.glob("part-*.parquet"))
-        return [path for path in files if pq.read_metadata(path).num_rows] or files[:1]
+            self._queries.run(lambda: frame.write.mode("overwrite").parquet(self._url(folder)))
+        found = [File(folder / name, size) for name, size in sorted(self._sizes(folder).items())]
+        full = [item for item in found if self._rows(item)]
+        return Files(full or found[:1], self._depot)
+
+    def _sizes(self, folder: Path) -> dict[str, int]:
+        """What the cluster wrote: name → bytes."""
+        if self._depot is ONLY_HERE:
+            return {path.name: path.stat().st_size for path in folder.glob("part-*.parquet")}
+        return {
+            name: size
+            for name, size in self._depot.sizes(folder).items()
+            if name.startswith("part-") and name.endswith(".parquet")
+        }
+
+    def _rows(self, item: Wanted) -> int:
+        with self._depot.open(item.place) as stream:
+            return int(pq.read_metadata(stream).num_rows)
 
     def _shape(self, sql: str) -> pa.Schema:
         """What the engine of this machine would answer with."""
-        return self._beside.fetch(f"SELECT * FROM ({sql}) LIMIT 0").schema
+        return self._beside.shape(sql)
 
     def _own_name(self) -> str:
         return f"__spark:{new_id()}"
@@ -474,6 +510,11 @@ class SparkSession:
         if reason not in self._known.told:
             self._known.told.add(reason)
             self._told(reason)
+
+
+def _schema(files: Files) -> pa.Schema:
+    with files.depot.open(files.places[0]) as stream:
+        return pq.read_schema(stream)
 
 
 def _as(found: pa.Table, shape: pa.Schema) -> pa.Table:
@@ -507,5 +548,5 @@ def _translated() -> Iterator[None]:
     except (Py4JError, PySparkException) as error:
         raise FatalError(
             f"the cluster could not run a query: {root_cause(error)}",
-            hint="look into the logs of the master and the executors; does every machine reach the project's folder?",
+            hint="look into the logs of the master and the executors; does every machine reach the project's folder, or what `staging` names?",
         ) from error

@@ -9,6 +9,7 @@ leaves files nobody vouches for; `sweep` removes them, there as here.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
@@ -252,15 +253,21 @@ class Building:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             files = session.write_parts(sql, self.folder)
-            parts = tuple(self._keep(number, path) for number, path in enumerate(files))
+            kept = self._store.depot.sizes(self.folder)
+            parts = tuple(self._keep(number, path, kept) for number, path in enumerate(files))
         boundary(f"{kind}.part-written")
         self._commit(parts)
         boundary(f"{kind}.part-committed")
         return parts
 
-    def _keep(self, number: int, written: Path) -> Part:
-        """What an engine wrote, under its name for good."""
+    def _keep(self, number: int, written: Path, kept: Mapping[str, int]) -> Part:
+        """What an engine wrote, under its name for good; what a cluster put where machines share stays where it is."""
         depot = self._store.depot
+        if written.name in kept:
+            depot.settle(written)
+            with depot.open(written) as stream:
+                rows = pq.read_metadata(stream).num_rows
+            return Part(number, written, rows, bytes=kept[written.name], depot=depot)
         path = written.with_name(depot.named(written.name))
         if path != written:
             flush_and_rename(written, path)
@@ -481,6 +488,18 @@ class Store:
                 removed += 1
         return removed
 
+    def free(self) -> list[int]:
+        """Remove files of this machine that the depot has with the same size; returns the bytes of each. Call under the lease."""
+        gone = []
+        for dataset in self.all():
+            here = [part for part in dataset.parts if part.is_here]
+            kept = self.depot.sizes(here[0].place.parent) if here else {}
+            for part in here:
+                if kept.get(part.place.name) == part.bytes:
+                    part.place.unlink()
+                    gone.append(part.bytes)
+        return gone
+
     def complete_all(self, finished: Sequence[Finished]) -> tuple[Dataset, ...]:
         """`Building.complete` for several datasets in one transaction: all become current, or none does."""
         datasets = tuple(self._final(item) for item in finished)
@@ -655,8 +674,9 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 def version_after(file: str) -> str:
     """'part-000000.parquet' → 'part-000000.1.parquet', and so on; what a depot added to the name is not part of it."""
-    name, _, version = file.removesuffix(".parquet").partition("~")[0].partition(".")
-    return f"{name}.{int(version or 0) + 1}.parquet"
+    name = file.removesuffix(".parquet").partition("~")[0]
+    found = re.fullmatch(r"(.*)\.(\d+)", name)
+    return f"{found[1]}.{int(found[2]) + 1}.parquet" if found else f"{name}.1.parquet"
 
 
 def _delete_rows(connection: sa.Connection, dataset_id: str) -> None:

@@ -145,6 +145,23 @@ def test_who_is_erased_is_nowhere_in_the_bucket(
     assert "nna@" not in rows_there(s3, place)
 
 
+def test_local_copies_are_freed_by_a_command(
+    tmp_path: Path, s3: S3, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared_project(tmp_path / "shared", s3, place)
+    migrator(folder, capsys, "extract")
+    local = folder / ".migrator" / "staging"
+    files = len(list(local.rglob("*.parquet")))
+    said = migrator(folder, capsys, "staging", "free")
+    assert said.code == 0, said
+    assert f"{files} files" in said.out
+    assert f"s3://{BUCKET}/{place}" in said.out
+    assert not list(local.rglob("*.parquet"))
+    assert migrator(folder, capsys, "map").code in {0, 1}
+    alone = write_small(tmp_path / "alone")
+    assert_told(migrator(alone, capsys, "staging", "free"), 2, "on this machine only")
+
+
 def test_a_place_that_is_away_is_told_and_nothing_is_lost(
     tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

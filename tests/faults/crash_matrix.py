@@ -35,6 +35,7 @@ ELSEWHERE = {
     "sql.staged": "PostgreSQL's own: tests/e2e/test_kill.py",
     "ledger.upgrading": "for ledgers of an older version: tests/unit/test_ledger_upgrade.py",
     "ledger.upgraded": "the same",
+    "depot.put": "of staging that machines share: tests/faults/test_extract_kill.py",
     **dict.fromkeys(
         (
             "runbook.begun",

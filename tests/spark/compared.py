@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from migrator.staging.depot import Files
 from migrator.staging.engine import EngineSettings, open_engine
 from migrator.staging.spark_cluster import connected
 from migrator.staging.spark_session import SparkSession
@@ -34,9 +35,7 @@ class Compared(SparkSession):
         self._last = super()._carried(sql)
         return self._last
 
-    def _made(
-        self, sql: str, folder: Path | None = None, shape: pa.Schema | None = None
-    ) -> list[Path] | None:
+    def _made(self, sql: str, folder: Path | None = None, shape: pa.Schema | None = None) -> Files | None:
         files = super()._made(sql, folder, shape)
         if files is not None:
             self._compare(sql, pa.concat_tables(pq.ParquetFile(path).read() for path in files), shape)

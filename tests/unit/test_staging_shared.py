@@ -355,6 +355,20 @@ def test_a_server_that_is_gone_is_told_as_such(s3: S3, tmp_path: Path) -> None:
             store.sweep()
 
 
+def test_only_what_is_whole_there_is_freed_here(shared: Shared) -> None:
+    store = shared.machine()
+    made(store, rows(1), rows(2), rows(3))
+    names = sorted(shared.there())
+    shared.files.rm(names[0])
+    shared.files.pipe_file(names[1], b"cut")
+    assert len(store.free()) == 1
+    assert len(list(store.root.rglob("*.parquet"))) == 2
+    assert sorted(values(store)) == [1, 2, 3]
+    local = Store(shared.folder / "alone" / "staging", shared.ledger)
+    made(local, rows(1), name="alone")
+    assert local.free() == []
+
+
 # ---- settings and check
 
 
