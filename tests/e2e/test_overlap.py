@@ -23,7 +23,7 @@ from migrator.testing.faults import FaultySource, FaultyTarget
 from migrator.testing.troubles import Fault, Trouble, by_chance, on_calls
 from tests.e2e.demo_project import dump
 from tests.faults.crash_project import CrashProject, Stage, make_ready, write_project
-from tests.overlap_kit import NAMES, SlowSource, SlowTarget, wrap, write_drawn
+from tests.overlap_kit import SlowSource, SlowTarget, wrap, write_drawn
 from tests.postgres import TestServer
 from tests.small_migration import assert_told, migrator, replace_in, target_rows, write_small
 
@@ -40,6 +40,19 @@ def assert_same(here: CrashProject, undisturbed: CrashProject, *, but: str = "")
     expected = undisturbed.state()
     for what, found in here.state().items():
         assert what == but or found == expected[what], what
+
+
+def is_loaded(folder: Path, name: str) -> bool:
+    """Whether the target of a project has rows of a table."""
+    return (folder / "crm.db").exists() and bool(target_rows(folder / "crm.db").get(name))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait in the middle of one side until the other side has come so far."""
+    give_up = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up, "the other side never came so far"
+        time.sleep(0.1)
 
 
 def drawn(folder: Path, seed: int, *arguments: str) -> CrashProject:
@@ -138,10 +151,7 @@ def test_it_loads_while_it_still_reads_and_tells_both(
     def seconds(name: str, _rows: int) -> float:
         if name.lower() != "contact":
             return 0.0
-        give_up = time.monotonic() + 60
-        while not (folder / "crm.db").exists() or not target_rows(folder / "crm.db").get("account"):
-            assert time.monotonic() < give_up, "no account comes before the contacts are read"
-            time.sleep(0.1)
+        wait_until(lambda: is_loaded(folder, "account"))
         loaded_before.append({name for name, rows in target_rows(folder / "crm.db").items() if rows})
         return 0.0
 
@@ -307,52 +317,60 @@ def test_who_was_forgotten_is_kept_out_of_every_stage(
     assert CrashProject(tmp_path).held()["person"]
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> CrashProject:
+    """The small migration after a plain run that nothing disturbed."""
+    here = CrashProject(write_small(tmp_path_factory.mktemp("small") / "project"))
+    here.run(*RUN)
+    return here
+
+
 def test_what_fails_in_the_extract_ends_both_and_the_next_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: CrashProject
 ) -> None:
-    plain = drawn(tmp_path / "plain", 0)
-    here = write_drawn(tmp_path / "overlapped", 0)
+    here = CrashProject(write_small(tmp_path / "project"))
+
+    def read(name: str, _rows: int) -> float:
+        if name.lower() == "contact":
+            wait_until(lambda: is_loaded(here.folder, "account"))
+            raise FatalError("the old system is gone", hint="ask for it back")
+        return 0.0
+
     with monkeypatch.context() as patch:
-        wrap(
-            patch,
-            lambda source: SlowSource(
-                FaultySource(source, lambda asked: Fault(Trouble.REVOKED) if asked.object == "B" else None),
-                lambda *_: 1.0,
-            ),
-            lambda target: SlowTarget(target, lambda *_: 0.5),
-        )
-        with pytest.raises(FatalError):
+        wrap(patch, lambda source: SlowSource(source, read))
+        with pytest.raises(FatalError, match="gone"):
             run(here.project, overlapping=True, with_validation=False)
         assert not [thread for thread in threading.enumerate() if thread.name == "extract"]
-    held = here.held()
-    assert held, "what was complete in itself is in the target"
-    assert len(held) < len(plain.held())
+    assert is_loaded(here.folder, "account"), "what was complete in itself is in the target"
+    assert not is_loaded(here.folder, "contact")
     here.run(*RUN)
-    assert_same(here, plain)
+    assert_same(here, small)
 
 
 def test_what_fails_in_the_load_ends_both_and_the_next_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: CrashProject
 ) -> None:
-    plain = drawn(tmp_path / "plain", 0)
-    here = write_drawn(tmp_path / "overlapped", 0)
-    read: list[str] = []
+    here = CrashProject(write_small(tmp_path / "project"))
+    called, begun = threading.Event(), []
 
-    def seconds(name: str, _rows: int) -> float:
-        read.append(name)
-        return 1.0
+    def read(name: str, _rows: int) -> float:
+        if name.lower() != "contact":
+            return 0.0
+        begun.append(name)
+        assert called.wait(60)
+        return 3.0
+
+    def write(_name: str, _rows: int) -> float:
+        called.set()
+        raise FatalError("the new system is gone", hint="buy another one")
 
     with monkeypatch.context() as patch:
-        wrap(
-            patch,
-            lambda source: SlowSource(source, seconds),
-            lambda target: FaultyTarget(target, on_calls({1: Fault(Trouble.REVOKED)})),
-        )
-        with pytest.raises(FatalError):
+        wrap(patch, lambda source: SlowSource(source, read), lambda target: SlowTarget(target, write))
+        with pytest.raises(FatalError, match="gone"):
             run(here.project, overlapping=True, with_validation=False)
-    assert len(read) < len(NAMES), "the extract went on though nothing could be loaded"
+    assert begun == ["Contact"], "the extract went on though nothing could be loaded"
     here.run(*RUN, "--overlap")
-    assert_same(here, plain)
+    assert_same(here, small)
 
 
 def test_both_fail_and_both_are_told_the_first_one_first(

@@ -90,6 +90,6 @@ def test_a_person_stops_it_and_both_sides_end_at_once(
         began = time.monotonic()
         _, err = process.communicate(timeout=120)
     assert process.returncode == code, err
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     assert "run the same command again" in err
     assert_ends_well(here, undisturbed, "--overlap")
