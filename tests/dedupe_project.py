@@ -120,7 +120,7 @@ def _row(mapped: MappedObject, row: Mapping[str, Any]) -> dict[str, Any]:
 def open_project(folder: Path, *, threads: int = 2, memory: str = "200MB") -> Iterator[Project]:
     """A fresh project in an empty folder."""
     ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}", FixedClock())
-    session = open_engine(EngineSettings(memory_limit=memory, threads=threads), folder)
+    session = open_engine(EngineSettings(memory_limit=memory, threads=threads), folder, few_files=True)
     try:
         yield Project(Store(folder / "staging", ledger), session)
     finally:

@@ -40,9 +40,10 @@ def find_reached(session: Session, joining: str, touched: str, before: str) -> b
         )
         session.execute(f"INSERT INTO {REACHED} SELECT __id FROM dedupe_front")
         if not session.fetch("SELECT count(*) AS n FROM dedupe_front").column("n")[0].as_py():
-            _carry(session, f"SELECT * FROM {before} ANTI JOIN {REACHED} USING (__id)")
-            session.execute(
-                f"DELETE FROM {SETTLED} WHERE name IN (SELECT cluster FROM {before} SEMI JOIN {REACHED} USING (__id))"
+            _carry(
+                session,
+                f"SELECT * FROM {before} ANTI JOIN {REACHED} USING (__id)",
+                f"(SELECT cluster FROM {before} SEMI JOIN {REACHED} USING (__id))",
             )
             return True
     return False
@@ -50,11 +51,13 @@ def find_reached(session: Session, joining: str, touched: str, before: str) -> b
 
 def carry_none(session: Session) -> None:
     """Make `CARRIED` without rows: everything is made anew."""
-    _carry(session, "SELECT '' AS __id, '' AS cluster, '' AS rule, '' AS evidence WHERE false")
+    _carry(session, "SELECT '' AS __id, '' AS cluster, '' AS rule, '' AS evidence WHERE false", "('')")
 
 
-def _carry(session: Session, rows: str) -> None:
+def _carry(session: Session, rows: str, broken: str) -> None:
+    """Of `rows` of CLUSTERS; `broken` are the names of those that lost a member to what is made anew."""
     session.execute(f"CREATE OR REPLACE TEMP TABLE {CARRIED} AS {rows}")
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {SETTLED} AS SELECT DISTINCT cluster AS name FROM {CARRIED}"
+        f"CREATE OR REPLACE TEMP TABLE {SETTLED} AS "
+        f"SELECT DISTINCT cluster AS name FROM {CARRIED} WHERE cluster NOT IN {broken}"
     )

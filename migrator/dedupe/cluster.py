@@ -85,8 +85,10 @@ def make_clusters(
     Raises `ProjectError` when decisions contradict each other.
     """
     _write_decisions(session, judgements, rows)
+    # where only what is touched is made anew, edges lie in files, and are gone through step by step
+    held = "VIEW" if touched is None else "TABLE"
     session.execute(
-        f"CREATE OR REPLACE TEMP VIEW dedupe_joining AS SELECT one, other FROM {EDGES} WHERE {AUTOMATIC} "
+        f"CREATE OR REPLACE TEMP {held} dedupe_joining AS SELECT one, other FROM {EDGES} WHERE {AUTOMATIC} "
         "UNION ALL SELECT one, other FROM dedupe_bonds"
     )
     find_components(session, _within_reach(session, "dedupe_joining", touched, before))

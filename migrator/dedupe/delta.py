@@ -36,9 +36,9 @@ from migrator.staging.engine import Session, literal, quote
 MOST_CHANGED = 0.1
 """Share of the records a model was learnt from that may have changed since; beyond it, a new one is learnt."""
 
-_KEPT, _KNOWN, _STANDING, _FRESH, _STALE, _AGAIN, _INCOMING, _WEIGHTS = (
+_KEPT, _KNOWN, _STANDING, _FRESH, _STALE, _AGAIN, _INCOMING, _WEIGHTS, _NEW_EDGES = (
     "dedupe_kept_features", "dedupe_remembered", "dedupe_standing", "dedupe_fresh", "dedupe_stale", "dedupe_again",
-    "dedupe_incoming", "dedupe_weights",
+    "dedupe_incoming", "dedupe_weights", "dedupe_edges_new",
 )  # fmt: skip
 
 
@@ -81,11 +81,12 @@ def add_delta(
 
 
 def _keep_edges(session: Session) -> None:
-    """Add the scored edges of the last run that still stand."""
+    """Let the table of edges be a view: of the new ones, and those of the last run that still stand, left where they are."""
     redone = [f"{end} NOT IN (SELECT __id FROM dedupe_redone)" for end in ("one", "other")]
     standing = redone if _count(session, "dedupe_redone") else []
+    session.execute(f"ALTER TABLE {EDGES} RENAME TO {_NEW_EDGES}")
     session.execute(
-        f"INSERT INTO {EDGES} SELECT * FROM dedupe_edges_before "
+        f"CREATE OR REPLACE TEMP VIEW {EDGES} AS SELECT * FROM {_NEW_EDGES} UNION ALL SELECT * FROM dedupe_edges_before "
         f"WHERE {' AND '.join((f'rule = {literal(RULE)}', *standing))}"
     )
 
@@ -146,16 +147,18 @@ def _find_changed(session: Session, relation: str, frozen: Frozen, claiming: Seq
     listed = ", ".join(quote(name) for name in dict.fromkeys(item.field for item in frozen.features))
     print_ = print_of(frozen.features, claiming)
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS SELECT r.*, k.n IS NULL AS new FROM "
-        f"(SELECT __id, __source, {listed}, {print_} AS {PRINT} FROM {relation}) r "
-        f"LEFT JOIN (SELECT __id, n, {PRINT} AS was FROM {_KNOWN}) k USING (__id) WHERE was IS DISTINCT FROM {PRINT}"
+        f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS SELECT * FROM "
+        f"(SELECT __id, __source, {listed}, {print_} AS {PRINT} FROM {relation}) ANTI JOIN {_KNOWN} USING ({PRINT})"
     )
-    added = _count(session, f"{_INCOMING} WHERE new")
-    gone = _count(session, _KNOWN) + added - _count(session, relation)
-    left = f"UNION ALL SELECT __id, n FROM {_KNOWN} ANTI JOIN {relation} USING (__id)" if gone else ""
     session.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_STALE} AS SELECT __id, n FROM {_KNOWN} SEMI JOIN {_INCOMING} USING (__id) {left}"
+        f"CREATE OR REPLACE TEMP TABLE {_STALE} AS SELECT __id, n FROM {_KNOWN} SEMI JOIN {_INCOMING} USING (__id)"
     )
+    added = _count(session, _INCOMING) - _count(session, _STALE)
+    gone = _count(session, _KNOWN) + added - _count(session, relation)
+    if gone:
+        session.execute(
+            f"INSERT INTO {_STALE} SELECT __id, n FROM {_KNOWN} ANTI JOIN {relation} USING (__id)"
+        )
     session.execute(
         f"CREATE OR REPLACE TEMP VIEW {_STANDING} AS SELECT * FROM {_KNOWN} WHERE true {_but(_STALE, session)}"
     )

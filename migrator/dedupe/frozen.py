@@ -22,7 +22,7 @@ from migrator.dedupe.units import Unit
 from migrator.staging.engine import Session, quote
 
 PRINT = "__print"
-"""Column of a record's fingerprint: of its source and of the fields that are compared."""
+"""Column of a record's fingerprint: of its id, its source and the fields that are compared; two records never share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +131,10 @@ def units_in(rules: Sequence[Rule]) -> tuple[Unit, ...]:
 
 
 def print_of(features: Sequence[Feature], claiming: Sequence[str]) -> str:
-    """SQL of a record's fingerprint: of what is compared, and of the fields that claim something."""
+    """SQL of a record's fingerprint: of who it is, of what is compared, and of the fields that claim something."""
     names = dict.fromkeys((*(item.field for item in features), *claiming))
     listed = ", ".join(f"CAST({quote(name)} AS VARCHAR)" for name in names)
-    return f"hash(__source, {listed})"
+    return f"hash(__id, __source, {listed})"
 
 
 def _least_often(session: Session, column: str, table: str) -> float:

@@ -17,7 +17,7 @@ from migrator.core.mapped import Judgement
 from migrator.dedupe.delta import Last
 from migrator.dedupe.edges import EDGES
 from migrator.dedupe.match import Memory
-from migrator.staging.engine import Session
+from migrator.staging.engine import QUICK, Session
 from migrator.staging.store import Building, Finished, Kind, Part, Store
 
 _MOST_PARTS = 30
@@ -48,7 +48,7 @@ class Known:
 
         def keep(features: str, weights: str) -> None:
             made = self._write(session, Kind.FEATURES, features)
-            made.add(lambda path: session.write(weights, path), detail=_WEIGHTS)
+            made.add(lambda path: session.write(weights, path, compression=QUICK), detail=_WEIGHTS)
 
         def extend(more: str, every: str) -> None:
             self._extend(session, more, every)
@@ -72,7 +72,7 @@ class Known:
 
     def _write(self, session: Session, kind: Kind, query: str) -> Building:
         self._made[kind] = self._store.build(kind, self._name, self._made_of)
-        self._made[kind].add(lambda path: session.write(query, path))
+        self._made[kind].add(lambda path: session.write(query, path, compression=QUICK))
         return self._made[kind]
 
     def _extend(self, session: Session, more: str, every: str) -> None:
@@ -83,7 +83,7 @@ class Known:
         for part in last.parts:
             if part.detail == _WEIGHTS or not whole:
                 made.add(partial(_take_over, part), detail=part.detail)
-        made.add(lambda path: session.write(every if whole else more, path))
+        made.add(lambda path: session.write(every if whole else more, path, compression=QUICK))
         self._made[Kind.FEATURES] = made
 
     def _last(self) -> Last | None:

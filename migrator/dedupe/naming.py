@@ -61,7 +61,7 @@ def name_clusters(session: Session, before: str | None, rows: str | None) -> Ren
     session.execute("CREATE OR REPLACE TEMP TABLE dedupe_names (cluster BIGINT, name VARCHAR)")
     if before is not None:
         session.execute(
-            "CREATE OR REPLACE TEMP VIEW dedupe_unsettled AS "
+            "CREATE OR REPLACE TEMP TABLE dedupe_unsettled AS "
             f"SELECT __id, cluster FROM {before} WHERE cluster NOT IN (SELECT name FROM {SETTLED})"
         )
         _inherit(session, "dedupe_unsettled")

@@ -25,6 +25,8 @@ from migrator.core.errors import FatalError, MigratorError, ProjectError
 from migrator.staging.process import is_alive, machine
 from migrator.staging.queries import Queries
 
+SMALL, QUICK = "zstd", "lz4_raw"
+"""How a Parquet file is compressed: to be small, as all are, or to be read with little work, a third larger."""
 ROW_GROUP_BYTES = 16 << 20
 """A row group is closed at so many bytes of values: each thread holds one while it writes and one for each file it reads,
 outside of what the engine can spill, and rows may be as wide as they like."""
@@ -84,10 +86,10 @@ class Session(Protocol):
         """
         ...
 
-    def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
+    def write(self, sql: str, path: Path, *, row_group: int = 100_000, compression: str = SMALL) -> int:
         """Write a query's rows to one Parquet file, whole or not at all; returns the number of rows.
 
-        Its row groups have at most about `row_group` rows, and fewer where rows are wide.
+        Its row groups have at most about `row_group` rows, and fewer where rows are wide. `compression` is `SMALL` or `QUICK`.
         """
         ...
 
@@ -201,14 +203,14 @@ class DuckSession:
             while (batch := run(lambda: next(reader, None))) is not None:
                 yield batch
 
-    def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
+    def write(self, sql: str, path: Path, *, row_group: int = 100_000, compression: str = SMALL) -> int:
         """See `Session.write`."""
         temporary = path.with_name(f".{path.name}.writing")
         try:
             with _translated(self._raised):
                 copy = (
                     f"COPY ({sql}) TO {literal(str(temporary))}"
-                    f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group:d},"
+                    f" (FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {row_group:d},"
                     f" ROW_GROUP_SIZE_BYTES {ROW_GROUP_BYTES:d})"
                 )
                 written = self._queries.run(lambda: self._connection.execute(copy).fetchall())
@@ -262,9 +264,10 @@ class DuckSession:
             self.execute(f"DROP TABLE {quote(name)}")
 
 
-def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
+def open_engine(settings: EngineSettings, workspace: Path, *, few_files: bool = False) -> DuckSession:
     """A fresh session that reads and writes only below `workspace`, downloads nothing, thinks in UTC, and cannot be told otherwise.
 
+    `few_files`: the same few files will be asked many things, so their footers are kept, within the memory limit.
     Raises `FatalError` when there is no room to work in and `ProjectError` when a setting is wrong.
     """
     spill = scratch_folder(Path(settings.temp_directory) if settings.temp_directory else workspace / "spill")
@@ -284,6 +287,7 @@ def open_engine(settings: EngineSettings, workspace: Path) -> DuckSession:
         )
     except duckdb.Error as error:
         raise ProjectError.at("migration.yaml", f"an engine setting is wrong: {error}") from error
+    connection.execute(f"SET GLOBAL parquet_metadata_cache = {few_files}")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute("SET TimeZone = 'UTC'")
     # The engine looks through links: a folder of ours that was moved to a larger disk is still ours.

@@ -38,7 +38,7 @@ def open_session(
     """
     match settings.kind:
         case Dialect.DUCKDB:
-            return open_engine(settings, workspace)
+            return open_engine(settings, workspace, few_files=work is Work.DEDUPE)
         case Dialect.SPARK:
             return _open_spark(settings, workspace, work, told, depot)
 
@@ -48,7 +48,7 @@ def _open_spark(settings: EngineSettings, workspace: Path, work: Work, told: Tol
     from migrator.staging.spark_session import SparkSession
 
     check_engine(settings, Location(PROJECT))
-    beside = open_engine(settings, workspace)
+    beside = open_engine(settings, workspace, few_files=work is Work.DEDUPE)
     shared = workspace / "staging" / SCRATCH
     scratch = scratch_folder(shared if depot.url(shared) else workspace / "spark")
     return SparkSession(

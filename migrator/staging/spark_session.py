@@ -37,7 +37,7 @@ from migrator.staging.dialects.statement import (
     carried,
     read_relations,
 )  # fmt: skip
-from migrator.staging.engine import DuckSession, flush_and_rename, part_file, quote
+from migrator.staging.engine import SMALL, DuckSession, flush_and_rename, part_file, quote
 from migrator.staging.queries import Queries
 from migrator.staging.spark_beside import Beside
 from migrator.staging.spark_cluster import root_cause
@@ -322,15 +322,17 @@ class SparkSession:
                     yield from _as(pa.Table.from_batches([batch]), shape).to_batches(rows)
             self._drop([item])
 
-    def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
+    def write(self, sql: str, path: Path, *, row_group: int = 100_000, compression: str = SMALL) -> int:
         """See `Session.write`."""
         shape = self._shape(sql)
         files = self._made(sql, shape=shape)
         if files is None:
-            return self._beside.write(sql, path, row_group=row_group)
+            return self._beside.write(sql, path, row_group=row_group, compression=compression)
         name = self._own_name()
         self._view_made(name, _Files(files, shape))
-        written = self._beside.write(f"SELECT * FROM {quote(name)}", path, row_group=row_group)
+        written = self._beside.write(
+            f"SELECT * FROM {quote(name)}", path, row_group=row_group, compression=compression
+        )
         self._drop(files.wanted)
         return written
 
