@@ -154,7 +154,7 @@ def children(session: Session, sides: Sides, column: Column) -> Distribution:
               UNION ALL
               SELECT n, NULL, count(*) FROM
                 (SELECT count(*) AS n FROM {quote(sides.actual)} a WHERE a.{column.a} IS NOT NULL
-                 AND EXISTS (FROM {quote(sides.expected)} x WHERE x.__k = a.__k) GROUP BY a.{column.a}) GROUP BY n)
+                 AND a.__ours GROUP BY a.{column.a}) GROUP BY n)
             GROUP BY n ORDER BY n"""
     ).to_pylist()
     values = tuple((str(row["n"]), int(row["e"]), int(row["a"])) for row in rows)

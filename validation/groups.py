@@ -61,7 +61,6 @@ def _count(session: Session, sides: Sides, column: Column) -> Counts:
     link = column.family is Family.LINK
     joined = f" LEFT JOIN {quote(sides.refs)} r ON r.ref = {own}" if link else ""
     source = f"coalesce(r.target_id, {own})" if link else own
-    ours = f"EXISTS (FROM {quote(sides.expected)} x WHERE x.__k = a.__k)"
     rows = session.fetch(
         f"""SELECT *, count(*) OVER () AS groups, count_if(e <> a) OVER () AS different FROM (
               SELECT g, CAST(sum(s) AS BIGINT) AS s, CAST(sum(e) AS BIGINT) AS e, CAST(sum(a) AS BIGINT) AS a FROM (
@@ -69,7 +68,7 @@ def _count(session: Session, sides: Sides, column: Column) -> Counts:
                 UNION ALL
                 SELECT {shape.format(column.e)}, 0, count(*), 0 FROM {quote(sides.expected)} GROUP BY 1
                 UNION ALL
-                SELECT {shape.format(f"a.{column.a}")}, 0, 0, count(*) FROM {quote(sides.actual)} a WHERE {ours} GROUP BY 1)
+                SELECT {shape.format(f"a.{column.a}")}, 0, 0, count(*) FROM {quote(sides.actual)} a WHERE a.__ours GROUP BY 1)
               GROUP BY g)
             ORDER BY e = a, e DESC, s DESC, g LIMIT {GROUPS}"""
     ).to_pylist()

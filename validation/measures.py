@@ -144,8 +144,7 @@ def _both_sides(
                coalesce(max(e), 0) = coalesce(max(a), 0) AS same
         FROM (SELECT {keys}, {e} AS e, NULL AS a FROM (SELECT {inner_e} FROM {quote(sides.expected)}) GROUP BY ALL
               UNION ALL
-              SELECT {keys}, NULL, {a} FROM (SELECT {inner_a} FROM {quote(sides.actual)} a
-                     WHERE EXISTS (FROM {quote(sides.expected)} x WHERE x.__k = a.__k)) GROUP BY ALL)
+              SELECT {keys}, NULL, {a} FROM (SELECT {inner_a} FROM {quote(sides.actual)} a WHERE a.__ours) GROUP BY ALL)
         GROUP BY {keys}"""
 
 

@@ -224,7 +224,7 @@ def _extra_sql(sides: Sides) -> str:
         SELECT x.__k, coalesce(s.__id, o.{c.ID}) AS {c.ID},
                CASE WHEN s.__k IS NOT NULL THEN '{SUPERSEDED}' WHEN o.looks IS NOT NULL THEN '{COPY}' ELSE '{EXTRA}' END AS class
         FROM (SELECT a.__k, md5(concat_ws(chr(31), {theirs})) AS looks FROM {quote(sides.actual)} a
-              WHERE NOT EXISTS (FROM {quote(sides.expected)} e WHERE e.__k = a.__k)) x
+              WHERE NOT a.__ours) x
         LEFT JOIN {quote(sides.sent)} s ON s.__k = x.__k {copied}"""
 
 

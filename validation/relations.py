@@ -65,7 +65,8 @@ class Sides:
 
     `expected`: __id, __k (external key as text), __at (when its outcome came), __waits (a newer state is planned but
     not sent), e0, e1, …
-    `actual`: __k, __n (1, 2, … for rows that share a key), a0, a1, … (r0, … before a cast).
+    `actual`: __k, __n (1, 2, … for rows that share a key), __ours (whether its key is expected), a0, a1, … (r0, … before
+    a cast). Both are computed once and laid aside: some forty queries ask for each.
     `source`: every mapped row, whatever became of it, with the fields' own names.
     `sent`: __k and __id of every record this project ever sent or read, whatever became of it.
     """
@@ -164,8 +165,12 @@ def open_sides(
         expected, actual = (
             f"SELECT * FROM ({side}) s WHERE s.__k IN (FROM {picked})" for side in (expected, actual)
         )
-    _define(session, sides.expected, expected)
-    _define(session, sides.actual, actual)
+    session.lay_aside(sides.expected, expected)
+    session.lay_aside(
+        sides.actual,
+        f"SELECT s.*, x.__k IS NOT NULL AS __ours FROM ({actual}) s"
+        f" LEFT JOIN (SELECT DISTINCT __k FROM {quote(sides.expected)}) x ON x.__k = s.__k",
+    )
     return sides
 
 

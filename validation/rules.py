@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 100_000
 WHOLE_ROWS = 2_000_000
-UNIQUE_ROWS = 500_000
+UNIQUE_ROWS = 5_000_000
 """Values whose hashes are counted at a time: more records take more passes, not more memory."""
 
 UNIQUENESS = frozenset({UNIQUE, COMPOUND_UNIQUE})

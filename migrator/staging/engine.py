@@ -100,6 +100,10 @@ class Session(Protocol):
         """
         ...
 
+    def lay_aside(self, name: str, sql: str) -> None:
+        """Compute a query once for the many that will ask for `name`, as files that go when the session is closed."""
+        ...
+
     def explain(self, sql: str) -> None:
         """Bind a query without running it; raises `ProjectError` with the engine's words when it does not bind."""
         ...
@@ -129,12 +133,16 @@ def part_file(number: int) -> str:
 
 
 class DuckSession:
-    """`Session` on DuckDB; `on_close` runs once when it is closed."""
+    """`Session` on DuckDB; `folder` is for files that it needs, and `on_close` runs once when it is closed."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, on_close: Callable[[], None] | None = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        folder: Path,
+        on_close: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
+        self._folder = folder
         self._queries = Queries(connection.interrupt)
         self._on_close = on_close
         self._raised: list[MigratorError] = []
@@ -227,6 +235,12 @@ class DuckSession:
         self.write(sql, path)
         return [path]
 
+    def lay_aside(self, name: str, sql: str) -> None:
+        """See `Session.lay_aside`."""
+        path = self._folder / f"{new_id()}.parquet"
+        self.write(sql, path, compression=QUICK)
+        self.view(name, [path])
+
     def explain(self, sql: str) -> None:
         """See `Session.explain`."""
         try:
@@ -246,7 +260,7 @@ class DuckSession:
 
     def cursor(self) -> DuckSession:
         """See `Session.cursor`."""
-        return DuckSession(self._connection.cursor())
+        return DuckSession(self._connection.cursor(), self._folder)
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -296,7 +310,7 @@ def open_engine(settings: EngineSettings, workspace: Path, *, few_files: bool = 
     connection.execute(f"SET allowed_directories = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")  # no query can open any of this again
-    return DuckSession(connection, lambda: shutil.rmtree(spill, ignore_errors=True))
+    return DuckSession(connection, spill, lambda: shutil.rmtree(spill, ignore_errors=True))
 
 
 def scratch_folder(parent: Path) -> Path:

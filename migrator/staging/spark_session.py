@@ -354,6 +354,10 @@ class SparkSession:
         shutil.rmtree(folder / ".writing", ignore_errors=True)
         return named
 
+    def lay_aside(self, name: str, sql: str) -> None:
+        """See `Session.lay_aside`."""
+        self.execute(f"CREATE OR REPLACE TABLE {quote(name)} AS {sql}")
+
     def explain(self, sql: str) -> None:
         """See `Session.explain`."""
         self._beside.explain(sql)

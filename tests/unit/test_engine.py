@@ -51,6 +51,20 @@ def test_names_are_replaced_whatever_they_were(session: DuckSession, workspace: 
         assert session.fetch("SELECT * FROM t").schema.names == ["c"]
 
 
+def test_what_is_laid_aside_is_computed_once_and_goes_with_the_session(workspace: Path) -> None:
+    with closing(open_engine(EngineSettings(threads=2), workspace)) as session:
+        session.table("t", pa.table({"a": [1, 2]}))
+        session.lay_aside("t:kept", "SELECT sum(a) AS s FROM t")
+        session.lay_aside("t:none", "SELECT a FROM t WHERE a > 2")
+        session.execute("DELETE FROM t")
+        assert session.fetch('SELECT s FROM "t:kept"').to_pylist() == [{"s": 3}]
+        with closing(session.cursor()) as cursor:
+            assert cursor.fetch('SELECT count(*) AS n FROM "t:none"').to_pylist() == [{"n": 0}]
+        session.lay_aside("t:kept", "SELECT 7 AS s")
+        assert session.fetch('SELECT s FROM "t:kept"').to_pylist() == [{"s": 7}]
+    assert [item for item in workspace.rglob("*.parquet") if item.is_file()] == []
+
+
 def test_a_stream_keeps_the_order_and_a_cursor_works_beside_it(session: DuckSession) -> None:
     session.table("t", pa.table({"a": [1, 2]}))
     stream = session.stream("SELECT i FROM range(100000) t(i) ORDER BY i DESC", 1000)
