@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from migrator.staging.depot import Files
 from migrator.staging.dialects.statement import read_relations
-from migrator.staging.engine import DuckSession, literal, quote
+from migrator.staging.engine import SMALL, DuckSession, literal, quote
 
 
 @dataclass(slots=True)
@@ -109,10 +109,10 @@ class Beside:
         self._bring(sql)
         return self._engine.stream(sql, rows)
 
-    def write(self, sql: str, path: Path, *, row_group: int = 100_000) -> int:
+    def write(self, sql: str, path: Path, *, row_group: int = 100_000, compression: str = SMALL) -> int:
         """See `Session.write`."""
         self._bring(sql)
-        return self._engine.write(sql, path, row_group=row_group)
+        return self._engine.write(sql, path, row_group=row_group, compression=compression)
 
     def write_parts(self, sql: str, folder: Path) -> Sequence[Path]:
         """See `Session.write_parts`."""
