@@ -83,12 +83,15 @@ def _library() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     try:
         import great_expectations
+        from great_expectations.execution_engine import pandas_execution_engine
     except SystemExit as error:
         raise FatalError(
             "importing great_expectations tried to end this process",
             hint="a pyspark without grpcio does this: install pyspark[connect], or remove pyspark",
         ) from error
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)  # its messages may carry values
+    # It hashes every cell of a frame of up to a gigabyte for a mark that nobody asks for: more than half of what judging costs.
+    pandas_execution_engine.HASH_THRESHOLD = 0
     return great_expectations
 
 

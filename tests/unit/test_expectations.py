@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -81,6 +82,13 @@ def test_compound_uniqueness_passes_over_rows_that_are_all_empty(session: DuckSe
     rows = pa.table({"key": ["1", "2", "3", "4"], "a": ["x", "x", None, None], "b": ["y", None, None, None]})
     (found,) = run(session, rows, Expectation(COMPOUND_UNIQUE, {"column_list": ["a", "b"]}))
     assert (found.status, found.checked) == (Status.PASS, 2)
+
+
+def test_no_frame_is_hashed_for_a_mark_that_nobody_asks_for() -> None:
+    from validation import gx
+
+    batch = gx._batches().get_batch(batch_parameters={"dataframe": pd.DataFrame({"a": [1]})})
+    assert list(batch.batch_markers) == ["ge_load_time"]
 
 
 def test_an_error_is_not_a_failure_and_spoils_nothing(session: DuckSession) -> None:
