@@ -265,6 +265,9 @@ def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, cr
     mapped = sides.mapped
     plan = store.current(Kind.PLAN, mapped.name)
     fields = ", ".join([c.ID, *(quote(column.name) for column in sides.columns)])
+    # Of a file the engine knows how many rows it has; behind filters it takes far fewer, and holds the wide side of the joins.
+    there = f"v:{mapped.name}:survivors"
+    session.lay_aside(there, survivors(session, made, fields))
     key = f"s.{quote(mapped.key)}"
     joins, values = [], []
     for column in sides.columns:
@@ -280,7 +283,7 @@ def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, cr
     return f"""
         SELECT s.{c.ID}, coalesce(x.target_key, CAST({key} AS VARCHAR)) AS __k, x.at AS __at, {waits} AS __waits,
                {", ".join(values)}
-        FROM ({survivors(session, made, fields)}) s
+        FROM {quote(there)} s
         JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}
         {" ".join(joins)}"""
 

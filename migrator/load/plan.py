@@ -31,6 +31,7 @@ Groups = Sequence[Sequence[MappedObject]]
 
 PLAN_VERSION = 1
 _ID = quote(columns.ID)
+_SURVIVORS, _SHARED = "plan_survivors", "plan_shared_claims"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +293,13 @@ class _Planning:
     def _inputs_for(self, obj: MappedObject) -> Inputs:
         own = ", ".join(quote(name) for name in (columns.ID, columns.SOURCE, columns.KEY))
         fields = ", ".join(quote(item.name) for item in obj.fields)
+        # Behind the filters that make survivors the engine takes one row in twenty-five to be left, and so puts whole rows of
+        # them in memory to look merged records up in, instead of the other way round. Of a file it knows how many there are.
+        self._session.lay_aside(
+            _SURVIVORS, survivors(self._session, self._made[obj.name], f"{own}, {fields}")
+        )
         return Inputs(
-            survivors(self._session, self._made[obj.name], f"{own}, {fields}"),
+            f"SELECT * FROM {quote(_SURVIVORS)}",
             relation(self._session, self._crosswalk[obj.name], columns.CROSSWALK),
             self._gathered("merged", obj.links),
             self._gathered("blocked", [link for link in obj.links if not link.deferred]),
@@ -362,8 +368,7 @@ WHERE {action} IN ({listed((Action.WAIT, *QUARANTINED))})
     def _claims(self, obj: MappedObject) -> str:
         """The table of external keys that several records claim, those of rival mappings included; '' when none."""
         rows = [
-            f"SELECT CAST({quote(obj.key)} AS VARCHAR) AS claim, {quote(columns.ID)} AS id"
-            f" FROM ({survivors(self._session, self._made[obj.name], f'{quote(obj.key)}, {quote(columns.ID)}')})"
+            f"SELECT CAST({quote(obj.key)} AS VARCHAR) AS claim, {quote(columns.ID)} AS id FROM {quote(_SURVIVORS)}"
         ]
         for name in self._rivals(obj):
             rival = self._objects[name]
@@ -372,9 +377,14 @@ WHERE {action} IN ({listed((Action.WAIT, *QUARANTINED))})
                 f"SELECT CAST({quote(rival.key)} AS VARCHAR), {reference(name, quote(columns.ID))} FROM {planned}"
                 f" WHERE {quote(columns.ACTION)} IN ({listed((*SENT, Action.UNCHANGED))})"
             )
-        table = quote(f"claims:{obj.name}")
+        table, every = quote(f"claims:{obj.name}"), f"({' UNION ALL '.join(rows)})"
+        # Numbers first: the least and the greatest of texts are held in memory that the engine cannot spill.
+        self._session.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_SHARED} AS SELECT h FROM (SELECT hash(claim) AS h FROM {every})"
+            " GROUP BY h HAVING count(*) > 1"
+        )
         self._session.execute(
             f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT claim, count(*) AS claims, min(id) AS first, max(id) AS last"
-            f" FROM ({' UNION ALL '.join(rows)}) GROUP BY claim HAVING count(*) > 1"
+            f" FROM {every} WHERE hash(claim) IN (SELECT h FROM {_SHARED}) GROUP BY claim HAVING count(*) > 1"
         )
         return table if self._has_rows(table) else ""

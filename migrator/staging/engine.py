@@ -143,6 +143,7 @@ class DuckSession:
     ) -> None:
         self._connection = connection
         self._folder = folder
+        self._aside: dict[str, Path] = {}
         self._queries = Queries(connection.interrupt)
         self._on_close = on_close
         self._raised: list[MigratorError] = []
@@ -240,6 +241,9 @@ class DuckSession:
         path = self._folder / f"{new_id()}.parquet"
         self.write(sql, path, compression=QUICK)
         self.view(name, [path])
+        if name in self._aside:
+            self._aside[name].unlink(missing_ok=True)
+        self._aside[name] = path
 
     def explain(self, sql: str) -> None:
         """See `Session.explain`."""

@@ -73,6 +73,8 @@ class Telling:
                     self.done = int(event["counts"]["done"])
                 case "step.finished":
                     self.done = self.total = 0
+                case "error":
+                    self.other.append(f"{event['message']}\n")
 
     def tell(self) -> str:
         """A line for a person who waits."""

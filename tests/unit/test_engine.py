@@ -62,6 +62,7 @@ def test_what_is_laid_aside_is_computed_once_and_goes_with_the_session(workspace
             assert cursor.fetch('SELECT count(*) AS n FROM "t:none"').to_pylist() == [{"n": 0}]
         session.lay_aside("t:kept", "SELECT 7 AS s")
         assert session.fetch('SELECT s FROM "t:kept"').to_pylist() == [{"s": 7}]
+        assert len(list(workspace.rglob("*.parquet"))) == 2
     assert [item for item in workspace.rglob("*.parquet") if item.is_file()] == []
 
 
