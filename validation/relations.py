@@ -17,7 +17,7 @@ from migrator.core.mapped import Link, MappedObject
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.relation import Mapped, need_mapped, reference, relation, survivors
+from migrator.staging.relation import Mapped, counted_survivors, need_mapped, reference, relation
 from migrator.staging.store import Kind, Store
 
 SessionFactory = Callable[[], Session]
@@ -265,9 +265,7 @@ def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, cr
     mapped = sides.mapped
     plan = store.current(Kind.PLAN, mapped.name)
     fields = ", ".join([c.ID, *(quote(column.name) for column in sides.columns)])
-    # Of a file the engine knows how many rows it has; behind filters it takes far fewer, and holds the wide side of the joins.
-    there = f"v:{mapped.name}:survivors"
-    session.lay_aside(there, survivors(session, made, fields))
+    there = counted_survivors(session, f"v:{mapped.name}:survivors", made, fields)
     key = f"s.{quote(mapped.key)}"
     joins, values = [], []
     for column in sides.columns:
@@ -283,7 +281,7 @@ def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, cr
     return f"""
         SELECT s.{c.ID}, coalesce(x.target_key, CAST({key} AS VARCHAR)) AS __k, x.at AS __at, {waits} AS __waits,
                {", ".join(values)}
-        FROM {quote(there)} s
+        FROM {there} s
         JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}
         {" ".join(joins)}"""
 

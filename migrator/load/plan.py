@@ -21,7 +21,14 @@ from migrator.load.settle import settle
 from migrator.staging import columns
 from migrator.staging.action import QUARANTINED, SENT, Action, listed
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.relation import find_mapped, first_error, need_mapped, reference, relation, survivors
+from migrator.staging.relation import (
+    counted_survivors,
+    find_mapped,
+    first_error,
+    need_mapped,
+    reference,
+    relation,
+)
 from migrator.staging.store import Dataset, Kind, Store
 
 __all__ = ["Action", "Groups", "ObjectPlan", "Plan", "Retry", "plan"]
@@ -293,13 +300,9 @@ class _Planning:
     def _inputs_for(self, obj: MappedObject) -> Inputs:
         own = ", ".join(quote(name) for name in (columns.ID, columns.SOURCE, columns.KEY))
         fields = ", ".join(quote(item.name) for item in obj.fields)
-        # Behind the filters that make survivors the engine takes one row in twenty-five to be left, and so puts whole rows of
-        # them in memory to look merged records up in, instead of the other way round. Of a file it knows how many there are.
-        self._session.lay_aside(
-            _SURVIVORS, survivors(self._session, self._made[obj.name], f"{own}, {fields}")
-        )
+        there = counted_survivors(self._session, _SURVIVORS, self._made[obj.name], f"{own}, {fields}")
         return Inputs(
-            f"SELECT * FROM {quote(_SURVIVORS)}",
+            f"SELECT * FROM {there}",
             relation(self._session, self._crosswalk[obj.name], columns.CROSSWALK),
             self._gathered("merged", obj.links),
             self._gathered("blocked", [link for link in obj.links if not link.deferred]),

@@ -38,8 +38,7 @@ class Beside:
 
     def view(self, name: str, files: Sequence[Path], schema: pa.Schema | None = None) -> None:
         """See `Session.view`; files that are elsewhere are not brought yet."""
-        self._hollow.files.pop(name.lower(), None)
-        self._hollow.reads.pop(name.lower(), None)
+        self._unknow(name)
         if not isinstance(files, Files) or files.are_here:
             self._engine.view(name, files, schema)
             return
