@@ -37,9 +37,11 @@ class World:
     store: Store
     session: DuckSession
 
-    def plan(self, groups: Groups, *, batch_rows: int = 3, retry: Retry | None = None) -> Plan:
+    def plan(
+        self, groups: Groups, *, batch_rows: int = 3, families: bool = True, retry: Retry | None = None
+    ) -> Plan:
         """Plan in small batches."""
-        return plan(self.store, self.session, groups, batch_rows=batch_rows, retry=retry)
+        return plan(self.store, self.session, groups, batch_rows=batch_rows, families=families, retry=retry)
 
     def load(self, target: Target, groups: Groups, *, policy: RetryPolicy = PATIENT) -> LoadReport:
         """Load under the lease."""

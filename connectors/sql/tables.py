@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.sql.decimals import DecimalBlob
+from connectors.sql.indexes import index_for
 from migrator.core.errors import Location, Problem, ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema, index_schemas
 
@@ -41,7 +41,7 @@ def define(schemas: Sequence[ObjectSchema], kind: str, namespace: str | None) ->
 def _relate(
     schema: ObjectSchema, tables: Mapping[str, sa.Table], known: Mapping[str, ObjectSchema], kind: str
 ) -> None:
-    """Add an index for every reference, and a foreign key where it can point to one prepared object only.
+    """Give every reference an index, or what stands in for it, and a foreign key where it can point to one object only.
 
     Deferred on PostgreSQL; on SQLite immediate, which tells the very row that does not fit.
     """
@@ -51,7 +51,7 @@ def _relate(
         if field.type is not FieldType.REFERENCE:
             continue
         if field.name != schema.key and not field.unique:
-            sa.Index(_index_name(schema.name, field.name), table.c[field.name])
+            index_for(table, field.name, kind)
         if referred := _referred(field, known):
             other = tables[referred.name].c[referred.key]
             table.append_constraint(sa.ForeignKeyConstraint([table.c[field.name]], [other], **deferred))
@@ -143,10 +143,3 @@ def _referred(field: FieldSchema, known: Mapping[str, ObjectSchema]) -> ObjectSc
 
 def _quoted(name: str) -> sa.quoted_name:
     return sa.quoted_name(name, quote=True)
-
-
-def _index_name(table: str, column: str) -> str:
-    """Unique in the database and within every limit: index names share one namespace with each other."""
-    digest = hashlib.sha256(f"{table}\x00{column}".encode()).hexdigest()[:12]
-    readable = f"ix_{table}_{column}".encode()[:46].decode("utf-8", "ignore")
-    return f"{readable}_{digest}"

@@ -18,6 +18,7 @@ from connectors.sql.database import Database
 from connectors.sql.delivery import Delivery, as_text, target_delivery
 from connectors.sql.failures import Refusal
 from connectors.sql.fit import differences, listed
+from connectors.sql.indexes import build_index, due_indexes
 from connectors.sql.reading import Request, paging_key, with_misfits
 from connectors.sql.reading_rows import reader
 from connectors.sql.settings import SqlSettings
@@ -46,6 +47,7 @@ class SqlTarget:
         self._database = Database(settings, "r" if settings.read_only else "w")
         self._write = writer or _WRITERS.get(self._database.kind, write_generic)
         self._relations: dict[str, Relation] | None = None
+        self._indexed = False
         self._gate: Gate = OpenGate()
 
     @property
@@ -93,7 +95,7 @@ class SqlTarget:
                 hint="change the tables or the mapping as said, and run again: nothing was changed",
             )
         self._create(schemas, [schema.name for schema in missing])
-        self._relations = None
+        self._relations, self._indexed = None, False
 
     def upsert(self, object_name: str, rows: pa.Table, *, key: str) -> pa.Table:
         """Create or update rows by `key`; rows as they are already are 'unchanged' and not touched."""
@@ -105,6 +107,10 @@ class SqlTarget:
 
     def delete(self, object_name: str, keys: Sequence[str], *, key: str) -> pa.Table:
         """Delete rows by `key`; a row that others refer to is refused."""
+        if not self._indexed:  # who refers to a row is asked for each row that goes
+            for name in self.pending_indexes():
+                self.build_index(name)
+            self._indexed = True
         return self._written(Verb.DELETE, object_name, pa.table({key: pa.array(keys, pa.string())}), key)
 
     def read(
@@ -130,6 +136,17 @@ class SqlTarget:
                 yield page.select(wanted)
             if empty:
                 yield request.schema.empty_table().select(wanted)
+
+    def pending_indexes(self) -> Sequence[str]:
+        """Indexes of tables that were made here, or by a load that was killed, and are yet to be built."""
+        return tuple(due_indexes(self._database))
+
+    def build_index(self, name: str) -> None:
+        """Build one of them."""
+        self._refuse_when_read_only("build an index")
+        due = due_indexes(self._database)
+        if name in due:
+            build_index(self._database, due[name])
 
     def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
         """Rows with these keys, in the types they are written in."""

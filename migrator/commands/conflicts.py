@@ -12,7 +12,7 @@ from migrator.commands.binding import check_names
 from migrator.commands.inspect import looking
 from migrator.commands.project import Project
 from migrator.commands.quarantine import write_csv
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, ProjectError
 from migrator.core.mapped import MappedObject

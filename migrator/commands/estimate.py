@@ -16,7 +16,7 @@ from migrator.commands.project import Project, Workspace, open_workspace, work_o
 from migrator.commands.room import Step
 from migrator.commands.row_count import count_rows
 from migrator.commands.sample import run_sample
-from migrator.commands.steps import flat, target_system
+from migrator.commands.target import flat, target_system
 from migrator.core.connector import Limits, Source
 from migrator.core.errors import DataError
 from migrator.core.progress import Progress, Quiet

@@ -20,7 +20,7 @@ from migrator.commands.evaluate_data import (
 from migrator.commands.evaluate_page import write_page
 from migrator.commands.evaluated import Measured, TruthFile, Wanted
 from migrator.commands.project import Project, open_workspace
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.clock import SystemClock
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Location, ProjectError

@@ -9,7 +9,7 @@ from typing import Any
 
 from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, Workspace, open_workspace
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.mask import mask

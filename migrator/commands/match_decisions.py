@@ -12,7 +12,7 @@ from migrator.commands.binding import check_names
 from migrator.commands.decision_files import Entry, read_entries, write_entries
 from migrator.commands.inspect import looking
 from migrator.commands.project import Project, open_workspace
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Problem, ProjectError, raise_errors
 from migrator.core.mapped import Judgement, MappedObject, Same

@@ -33,7 +33,6 @@ from migrator.commands.steps import (
     begin,
     dedupe_in,
     finish,
-    flat,
     look_at,
     map_in,
     plan_in,
@@ -41,8 +40,8 @@ from migrator.commands.steps import (
     prepare_staged,
     send,
     stage,
-    target_system,
 )
+from migrator.commands.target import flat, target_system
 from migrator.core.connector import Source
 from migrator.core.errors import MigratorError
 from migrator.core.mapped import MappedObject

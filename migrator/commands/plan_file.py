@@ -12,10 +12,11 @@ from typing import Any
 from migrator import __version__
 from migrator.commands.footing import Footing, changes, footing
 from migrator.commands.project import Project, Workspace
+from migrator.commands.target import plan_for_target
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError, SafetyStop
 from migrator.core.fingerprint import fingerprint
-from migrator.load.plan import is_stale, plan, root_of
+from migrator.load.plan import is_stale, root_of
 from migrator.load.settle import settle
 from migrator.mapping.bound import Bound
 from migrator.staging.engine import flush_and_rename
@@ -100,7 +101,7 @@ def take_up(workspace: Workspace, bound: Bound, file: PlanFile) -> None:
             for obj in objects:
                 settle(workspace.store, session, obj)
             if _replaced(workspace, bound, file):
-                plan(workspace.store, session, bound.groups, batch_rows=workspace.project.batch_rows)
+                plan_for_target(workspace, session, bound.groups)
         found = _replaced(workspace, bound, file)
     if found:
         listed = "".join(f"\n    {line}" for line in found)

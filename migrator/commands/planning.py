@@ -15,7 +15,7 @@ from migrator.commands.measured import measured
 from migrator.commands.plan_file import PlanFile, save
 from migrator.commands.project import Project, Workspace, work_on
 from migrator.commands.room import Step
-from migrator.commands.steps import flat, target_system
+from migrator.commands.target import flat, plan_for_target, target_system
 from migrator.core.connector import Limits, TargetFacts, connector
 from migrator.core.errors import ConnectorError, ProjectError
 from migrator.core.mapped import MappedObject
@@ -26,7 +26,6 @@ from migrator.load.cost import LINKS, ROWS, Duration, Measured, duration, read_m
 from migrator.load.forecast import ObjectForecast, forecast_object
 from migrator.load.held import Held, read_held
 from migrator.load.plan import Groups, Plan
-from migrator.load.plan import plan as plan_objects
 from migrator.load.send import Sender
 from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
@@ -115,7 +114,7 @@ def plan(project: Project, look: Look = Look(), out: Path | None = None) -> Fore
         if look.record:
             check_names([look.record.partition("/")[0]], known)
         with measured(workspace, Step.PLAN, flat(bound.groups)):
-            made = plan_objects(workspace.store, session, bound.groups, batch_rows=project.batch_rows)
+            made = plan_for_target(workspace, session, bound.groups)
         with TemporaryDirectory(dir=project.workspace, prefix="plan-") as scratch:
             found = _Forecasting(workspace, session, bound, look, Path(scratch)).forecast(made)
         return replace(

@@ -15,7 +15,7 @@ from typing import Any
 from migrator.commands.binding import check_names
 from migrator.commands.inspect import looking
 from migrator.commands.project import Project
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, ProjectError
 from migrator.core.mapped import MappedObject

@@ -10,7 +10,8 @@ from typing import Any
 from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, work_on
 from migrator.commands.quarantine import Wanted
-from migrator.commands.steps import flat, plan_in, prepare, send
+from migrator.commands.steps import plan_in, prepare, send
+from migrator.commands.target import flat
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Progress, Quiet

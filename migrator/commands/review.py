@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from migrator.commands.binding import selected
 from migrator.commands.inspect import looking
 from migrator.commands.project import Project, open_workspace
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.errors import FatalError, ProjectError
 from migrator.core.mapped import Judgement, MappedObject, Same
 from migrator.core.mask import mask

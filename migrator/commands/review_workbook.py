@@ -12,7 +12,7 @@ from migrator.commands.inspect import looking
 from migrator.commands.match_decisions import Entered, contradicted, there
 from migrator.commands.project import Project, open_workspace
 from migrator.commands.review import Waiting, waiting_pairs
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.document import did_you_mean
 from migrator.core.errors import FatalError, Location, Problem, ProjectError, raise_errors
 from migrator.core.mapped import Same

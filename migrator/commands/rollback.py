@@ -12,7 +12,7 @@ from typing import Any
 from migrator.commands.binding import bind_project, check_names
 from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
-from migrator.commands.steps import flat, target_system
+from migrator.commands.target import flat, target_system
 from migrator.core.document import did_you_mean
 from migrator.core.errors import DataError, ProjectError, SafetyStop
 from migrator.core.mapped import MappedObject

@@ -17,7 +17,8 @@ from migrator.commands.binding import bind_project
 from migrator.commands.measured import Took, measured, what_steps_took
 from migrator.commands.project import Workspace
 from migrator.commands.room import Step
-from migrator.commands.steps import dedupe_in, extract_system, flat, map_in, plan_in
+from migrator.commands.steps import dedupe_in, extract_system, map_in, plan_in
+from migrator.commands.target import flat
 from migrator.core.connector import Page, Source, SourceFacts, connector
 from migrator.core.errors import ProjectError
 from migrator.core.progress import Quiet

@@ -28,6 +28,7 @@ from migrator.commands.plan_file import take_up
 from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, open_workspace, work_on
 from migrator.commands.room import Step, source_bytes
+from migrator.commands.target import flat, plan_for_target, target_system
 from migrator.core.connector import NotedSource, Source
 from migrator.core.dialect import Dialect
 from migrator.core.document import did_you_mean
@@ -41,7 +42,6 @@ from migrator.extract.extract import extract_object, is_staged
 from migrator.load.load import LoadReport
 from migrator.load.load import load as load_objects
 from migrator.load.plan import Groups, Plan, Retry
-from migrator.load.plan import plan as plan_objects
 from migrator.mapping.bound import Bound
 from migrator.mapping.compile import compile_mapping
 from migrator.mapping.compile_survival import survival_hooks
@@ -321,9 +321,7 @@ def dedupe_in(workspace: Workspace, bound: Bound, groups: Groups) -> list[StepLi
 def plan_in(workspace: Workspace, groups: Groups, retry: Retry | None = None) -> Plan:
     """`plan` in a workspace that is open for work."""
     with measured(workspace, Step.PLAN, flat(groups)), closing(workspace.session()) as session:
-        return plan_objects(
-            workspace.store, session, groups, batch_rows=workspace.project.batch_rows, retry=retry
-        )
+        return plan_for_target(workspace, session, groups, retry)
 
 
 def send(workspace: Workspace, groups: Groups, chosen: Mapping[str, Dataset] | None = None) -> LoadReport:
@@ -349,23 +347,6 @@ def _tell_quarantine(workspace: Workspace, step: str, objects: Sequence[MappedOb
         held = workspace.store.current(Kind.HELD, item.name)
         if held is not None and held.rows:
             workspace.progress.tell(Event.QUARANTINE, step, item.name, {"complaints": held.rows})
-
-
-def target_system(groups: Groups) -> str:
-    """The one system that all mappings write to; raises `ProjectError` when there are several."""
-    systems = sorted({item.target_system for item in flat(groups)})
-    if len(systems) != 1:
-        raise ProjectError.at(
-            "mappings",
-            f"mappings write to several systems: {', '.join(systems)}",
-            "use one project for each new system",
-        )
-    return systems[0]
-
-
-def flat(groups: Groups) -> list[MappedObject]:
-    """The objects of all groups, in load order."""
-    return [item for group in groups for item in group]
 
 
 def _line(step: str, dataset: Dataset) -> StepLine:

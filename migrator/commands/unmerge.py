@@ -17,7 +17,8 @@ from migrator.commands.binding import bind_project
 from migrator.commands.production import permit
 from migrator.commands.project import Project, Workspace, work_on
 from migrator.commands.review import someone
-from migrator.commands.steps import dedupe_in, flat, plan_in, send, target_system
+from migrator.commands.steps import dedupe_in, plan_in, send
+from migrator.commands.target import flat, target_system
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError, SafetyStop
 from migrator.core.fingerprint import fingerprint

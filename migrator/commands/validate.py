@@ -17,7 +17,7 @@ from migrator.commands.origins import origins
 from migrator.commands.project import Project, work_on
 from migrator.commands.report import check_language
 from migrator.commands.room import Step
-from migrator.commands.steps import flat, target_system
+from migrator.commands.target import flat, target_system
 from migrator.commands.ways import ways
 from migrator.core.clock import SystemClock
 from migrator.core.progress import Progress, Quiet

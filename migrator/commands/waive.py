@@ -10,7 +10,7 @@ from migrator.commands.binding import bind_project
 from migrator.commands.inspect import looking
 from migrator.commands.project import Project, work_on
 from migrator.commands.quarantine import Wanted
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.errors import ProjectError
 from migrator.core.quarantine import State
 from migrator.staging.accounting import account

@@ -284,6 +284,11 @@ class TargetFacts:
     undeletes: bool = False
     """True: a deleted record can be brought back under its own id."""
 
+    @property
+    def locks_parents(self) -> bool:
+        """True: who writes a record may hold its parent meanwhile, so children of one parent should travel together."""
+        return bool(self.lock_codes)
+
 
 class Target(Protocol):
     """A system that records are written to. Any call may be made again: one key never makes two records."""
@@ -336,6 +341,21 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Release connections; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class IndexingTarget(Protocol):
+    """A target that puts off the indexes of objects it has just made: to build one over all rows of a first load costs a
+    fraction of keeping it while they come in.
+    """
+
+    def pending_indexes(self) -> Sequence[str]:
+        """The names of indexes that are still to be built, whichever load made their objects."""
+        ...
+
+    def build_index(self, name: str) -> None:
+        """Build one of them; may be called again after a lost answer."""
         ...
 
 

@@ -61,16 +61,19 @@ SELECT {own}, {fields}, r.{_FP}, {_action()} AS {quote(columns.ACTION)},
 FROM held AS r"""
 
 
-def ordered(obj: MappedObject, judged_file: str) -> str:
-    """Places (row numbers in the judged file) of the rows to send, in the order they go: children of one parent together.
+def ordered(obj: MappedObject, judged_file: str, *, families: bool) -> str:
+    """Places (row numbers in the judged file) of the rows to send, in the order they go: children of one parent together
+    (`families`), or by the external key.
 
     Only this narrow column is sorted and written; its own row numbers are the order. A window function would do the
     same, but the engine cannot spill one, and sorting whole rows costs thrice.
     """
-    links = [f"f{place} NULLS FIRST" for place, item in enumerate(obj.fields) if _holds(obj, item.name)]
+    places = {item.name: place for place, item in enumerate(obj.fields)}
+    links = [f"f{places[name]} NULLS FIRST" for name in places if _holds(obj, name)]
+    first = links[:1] if families else [f"f{places[obj.key]}"]
     return (
         f"SELECT file_row_number AS place FROM {_numbered_rows(judged_file)}"
-        f" WHERE {quote(columns.ACTION)} IN ({listed(SENT)}) ORDER BY {', '.join([*links[:1], _ID])}"
+        f" WHERE {quote(columns.ACTION)} IN ({listed(SENT)}) ORDER BY {', '.join([*first, _ID])}"
     )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrator.core.connector import Target
+from migrator.core.connector import IndexingTarget, Target
 from migrator.core.errors import RetryableError, SafetyStop
 from migrator.core.mapped import MappedObject
 from migrator.core.progress import Event, Progress
@@ -26,7 +27,7 @@ from migrator.load.intents import Intents
 from migrator.load.lanes import Lanes
 from migrator.load.links import has_second_pass, links_fingerprint, nothing_left, write_changed_links
 from migrator.load.outbound import cut_batches, make_outbound, read_batches, rows_left
-from migrator.load.plan import Groups, is_stale, plan
+from migrator.load.plan import Cut, Groups, is_stale, plan
 from migrator.load.release import released
 from migrator.load.send import Sender
 from migrator.load.settle import settle
@@ -188,11 +189,12 @@ class _Loading:
         # last: a closed record may refuse links to it.
         for obj in sorted(self._objects, key=lambda obj: bool(obj.firsts)):
             self._send_links(obj, plans[obj.name])
+        self._build_indexes()
         report = self._report()
         if report.refused or self._waiting.total():
             # Only a plan tells which rows now wait, and for what: the root causes must be on record.
-            batch_rows = max(item.detail["batch_rows"] for item in plans.values())
-            plan(self._store, self._session, self._groups, batch_rows=batch_rows)
+            cut = max((Cut.of(item) for item in plans.values()), key=lambda found: found.rows)
+            plan(self._store, self._session, self._groups, batch_rows=cut.rows, families=cut.families)
         return report
 
     def _plans(self) -> dict[str, Dataset]:
@@ -292,6 +294,15 @@ class _Loading:
         marker = self._store.build(Kind.LINKS, obj.name, made_of)
         marker.add_table(nothing_left())
         marker.complete()
+
+    def _build_indexes(self) -> None:
+        target = self._sender.target
+        if not isinstance(target, IndexingTarget):
+            return
+        for name in self._sender.patiently(target.pending_indexes):
+            self._progress.start("index", name, None)
+            self._sender.patiently(partial(target.build_index, name))
+            self._progress.done("index", name)
 
     def _send(
         self,

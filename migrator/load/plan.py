@@ -2,7 +2,7 @@
 
 One query an object, in load order. A row waits when it points to a record that cannot be in the target yet; the
 reason it names is the root cause, handed down from parent to child. Links that are set in the second pass never hold
-a row. Rows to send are numbered into batches so that the children of one parent travel together.
+a row. Rows to send are numbered into batches, in the order that the target takes best.
 """
 
 from __future__ import annotations
@@ -78,6 +78,21 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """How rows are cut into batches."""
+
+    rows: int
+    """A batch."""
+    families: bool
+    """The children of one parent travel together; else rows go by external key."""
+
+    @classmethod
+    def of(cls, planned: Dataset) -> Cut:
+        """How a PLAN was cut; before there was a choice, families travelled together."""
+        return cls(planned.detail["batch_rows"], planned.detail.get("families", True))
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectPlan:
     """The plan of one object in numbers."""
 
@@ -127,9 +142,18 @@ class Plan:
 
 
 def plan(
-    store: Store, session: Session, groups: Groups, *, batch_rows: int, retry: Retry | None = None
+    store: Store,
+    session: Session,
+    groups: Groups,
+    *,
+    batch_rows: int,
+    families: bool = True,
+    retry: Retry | None = None,
 ) -> Plan:
     """Make the PLAN dataset of every object whose inputs changed since its last plan.
+
+    With `families` the children of one parent travel together, as a target wants that locks parents; without, records
+    go in the order of their keys, as an index takes them best.
 
     Outcomes that a killed load left behind are entered in the crosswalk first, so that nothing is planned twice.
     Raises `FatalError` when a step before this one has not run, `ProjectError` when the order is not a load order.
@@ -138,7 +162,7 @@ def plan(
     _check_order(objects)
     for obj in objects:
         settle(store, session, obj)
-    planning = _Planning(store, session, objects, batch_rows, retry)
+    planning = _Planning(store, session, objects, Cut(batch_rows, families), retry)
     planned = [planning.plan(obj) for obj in objects]
     return Plan(
         tuple(planned),
@@ -201,10 +225,10 @@ class _Planning:
         store: Store,
         session: Session,
         objects: Sequence[MappedObject],
-        batch_rows: int,
+        cut: Cut,
         retry: Retry | None,
     ) -> None:
-        self._store, self._session, self._batch_rows, self._retry = store, session, batch_rows, retry
+        self._store, self._session, self._cut, self._retry = store, session, cut, retry
         self._objects = {obj.name: obj for obj in objects}
         self._made = {obj.name: need_mapped(store, obj) for obj in objects}
         self._crosswalk = {obj.name: store.current(Kind.CROSSWALK, obj.name) for obj in objects}
@@ -225,7 +249,9 @@ class _Planning:
         )
 
     def _fingerprint(self, obj: MappedObject) -> str:
-        inputs: list[object] = [PLAN_VERSION, self._inputs(obj), row_fingerprint(obj), self._batch_rows]
+        inputs: list[object] = [PLAN_VERSION, self._inputs(obj), row_fingerprint(obj), self._cut.rows]
+        if not self._cut.families:
+            inputs.append("by key")
         inputs.append(self._retry.as_json() if self._retry else None)
         inputs.append([[item.field, item.text] for item in obj.firsts])
         for link in obj.links:
@@ -263,17 +289,18 @@ class _Planning:
         building.folder.mkdir(parents=True, exist_ok=True)
         scratch, order = building.folder / "judged.parquet", building.folder / "ordered.parquet"
         self._session.write(judged(obj, self._inputs_for(obj)), scratch)
-        self._session.write(ordered(obj, str(scratch)), order)
+        self._session.write(ordered(obj, str(scratch), families=self._cut.families), order)
         counts = self._counts(scratch)
-        made = numbered(obj, str(scratch), str(order), self._batch_rows)
+        made = numbered(obj, str(scratch), str(order), self._cut.rows)
         building.add(lambda path: self._session.write(made, path))
         sent = sum(counts.get(item.value, 0) for item in SENT)
         return building.complete(
             {
                 "inputs": self._inputs(obj),
                 "counts": counts,
-                "batches": -(-sent // self._batch_rows),
-                "batch_rows": self._batch_rows,
+                "batches": -(-sent // self._cut.rows),
+                "batch_rows": self._cut.rows,
+                "families": self._cut.families,
                 "root": self._root(obj, building.dataset.id),
             }
         )
@@ -281,7 +308,7 @@ class _Planning:
     def _root(self, obj: MappedObject, own: str) -> str:
         """The plan whose rest this one is: the one before, while nothing but its own progress lies between the two."""
         before = self._store.current(Kind.PLAN, obj.name)
-        if before is None or self._retry is not None or before.detail["batch_rows"] != self._batch_rows:
+        if before is None or self._retry is not None or Cut.of(before) != self._cut:
             return own
         known, crosswalk = before.detail["inputs"], self._crosswalk[obj.name]
         if {**known, **self._made[obj.name].ids} != known:

@@ -10,9 +10,9 @@ from typing import Any
 
 from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, open_workspace
-from migrator.commands.steps import flat
 from migrator.commands.sync import OpenSide
 from migrator.commands.sync_sides import open_side
+from migrator.commands.target import flat
 from migrator.core.clock import Clock
 from migrator.core.errors import (
     DataError,

@@ -10,7 +10,7 @@ from typing import Any
 from migrator.commands import steps
 from migrator.commands.binding import bind_project
 from migrator.commands.project import Workspace, open_workspace
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.core.errors import DataError
 from migrator.runbook.doing import MOST_PULLS, Place, accounting_facts, options
 from migrator.runbook.execute import Outcome

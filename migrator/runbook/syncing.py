@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, Workspace, open_workspace
-from migrator.commands.steps import flat
 from migrator.commands.sync import OpenSide, SyncRun, once
 from migrator.commands.sync_people import try_again
 from migrator.commands.sync_state import SyncState
 from migrator.commands.sync_status import look
+from migrator.commands.target import flat
 from migrator.core.errors import DataError, MigratorError
 from migrator.core.phases import Phase
 from migrator.core.translation import Direction, PairedObject

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from migrator.commands.binding import bind_project
 from migrator.commands.project import Project, Workspace, open_workspace
-from migrator.commands.steps import flat
 from migrator.commands.sync_state import SyncState
+from migrator.commands.target import flat
 from migrator.core.errors import Problem, Severity
 from migrator.core.mapped import MappedObject
 from migrator.runbook.facts import Value

@@ -3,7 +3,7 @@
 A million synthetic contacts and 200,000 accounts are extracted, mapped, deduplicated and planned once. Then `migrator
 load` writes them into an empty SQLite file and an empty PostgreSQL database. Beside it, in the same run, the same rows
 go by the database's own way into the same tables in the same transactions: executemany for SQLite, COPY into a temporary
-table and one merge for PostgreSQL; links to rows of a later table are set afterwards, as a load must. The bare side
+table and one merge for PostgreSQL; links to rows of a later table are set and indexes built afterwards. The bare side
 reads the rows from Parquet, as a load does, and turns them into what its way takes; how much of that is writing alone is
 told too. A load also starts the program, resolves links, and puts on record what was there and what became of each row.
 """
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +77,11 @@ def _sqlite(project: Path) -> float:
     loaded = sqlite3.connect(ours)
     bare = sqlite3.connect(project / "bare.db", isolation_level=None)
     bare.execute("PRAGMA foreign_keys = ON")
-    for (ddl,) in loaded.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"):
-        bare.execute(ddl)
+    made = [sql for (sql,) in loaded.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")]  # fmt: skip
+    indexes = [ddl for ddl in made if ddl.startswith("CREATE INDEX")]
+    for ddl in made:
+        if ddl not in indexes:
+            bare.execute(ddl)
     spent, done = Spent(), set[str]()
     links: list[tuple[str, str, Path]] = []
     for table in _tables(loaded):
@@ -95,6 +99,9 @@ def _sqlite(project: Path) -> float:
         update = f'UPDATE "{table}" SET "{column}" = ? WHERE "{key}" = ?'
         for rows in spent.rows(file, [column, key], set()):
             _written(bare, update, [row for row in rows if row[0] is not None], spent)
+    for ddl in indexes:
+        with spent.on_writing():
+            bare.execute(ddl)
     return _said(seconds, spent, "executemany")
 
 
@@ -105,6 +112,13 @@ class Spent:
     count: int = 0
     reading: float = 0.0
     writing: float = 0.0
+
+    @contextmanager
+    def on_writing(self) -> Iterator[None]:
+        """Seconds of writing."""
+        started = time.perf_counter()
+        yield
+        self.writing += time.perf_counter() - started
 
     def rows(self, file: Path, names: list[str], empty: set[str]) -> Iterator[list[tuple[object, ...]]]:
         """Rows of a Parquet file as tuples, as anybody would hand them to a driver; the columns `empty` as null."""
@@ -149,11 +163,10 @@ def _listed(names: list[str]) -> str:
 
 
 def _written(bare: sqlite3.Connection, statement: str, batch: list[tuple[object, ...]], spent: Spent) -> None:
-    started = time.perf_counter()
-    bare.execute("BEGIN IMMEDIATE")
-    bare.executemany(statement, batch)
-    bare.execute("COMMIT")
-    spent.writing += time.perf_counter() - started
+    with spent.on_writing():
+        bare.execute("BEGIN IMMEDIATE")
+        bare.executemany(statement, batch)
+        bare.execute("COMMIT")
 
 
 def _references(loaded: sqlite3.Connection, table: str) -> list[tuple[str, str]]:
@@ -171,7 +184,8 @@ def _postgres(project: Path, ours: str, bare: str) -> float:
     spent, done = Spent(), set[str]()
     links: list[tuple[sa.Table, str, Path]] = []
     with psycopg.connect(_dsn(bare)) as empty:
-        for table in _same_tables(ours, bare).sorted_tables:
+        tables, indexes = _same_tables(ours, bare)
+        for table in tables.sorted_tables:
             file = _exported(ours, table.name, project)
             later = {item.parent.name for item in table.foreign_keys if item.column.table.name not in done}
             names = pq.read_schema(file).names
@@ -184,15 +198,21 @@ def _postgres(project: Path, ours: str, bare: str) -> float:
             key = next(iter(table.primary_key)).name
             for rows in spent.rows(file, [key, name], set()):
                 _merged(empty, table.name, [key, name], [row for row in rows if row[1] is not None], spent)
+    with spent.on_writing():
+        for index in indexes:
+            index.create(sa.create_engine(bare))
     return _said(seconds, spent, "COPY + merge")
 
 
-def _same_tables(ours: str, bare: str) -> sa.MetaData:
-    """The tables of one database with the same keys and indexes in another."""
+def _same_tables(ours: str, bare: str) -> tuple[sa.MetaData, list[sa.Index]]:
+    """The tables of one database with the same keys made in another, and the indexes that are yet to be."""
     metadata = sa.MetaData()
     metadata.reflect(sa.create_engine(ours))
+    indexes = [index for table in metadata.tables.values() for index in table.indexes]
+    for table in metadata.tables.values():
+        table.indexes.clear()
     metadata.create_all(sa.create_engine(bare))
-    return metadata
+    return metadata, indexes
 
 
 def _csv(batch: list[tuple[object, ...]]) -> bytes:

@@ -35,7 +35,7 @@ def bare(project: Path) -> tuple[int, float]:
     """The SELECT of every mapping by the engine alone, to files that are thrown away."""
     from migrator.commands.binding import bind_project
     from migrator.commands.project import load_project, open_workspace
-    from migrator.commands.steps import flat
+    from migrator.commands.target import flat
     from migrator.mapping.compile import compile_mapping
     from migrator.mapping.run import register
     from migrator.staging.store import Kind

@@ -170,6 +170,16 @@ def dump(url: str) -> dict[str, list[dict[str, Any]]]:
     return {name: sorted(rows, key=lambda row: row["legacy_id"]) for name, rows in sorted(found.items())}
 
 
+def indexes(url: str) -> dict[str, list[str]]:
+    """The names of all indexes of a target, by table."""
+    with connected(url) as connection:
+        asked = sa.inspect(connection)
+        return {
+            table: sorted(str(item["name"]) for item in asked.get_indexes(table))
+            for table in sorted(asked.get_table_names())
+        }
+
+
 @contextmanager
 def connected(url: str) -> Iterator[sa.Connection]:
     """A transaction on a database, and no connection left behind."""

@@ -25,7 +25,7 @@ import migrator
 import migrator.core.boundary as boundaries
 from migrator.staging.store import Kind
 from migrator.testing.synthetic import Truth, generate
-from tests.e2e.demo_project import RATES, SQLITE, DemoProject, dump, make_project, records, vouched
+from tests.e2e.demo_project import RATES, SQLITE, DemoProject, dump, indexes, make_project, records, vouched
 
 SCALE = 300
 MAPPINGS = ("app_user", "account", "contact", "attachment")
@@ -114,6 +114,7 @@ class Trial:
             "status": here.asked("status"),
             "quarantine": _timeless(here.asked("quarantine", "list", "--limit", "100000")),
             "target": dump(here.target_url),
+            "indexes": indexes(here.target_url),
             "crosswalk": records(here, Kind.CROSSWALK, SETTLED),
             "clusters": records(here, Kind.CLUSTERS),
             "nobody vouches for": vouched(here),

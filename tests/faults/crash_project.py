@@ -19,7 +19,7 @@ from typing import Any
 
 from migrator.commands.inspect import looking
 from migrator.commands.project import Project, load_project
-from migrator.commands.steps import flat
+from migrator.commands.target import flat
 from migrator.staging import quarantine
 from migrator.staging.accounting import account
 from migrator.staging.engine import Session

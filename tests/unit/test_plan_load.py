@@ -206,6 +206,18 @@ def test_what_is_sent_in_one_batch_belongs_to_one_parent_where_it_can(here: Worl
     assert batches == {0: {"account/s:0"}, 1: {"account/s:1"}, 2: {"account/s:2"}}
 
 
+def test_a_target_that_locks_no_parents_gets_its_rows_in_the_order_of_their_keys(here: World) -> None:
+    keys = ["k8", "k1", "k5", "k0", "k7", "k2", "k6", "k3", "k4"]
+    put(here, ACCOUNT, Rows({str(n): {} for n in range(3)}))
+    put(here, CONTACT, Rows({str(n): {"key": key, "account": f"account/s:{n % 3}"} for n, key in enumerate(keys)}))  # fmt: skip
+    here.plan(GROUPS, families=False)
+    batches = [(row["__batch"], row["key"]) for row in here.query(Kind.PLAN, "contact")]
+    assert sorted(batches) == [(n // 3, f"k{n}") for n in range(9)]
+    made = here.store.current(Kind.PLAN, "contact")
+    here.plan(GROUPS)
+    assert here.store.current(Kind.PLAN, "contact") != made
+
+
 def test_a_plan_made_before_the_records_were_mapped_again_is_not_carried_out(here: World) -> None:
     put(here, ACCOUNT, Rows({"1": {}}))
     put(here, CONTACT, Rows())

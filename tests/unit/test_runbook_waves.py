@@ -12,8 +12,8 @@ from migrator.commands import steps
 from migrator.commands.binding import bind_project
 from migrator.commands.inspect import status as accounts
 from migrator.commands.project import Project, open_workspace
-from migrator.commands.steps import flat
 from migrator.commands.sync_status import look
+from migrator.commands.target import flat
 from migrator.core.clock import SystemClock
 from migrator.core.errors import ProjectError
 from migrator.core.phases import Phase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
@@ -97,6 +98,11 @@ def answers(table: pa.Table) -> dict[str, str]:
 
 def stored(target: SqlTarget, name: str) -> list[dict[str, object]]:
     return pa.concat_tables(target.read(name)).to_pylist()
+
+
+def indexes(target: SqlTarget, table: str) -> list[str]:
+    with target._database.begin() as connection:
+        return sorted(str(item["name"]) for item in sa.inspect(connection).get_indexes(table))
 
 
 FULL = row(
@@ -370,3 +376,53 @@ def test_names_sqlite_would_confuse_are_refused(tmp_path) -> None:
     with pytest.raises(ProjectError, match="no difference of case"):
         target.prepare([twice])
     target.close()
+
+
+def test_indexes_of_new_tables_are_built_once_the_rows_are_there(
+    target: SqlTarget, database_url: str
+) -> None:
+    target.prepare([COMPANIES, PEOPLE])
+    due = target.pending_indexes()
+    assert [name.rpartition("_")[0] for name in due] == ["ix_people_boss", "ix_people_company"]
+    target.upsert("people", people(("1", "a", "1")), key="id")
+    again = SqlTarget(parse({"url": database_url}))  # the load was killed: whoever comes next goes on
+    again.prepare([COMPANIES, PEOPLE])
+    again.build_index(due[0])
+    again.build_index(due[0])
+    assert again.pending_indexes() == due[1:]
+    again.close()
+    target.build_index(due[1])
+    assert [name for name in indexes(target, "people") if name.startswith("ix_")] == list(due)
+    assert target.pending_indexes() == ()
+
+
+def test_what_stands_in_for_an_index_holds_no_rows(target: SqlTarget) -> None:
+    target.prepare([COMPANIES, PEOPLE])
+    marks = [name for name in indexes(target, "people") if name.endswith("_due")]
+    assert len(marks) == 2
+    with target._database.begin() as connection:
+        found = {item["name"]: item for item in sa.inspect(connection).get_indexes("people")}
+    wheres = {str(found[mark]["dialect_options"][f"{target._database.kind}_where"]) for mark in marks}
+    assert wheres == {"0" if target._database.kind == "sqlite" else "false"}
+
+
+def test_a_load_of_rows_that_others_refer_to_is_undone_over_whole_indexes(target: SqlTarget) -> None:
+    target.prepare([COMPANIES, PEOPLE])
+    target.upsert("people", people(("1", "a", "1"), ("2", "b", "2", "1")), key="id")
+    assert answers(target.delete("people", ["1"], key="id")) == {"1": "constraint.foreign-key"}
+    assert target.pending_indexes() == ()
+
+
+def test_tables_that_were_there_get_no_index_from_us(target: SqlTarget) -> None:
+    with target._database.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE companies (id VARCHAR(40) PRIMARY KEY, name TEXT)"))
+        connection.execute(
+            sa.text(
+                "CREATE TABLE people (id VARCHAR(40) PRIMARY KEY, name VARCHAR(10), email VARCHAR(90),"
+                " boss VARCHAR(40) REFERENCES people (id), company VARCHAR(40) REFERENCES companies (id))"
+            )
+        )
+    loose = [replace(item, fields=tuple(replace(each, unique=False) for each in item.fields)) for item in (COMPANIES, PEOPLE)]  # fmt: skip
+    target.prepare(loose)
+    assert target.pending_indexes() == ()
+    assert indexes(target, "people") == []
