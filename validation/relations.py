@@ -6,7 +6,7 @@ crosswalk. Actual is the read-back, each column cast to the expected type where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -17,12 +17,15 @@ from migrator.core.mapped import Link, MappedObject
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
+from migrator.staging.in_turn import Join, is_much, joined_in_turn
 from migrator.staging.relation import Mapped, counted_survivors, need_mapped, reference, relation
-from migrator.staging.store import Kind, Store
+from migrator.staging.store import Dataset, Kind, Store
 
 SessionFactory = Callable[[], Session]
 
 LOADED = "('created', 'updated', 'unchanged')"
+_SURVIVORS, _KNOWN, _LED_TO = "v:survivors", "v:known", "v:led to "
+"""What is laid aside only until the sides of an object are: those of the next object take its place."""
 
 
 class Family(Enum):
@@ -262,41 +265,81 @@ def _exact(kind: pa.DataType) -> bool:
 
 
 def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, crosswalk: str) -> str:
+    """What a link should hold, and whether a record waits, is found for a few columns first: then rows are joined once."""
     mapped = sides.mapped
-    plan = store.current(Kind.PLAN, mapped.name)
     fields = ", ".join([c.ID, *(quote(column.name) for column in sides.columns)])
-    there = counted_survivors(session, f"v:{mapped.name}:survivors", made, fields)
-    key = f"s.{quote(mapped.key)}"
-    joins, values = [], []
-    for column in sides.columns:
-        if column.link is None:
-            values.append(f"s.{quote(column.name)} AS {column.e}")
-            continue
-        alias = f"l{column.e}"
-        joins.append(f"LEFT JOIN {quote(sides.refs)} {alias} ON {alias}.ref = s.{quote(column.name)}")
-        values.append(f"{_link_value(column, alias)} AS {column.e}, s.{quote(column.name)} AS {column.ref}")
-    waits = f"p.{c.FINGERPRINT} IS DISTINCT FROM x.{c.FINGERPRINT}" if plan else "FALSE"
-    if plan:
-        joins.append(f"LEFT JOIN {relation(session, plan)} p ON p.{c.ID} = s.{c.ID}")
+    there = counted_survivors(session, _SURVIVORS, made, fields)
+    linked = [column for column in sides.columns if column.link is not None]
+    plan = store.current(Kind.PLAN, mapped.name)
+    own = f"s.{c.ID}, x.target_key AS __key, x.at AS __at, x.{c.FINGERPRINT} AS __fp"
+    named = [own, *(f"s.{quote(column.name)} AS {column.ref}" for column in linked)]
+    loaded = (
+        f"SELECT {', '.join(named)}{'' if plan else ', FALSE AS __waits'} FROM {there} s"
+        f" JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}"
+    )
+    joins = [_waits(session, plan)] if plan else []
+    joins += _targets(session, sides, linked)
+    rows = made.mapped.rows
+    known = joined_in_turn(session, loaded, joins, joined=rows)
+    if is_much(rows):
+        session.lay_aside(_KNOWN, known)
+        known = f"SELECT * FROM {quote(_KNOWN)}"
+    values = [
+        f"k.{column.e}, k.{column.ref}"
+        if column.link is not None
+        else f"s.{quote(column.name)} AS {column.e}"
+        for column in sides.columns
+    ]
     return f"""
-        SELECT s.{c.ID}, coalesce(x.target_key, CAST({key} AS VARCHAR)) AS __k, x.at AS __at, {waits} AS __waits,
+        SELECT s.{c.ID}, coalesce(k.__key, CAST(s.{quote(mapped.key)} AS VARCHAR)) AS __k, k.__at, k.__waits,
                {", ".join(values)}
-        FROM {there} s
-        JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}
-        {" ".join(joins)}"""
+        FROM {there} s JOIN ({known}) k ON k.{c.ID} = s.{c.ID}"""
 
 
-def _link_value(column: Column, alias: str) -> str:
-    """The target id a link should hold; a value that is no reference of ours (a default) stands as it is."""
+def _waits(session: Session, plan: Dataset) -> Join:
+    """Whether what was last planned of a record is not what was last sent."""
+    asked = f"SELECT {c.ID}, {c.FINGERPRINT} FROM {relation(session, plan)}"
+    differs = f"j.{c.FINGERPRINT} IS DISTINCT FROM r.__fp AS __waits"
+    return Join(asked, f"j.{c.ID} = r.{c.ID}", differs, plan.rows)
+
+
+def _targets(session: Session, sides: Sides, linked: Sequence[Column]) -> list[Join]:
+    refs = quote(sides.refs)
+    rows = _number(session, f"SELECT count(*) AS n FROM {refs}")
+    return [
+        Join(
+            f"SELECT * FROM {refs} WHERE {_ours('ref', item)}",
+            f"j.ref = r.{item.ref}",
+            f"{_link_value(item)} AS {item.e}",
+            rows,
+        )
+        for item in linked
+    ]
+
+
+def _ours(value: str, column: Column) -> str:
+    """SQL that is true of a reference that a link may hold."""
     assert column.link is not None  # noqa: S101 (only called for links)
-    value = f"s.{quote(column.name)}"
-    ours = " OR ".join(f"starts_with({value}, {literal(name + '/')})" for name in column.link.mappings)
-    return f"CASE WHEN {alias}.ref IS NOT NULL THEN {alias}.target_id WHEN {ours or 'FALSE'} THEN NULL ELSE {value} END"
+    tests = [f"starts_with({value}, {literal(name + '/')})" for name in column.link.mappings]
+    return " OR ".join(tests) or "FALSE"
+
+
+def _number(session: Session, sql: str) -> int:
+    return int(session.fetch(sql).column("n")[0].as_py())
+
+
+def _link_value(column: Column) -> str:
+    """The target id a link should hold; a value that is no reference of ours (a default) stands as it is."""
+    value = f"r.{column.ref}"
+    return (
+        f"CASE WHEN j.ref IS NOT NULL THEN j.target_id WHEN {_ours(value, column)} THEN NULL ELSE {value} END"
+    )
 
 
 def _has_doubled(session: Session, answered: str, key: str) -> bool:
-    found = session.fetch(f"SELECT count({quote(key)}) - count(DISTINCT {quote(key)}) AS n FROM {answered}")
-    return bool(found.column("n")[0].as_py())
+    return bool(
+        _number(session, f"SELECT count({quote(key)}) - count(DISTINCT {quote(key)}) AS n FROM {answered}")
+    )
 
 
 def _actual_sql(sides: Sides, answered: str, made: pa.Schema) -> str:
@@ -331,21 +374,31 @@ def _typed_sql(answered: str, columns: tuple[Column, ...], made: pa.Schema) -> s
 def _make_refs(session: Session, store: Store, sides: Sides, objects: Mapping[str, MappedObject]) -> None:
     """`refs`: one row per record a link of this mapping may point to, with the id it has in the target."""
     names = sorted({name for link in sides.mapped.links for name in link.mappings if name in objects})
-    selects = [_refs_sql(session, store, name) for name in names]
-    empty = "SELECT NULL::VARCHAR AS ref, NULL::VARCHAR AS target_id WHERE FALSE"
-    session.execute(f"CREATE OR REPLACE TABLE {quote(sides.refs)} AS {' UNION ALL '.join(selects) or empty}")
+    found = ["SELECT NULL::VARCHAR AS ref, NULL::VARCHAR AS target_id WHERE FALSE"] if not names else []
+    for name in names:
+        crosswalk = store.current(Kind.CROSSWALK, name)
+        for select in _refs_sql(session, store, name, crosswalk):
+            found.append(select)
+            if crosswalk is not None and is_much(crosswalk.rows):
+                aside = f"{_LED_TO}{len(found)}"
+                session.lay_aside(aside, select)
+                found[-1] = f"SELECT * FROM {quote(aside)}"
+    session.lay_aside(sides.refs, " UNION ALL ".join(found))
 
 
-def _refs_sql(session: Session, store: Store, name: str) -> str:
+def _refs_sql(session: Session, store: Store, name: str, crosswalk: Dataset | None) -> Iterator[str]:
+    """Every member of a cluster leads to its survivor's record; what is in no cluster any more leads to its own."""
     clusters = relation(session, store.current(Kind.CLUSTERS, name), c.CLUSTERS)
-    crosswalk = relation(session, store.current(Kind.CROSSWALK, name), c.CROSSWALK)
-    return f"""
-        SELECT {reference(name, f"r.{c.ID}")} AS ref, x.target_id
-        FROM (SELECT {c.ID}, survivor FROM {clusters}
-              UNION ALL
-              SELECT {c.ID}, {c.ID} FROM {crosswalk} k
-              WHERE NOT EXISTS (FROM {clusters} m WHERE m.{c.ID} = k.{c.ID})) r
-        JOIN {crosswalk} x ON x.{c.ID} = r.survivor AND x.target_id IS NOT NULL"""
+    there = relation(session, crosswalk, c.CROSSWALK)
+    ref = reference(name, f"r.{c.ID}")
+    yield (
+        f"SELECT {ref} AS ref, x.target_id FROM {clusters} r"
+        f" JOIN {there} x ON x.{c.ID} = r.survivor AND x.target_id IS NOT NULL"
+    )
+    yield (
+        f"SELECT {ref} AS ref, r.target_id FROM {there} r WHERE r.target_id IS NOT NULL"
+        f" AND NOT EXISTS (FROM {clusters} m WHERE m.{c.ID} = r.{c.ID})"
+    )
 
 
 def _define(session: Session, name: str, sql: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from migrator.core.mapped import MappedObject
+from migrator.load.ends import end, with_ends
 from migrator.load.held import UPDATES, Held
 from migrator.load.intents import intents_name
 from migrator.load.links import ends_of
@@ -190,18 +191,17 @@ class Comparison:
         shown = []
         for place, item in enumerate(self._obj.fields):
             link = self._obj.link(item.name)
-            new = f"p{held.index(link)}.target_id" if link else f"u.{quote(item.name)}"
+            new = f"u.{end(held.index(link))}" if link else f"u.{quote(item.name)}"
             old = self._old(place, item.name)
             shown += [f"{old} AS o{place}", f"{new} AS n{place}"]
-        joins = " ".join(
-            f"LEFT JOIN ({ends_of(self._store, self._session, link)}) AS p{number} ON p{number}.ref = u.{quote(link.field)}"
-            for number, link in enumerate(held)
-        )
+        looked_at = f"SELECT u.* FROM {relation(self._session, self._planned)} AS u WHERE {condition}"
+        ends = [ends_of(self._store, self._session, link) for link in held]
+        found = with_ends(self._session, looked_at, held, ends, joined=self._planned.rows)
         pairs = (
             f"SELECT u.{_ID}, u.{_ACTION}, u.{quote(columns.REASON)}, CAST(u.{quote(self._obj.key)} AS VARCHAR) AS __target,"
             f" h.{_ID} IS NOT NULL AS __known, {', '.join(shown)}"
-            f" FROM {relation(self._session, self._planned)} AS u LEFT JOIN ({rows}) AS h ON h.{_ID} = u.{_ID}"
-            f" LEFT JOIN ({links}) AS k ON k.{_ID} = u.{_ID} {joins} WHERE {condition}"
+            f" FROM ({found}) AS u LEFT JOIN ({rows}) AS h ON h.{_ID} = u.{_ID}"
+            f" LEFT JOIN ({links}) AS k ON k.{_ID} = u.{_ID}"
         )
         create = f"{_ACTION} = {literal(Action.CREATE.value)}"
         update = f"__known AND {_ACTION} = {literal(Action.UPDATE.value)}"

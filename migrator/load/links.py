@@ -16,7 +16,9 @@ from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import First, Link, MappedObject
 from migrator.load.canonical import framed, value_text
 from migrator.load.choice import Choice
-from migrator.load.outbound import TARGET_KEY, parents
+from migrator.load.ends import Ends, end, parents, with_ends
+from migrator.load.outbound import TARGET_KEY
+from migrator.load.plan import Cut
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
 from migrator.staging.engine import Session, literal, quote
@@ -24,7 +26,6 @@ from migrator.staging.relation import reference, relation
 from migrator.staging.store import Dataset, Kind, Store
 
 LINKS = "__links"
-_FOUND = "links:found"
 _ID, _FP = quote(columns.ID), quote(columns.FINGERPRINT)
 
 
@@ -56,31 +57,22 @@ def write_changed_links(
     """
     links = deferred(obj)
     asked = _loaded(store, session, obj, planned, choice)
-    # Joined one by one, each to disk: several joins of millions at once are more than a small memory limit has room for.
-    scratch = [path.with_name(f"{path.stem}-{number}.parquet") for number in range(len(links) + 1)]
-    for number, file in enumerate(scratch):
-        session.write(asked, file)
-        session.view(_FOUND, [file])
-        if number < len(links):
-            asked = (
-                f"SELECT r.*, p.target_id AS {_end(number)} FROM {quote(_FOUND)} AS r"
-                f" LEFT JOIN ({parents(store, session, links[number])}) AS p ON p.ref = r.{quote(links[number].field)}"
-            )
-    ends = [f"r.{_end(number)}" for number in range(len(links))]
-    values = [f"{end} AS {quote(link.field)}" for end, link in zip(ends, links, strict=True)]
+    rows = with_ends(
+        session, asked, links, [parents(store, session, link) for link in links], joined=planned.rows
+    )
+    ends = [f"r.{end(number)}" for number in range(len(links))]
+    values = [f"{place} AS {quote(link.field)}" for place, link in zip(ends, links, strict=True)]
     values += [f"r.{quote(item.field)}" for item in obj.firsts]
     found = (
         f"SELECT r.{_ID}, r.{_FP}, r.{quote(TARGET_KEY)}, r.{quote(obj.key)}, {_linked(obj, ends)} AS {quote(LINKS)},"
-        f" {', '.join(values)}, r.__before FROM {quote(_FOUND)} AS r"
+        f" {', '.join(values)}, r.__before FROM ({rows}) AS r"
     )
-    rows = session.write(
+    first = f"{quote(links[0].field)} NULLS FIRST" if links and Cut.of(planned).families else quote(obj.key)
+    return session.write(
         f"SELECT * EXCLUDE (__before) FROM ({found}) WHERE {quote(LINKS)} IS DISTINCT FROM __before"
-        f" ORDER BY {f'{quote(links[0].field)} NULLS FIRST, ' if links else ''}{_ID}",
+        f" ORDER BY {first}, {_ID}",
         path,
     )
-    for file in scratch:
-        file.unlink()
-    return rows
 
 
 def _loaded(store: Store, session: Session, obj: MappedObject, planned: Dataset, choice: Choice) -> str:
@@ -98,46 +90,47 @@ def _loaded(store: Store, session: Session, obj: MappedObject, planned: Dataset,
     )
 
 
-def _end(number: int) -> str:
-    return quote(f"__end {number}")
-
-
 def expected_links(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
     """SQL for one number, `n`: the records whose second pass would be sent once the plans are carried out whole.
 
     What the target will call a record that is yet to be created does not matter: it is not what was set before.
     """
     links = deferred(obj)
-    own = relation(session, store.current(Kind.CROSSWALK, obj.name), columns.CROSSWALK)
-    action = f"r.{quote(columns.ACTION)}"
-    joins = _joins(links, [ends_of(store, session, link) for link in links])
-    ends = [f"p{number}.target_id" for number in range(len(links))]
+    crosswalk = store.current(Kind.CROSSWALK, obj.name)
+    later = [link.field for link in links] + [item.field for item in obj.firsts]
+    rows = (
+        f"SELECT r.{quote(columns.ACTION)}, x.links AS __before, {', '.join(f'r.{quote(name)}' for name in later)}"
+        f" FROM {relation(session, planned)} AS r"
+        f" LEFT JOIN {relation(session, crosswalk, columns.CROSSWALK)} AS x ON x.{_ID} = r.{_ID}"
+        f" WHERE r.{quote(columns.ACTION)} IN ({listed((*SENT, Action.UNCHANGED))})"
+    )
+    found = with_ends(
+        session, rows, links, [ends_of(store, session, link) for link in links],
+        joined=crosswalk.rows if crosswalk else 0,
+    )  # fmt: skip
+    made = f"r.{quote(columns.ACTION)} = {literal(Action.CREATE.value)}"
     return (
-        f"SELECT count(*) AS n FROM {relation(session, planned)} AS r LEFT JOIN {own} AS x ON x.{_ID} = r.{_ID}"
-        f" {joins} WHERE {action} IN ({listed((*SENT, Action.UNCHANGED))})"
-        f" AND {_linked(obj, ends)} IS DISTINCT FROM CASE WHEN {action} <> {literal(Action.CREATE.value)} THEN x.links END"
+        f"SELECT count(*) AS n FROM ({found}) AS r"
+        f" WHERE {_linked(obj, [f'r.{end(number)}' for number in range(len(links))])}"
+        f" IS DISTINCT FROM CASE WHEN NOT ({made}) THEN r.__before END"
     )
 
 
-def ends_of(store: Store, session: Session, link: Link) -> str:
-    """SQL for (ref, target_id) of every record in the target, or created by the plans, that a link may point to.
+def ends_of(store: Store, session: Session, link: Link) -> Ends:
+    """Every record in the target, or created by the plans, that a link may point to.
 
     One that is yet to be created is called by its reference.
     """
-    coming = [
+    there = parents(store, session, link)
+    coming = [(name, store.current(Kind.PLAN, name)) for name in link.mappings]
+    made = [
         f"SELECT {reference(name, _ID)} AS ref, {reference(name, _ID)} AS target_id"
         f" FROM {relation(session, planned)} WHERE {quote(columns.ACTION)} = {literal(Action.CREATE.value)}"
-        for name in link.mappings
-        if (planned := store.current(Kind.PLAN, name)) is not None
+        for name, planned in coming
+        if planned is not None
     ]
-    return " UNION ALL ".join([parents(store, session, link), *coming])
-
-
-def _joins(links: Sequence[Link], ends: Sequence[str]) -> str:
-    return " ".join(
-        f"LEFT JOIN ({end}) AS p{number} ON p{number}.ref = r.{quote(link.field)}"
-        for number, (link, end) in enumerate(zip(links, ends, strict=True))
-    )
+    rows = sum(planned.detail["counts"].get(Action.CREATE.value, 0) for _, planned in coming if planned)
+    return Ends(" UNION ALL ".join([there.sql, *made]), there.rows + rows)
 
 
 def _linked(obj: MappedObject, ends: Sequence[str]) -> str:

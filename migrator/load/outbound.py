@@ -15,15 +15,17 @@ import pyarrow.parquet as pq
 from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import Link, MappedObject
 from migrator.load.choice import EVERYTHING, Choice
+from migrator.load.ends import end, parents, with_ends
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
 from migrator.staging.engine import Session, literal, quote
 from migrator.staging.in_order import Order, runs, write_in_order
-from migrator.staging.relation import reference, relation
+from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
 
 TARGET_KEY = "__target_key"
 """The external key as text, as outcomes name it."""
+_OWN = (columns.ID, columns.FINGERPRINT, columns.BATCH, columns.ACTION)
 _ID, _FP, _BATCH = quote(columns.ID), quote(columns.FINGERPRINT), quote(columns.BATCH)
 
 
@@ -54,29 +56,19 @@ def rows_left(
     return choice.narrowed(obj, _left(store, session, obj, planned))
 
 
-def parents(store: Store, session: Session, link: Link) -> str:
-    """SQL for (ref, target_id) of every record in the target that a link may point to."""
-    return " UNION ALL ".join(
-        f"SELECT {reference(name, _ID)} AS ref, target_id"
-        f" FROM {relation(session, store.current(Kind.CROSSWALK, name), columns.CROSSWALK)}"
-        " WHERE target_id IS NOT NULL"
-        for name in link.mappings
-    )
-
-
 def read_batches(path: Path) -> Iterator[pa.Table]:
     """The rows of each batch in turn from a file sorted by `__batch`; never more than a row group and a batch in memory."""
     waiting: list[pa.Table] = []
     current: int | None = None
     for rows in _pages(path, 20_000):
-        for number, start, end in runs(rows.column(columns.BATCH)):
+        for number, start, stop in runs(rows.column(columns.BATCH)):
             if current is not None and number < current:
                 raise AssertionError(f"{path}: batches are out of order")
             if waiting and number != current:
                 yield pa.concat_tables(waiting)
                 waiting = []
             current = number
-            waiting.append(rows.slice(start, end - start))
+            waiting.append(rows.slice(start, stop - start))
     if waiting:
         yield pa.concat_tables(waiting)
 
@@ -121,29 +113,23 @@ def _resolved(store: Store, session: Session, obj: MappedObject, held: Sequence[
     place = {link.field: number for number, link in enumerate(held)}
     later = {link.field for link in obj.links if link.deferred}
     first = {item.field: item.text for item in obj.firsts}
-    fields = ", ".join(
-        f"p{place[item.name]}.target_id AS {quote(item.name)}"
-        if item.name in place
-        else f"{_created_with(item.name, first[item.name])} AS {quote(item.name)}"
-        if item.name in first
-        else f"r.{quote(item.name)}"
-        for item in obj.fields
-        if item.name not in later
+    sent = [item.name for item in obj.fields if item.name not in later]
+    needed = ", ".join(quote(name) for name in (*_OWN, *dict.fromkeys((obj.key, *sent))))
+    rows = with_ends(
+        session, f"SELECT {needed} FROM ({left})", held, [parents(store, session, link) for link in held]
     )
-    joins = " ".join(
-        f"LEFT JOIN ({parents(store, session, link)}) AS p{number} ON p{number}.ref = r.{quote(link.field)}"
-        for number, link in enumerate(held)
+    fields = ", ".join(
+        f"r.{end(place[name])} AS {quote(name)}"
+        if name in place
+        else f"{_created_with(name, first[name])} AS {quote(name)}"
+        if name in first
+        else f"r.{quote(name)}"
+        for name in sent
     )
     whole = " AND ".join(
-        [
-            "true",
-            *(
-                f"(r.{quote(link.field)} IS NULL OR p{number}.target_id IS NOT NULL)"
-                for number, link in enumerate(held)
-            ),
-        ]
+        f"(r.{quote(link.field)} IS NULL OR r.{end(number)} IS NOT NULL)" for number, link in enumerate(held)
     )
     return (
         f"SELECT r.{_ID}, r.{_FP}, r.{_BATCH}, CAST(r.{quote(obj.key)} AS VARCHAR) AS {quote(TARGET_KEY)}, {fields}"
-        f" FROM ({left}) AS r {joins} WHERE {whole}"
+        f" FROM ({rows}) AS r WHERE {whole or 'true'}"
     )

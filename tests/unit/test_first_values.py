@@ -16,6 +16,7 @@ from migrator.core.mapped import First, Link
 from migrator.core.progress import Quiet
 from migrator.load.rollback import Rollback, rollback
 from migrator.load.send import Sender
+from migrator.staging import in_turn
 from migrator.staging.store import Kind
 from migrator.testing.memory import MemoryTarget
 from tests.load_world import Rows, World, mapped_object, put, world
@@ -32,6 +33,12 @@ ROWS = {
     "3": {"stage": None},
     "4": {"stage": "lost"},
 }
+
+
+@pytest.fixture(autouse=True, params=[in_turn.JOINED_ROWS, 1], ids=["at once", "in turn"])
+def _joins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few records are joined in one query, many one join after another."""
+    monkeypatch.setattr(in_turn, "JOINED_ROWS", request.param)
 
 
 class Watched(MemoryTarget):

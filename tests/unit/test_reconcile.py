@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from migrator.staging import in_turn
 from migrator.staging.store import Kind
 from tests.unit.validation_project import (
     ACCOUNTS,
@@ -24,6 +25,12 @@ from tests.unit.validation_project import (
 from validation.readback import read_back
 from validation.reconcile import Reconciled, reconcile
 from validation.relations import open_sides
+
+
+@pytest.fixture(autouse=True, params=[in_turn.JOINED_ROWS, 1], ids=["at once", "in turn"])
+def _joins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few records are joined in one query, many one join after another."""
+    monkeypatch.setattr(in_turn, "JOINED_ROWS", request.param)
 
 
 def compare(project: Project, name: str = "account") -> Reconciled:
