@@ -14,7 +14,7 @@ from migrator.core.clock import Clock
 from migrator.core.mapped import MappedObject
 from migrator.staging import columns as c
 from migrator.staging.engine import Session, literal, quote
-from migrator.staging.relation import find_mapped, survivors
+from migrator.staging.relation import counted_survivors, find_mapped
 from migrator.staging.store import Store
 from validation.checks import rule_checks
 from validation.expectations import Suite
@@ -63,9 +63,9 @@ def check_before(
         return Before((unmade,), ())
     moving = f"v:{mapped.name}:moving"
     named = ", ".join([c.ID, *(quote(item.name) for item in mapped.fields)])
-    session.execute(f"CREATE OR REPLACE VIEW {quote(moving)} AS {survivors(session, made, named)}")
+    rows = counted_survivors(session, moving, made, named)
     rules = Suite(mapped.name, tuple(rule for suite in suites for rule in suite.expectations))
-    results = run_suite(session, quote(moving), c.ID, rules, now=now, first=_FIRST)
+    results = run_suite(session, rows, c.ID, rules, now=now, first=_FIRST)
     queries = {item.number: _query(mapped, moving, item, privacy) for item in results}
     found = rule_checks(mapped, results, lambda item: examples(session, queries[item.number], mapped.name))
     listed = tuple(queries[item.number] for item in results if item.failed and item.status in _TOLD)

@@ -3,8 +3,8 @@
 Three ways, by what an expectation is about:
 
 * values of one row (most): judged chunk by chunk; counts and failing keys add up exactly.
-* uniqueness: two equal values may stand in two chunks, so it is judged by one query over the whole table and reported
-  under the same expectation.
+* uniqueness: two equal values may stand in two chunks, so it is judged by queries over the whole table, on whatever
+  engine there is, and reported under the same expectation.
 * a whole column or table (means, sums, row counts): judged on one frame of just its columns, up to `WHOLE_ROWS` rows;
   beyond that it "could not be checked", which is neither a pass nor a failure.
 """
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 100_000
 WHOLE_ROWS = 2_000_000
-UNIQUE_ROWS = 5_000_000
-"""Values whose hashes are counted at a time: more records take more passes, not more memory."""
 
 UNIQUENESS = frozenset({UNIQUE, COMPOUND_UNIQUE})
 
@@ -73,7 +71,7 @@ REFUSED = {
 FAILING = "v:failing"
 """Table of failing records in the session: object, rule number, expectation, field, key."""
 
-_COLLIDING = '"v:colliding"'
+_SHARED = "v:shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def run_suite(
     Failing records are added to the table `FAILING` of the session, rules numbered from `first`. Memory is bounded by one chunk of the columns needed.
     """
     columns = tuple(session.fetch(f"SELECT * FROM {relation} LIMIT 0").column_names)
-    rows = int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
+    rows = _count(session, relation)
     table = _Table(session, relation, key, rows, suite.object, chunk_rows)
     rules = [replace(rule, kwargs=_resolve(rule.kwargs, now)) for rule in suite.expectations]
     results: dict[int, RuleResult] = {}
@@ -217,36 +215,22 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
 
 
 def _run_unique(table: _Table, number: int, rule: Expectation) -> RuleResult:
-    """Equal values have equal hashes: one slice of the hashes at a time is counted, and only what collides is compared."""
-    session, names = table.session, ", ".join(quote(name) for name in rule.columns)
-    looked_at = f"FROM {table.relation} WHERE {_counted(rule)}"
-    checked = int(session.fetch(f"SELECT count(*) AS n {looked_at}").column("n")[0].as_py())
-    slices = -(-checked // UNIQUE_ROWS) or 1
-    session.execute(f"CREATE OR REPLACE TABLE {_COLLIDING} (h UBIGINT)")
-    for part in range(slices):
+    session = table.session
+    looked_at = f"({table.select(rule.columns)} WHERE {_counted(rule)})"
+    checked = _count(session, looked_at)
+    session.lay_aside_shared(_SHARED, rule.columns, looked_at)
+    same = " AND ".join(f"s.{quote(name)} IS NOT DISTINCT FROM r.{quote(name)}" for name in rule.columns)
+    before = _count(session, quote(FAILING))
+    if _count(session, quote(_SHARED)):
         session.execute(
-            f"INSERT INTO {_COLLIDING} SELECT h FROM (SELECT hash({names}) AS h {looked_at})"
-            f" WHERE h % {slices} = {part} GROUP BY h HAVING count(*) > 1"
+            f"INSERT INTO {quote(FAILING)} SELECT {literal(table.object)}, {number}, {literal(rule.type)},"
+            f" {literal(_subject(rule))}, r.{quote(gx.KEY)} FROM {looked_at} AS r JOIN {quote(_SHARED)} AS s ON {same}"
         )
-    failed = 0
-    if session.fetch(f"SELECT count(*) AS n FROM {_COLLIDING}").column("n")[0].as_py():
-        failed = _keep_shared(table, number, rule, names)
-    session.execute(f"DROP TABLE {_COLLIDING}")
-    return _result(number, rule, checked, failed)
+    return _result(number, rule, checked, _count(session, quote(FAILING)) - before)
 
 
-def _keep_shared(table: _Table, number: int, rule: Expectation, names: str) -> int:
-    before = _number_failing(table.session)
-    table.session.execute(
-        f"INSERT INTO {quote(FAILING)} SELECT {literal(table.object)}, {number}, {literal(rule.type)},"
-        f" {literal(_subject(rule))}, k FROM (SELECT {table.key} AS k, count(*) OVER (PARTITION BY {names}) AS n"
-        f" FROM {table.relation} WHERE {_counted(rule)} AND hash({names}) IN (SELECT h FROM {_COLLIDING})) WHERE n > 1"
-    )
-    return _number_failing(table.session) - before
-
-
-def _number_failing(session: Session) -> int:
-    return int(session.fetch(f"SELECT count(*) AS n FROM {quote(FAILING)}").column("n")[0].as_py())
+def _count(session: Session, relation: str) -> int:
+    return int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
 
 
 def _counted(rule: Expectation) -> str:

@@ -31,6 +31,10 @@ ROW_GROUP_BYTES = 16 << 20
 """A row group is closed at so many bytes of values: each thread holds one while it writes and one for each file it reads,
 outside of what the engine can spill, and rows may be as wide as they like."""
 
+HASHED_ROWS = 5_000_000
+"""Hashes that are counted at a time when equal values are looked for: more rows take more passes, not more memory."""
+_COLLIDING = '"v:colliding"'
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -102,6 +106,10 @@ class Session(Protocol):
 
     def lay_aside(self, name: str, sql: str) -> None:
         """Compute a query once for the many that will ask for `name`, as files that go when the session is closed."""
+        ...
+
+    def lay_aside_shared(self, name: str, columns: Sequence[str], relation: str) -> None:
+        """Lay aside what several rows of a relation (SQL) have in these columns: each combination once, null equal to null."""
         ...
 
     def explain(self, sql: str) -> None:
@@ -244,6 +252,21 @@ class DuckSession:
         if name in self._aside:
             self._aside[name].unlink(missing_ok=True)
         self._aside[name] = path
+
+    def lay_aside_shared(self, name: str, columns: Sequence[str], relation: str) -> None:
+        """See `Session.lay_aside_shared`: equal values have equal hashes, and only what collides is compared."""
+        listed = ", ".join(map(quote, columns))
+        rows = int(self.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
+        slices = -(-rows // HASHED_ROWS) or 1
+        self.execute(f"CREATE OR REPLACE TABLE {_COLLIDING} (h UBIGINT)")
+        for part in range(slices):
+            self.execute(
+                f"INSERT INTO {_COLLIDING} SELECT h FROM (SELECT hash({listed}) AS h FROM {relation})"
+                f" WHERE h % {slices} = {part} GROUP BY h HAVING count(*) > 1"
+            )
+        doubtful = f"SELECT {listed} FROM {relation} WHERE hash({listed}) IN (SELECT h FROM {_COLLIDING})"
+        self.lay_aside(name, f"{doubtful} GROUP BY {listed} HAVING count(*) > 1")
+        self.execute(f"DROP TABLE {_COLLIDING}")
 
     def explain(self, sql: str) -> None:
         """See `Session.explain`."""

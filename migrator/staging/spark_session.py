@@ -358,6 +358,11 @@ class SparkSession:
         """See `Session.lay_aside`."""
         self.execute(f"CREATE OR REPLACE TABLE {quote(name)} AS {sql}")
 
+    def lay_aside_shared(self, name: str, columns: Sequence[str], relation: str) -> None:
+        """See `Session.lay_aside_shared`."""
+        listed = ", ".join(map(quote, columns))
+        self.lay_aside(name, f"SELECT {listed} FROM {relation} GROUP BY {listed} HAVING count(*) > 1")
+
     def explain(self, sql: str) -> None:
         """See `Session.explain`."""
         self._beside.explain(sql)

@@ -231,7 +231,7 @@ def test_a_function_of_the_project_runs_here_and_is_told(session: Compared, told
     assert told == ["a function of the project (python)"]
 
 
-def test_rules_find_the_same_records(session: Compared, tmp_path: Path) -> None:
+def test_rules_find_the_same_records(session: Compared, tmp_path: Path, told: list[str]) -> None:
     place = Location("suite.yaml")
     rules = tuple(
         Expectation(kind, kwargs, place=place)
@@ -250,3 +250,4 @@ def test_rules_find_the_same_records(session: Compared, tmp_path: Path) -> None:
     here.close()
     assert results[0] == results[1]
     assert sum(item.failed for item in results[0][0]) > 100
+    assert told == []

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.core.errors import FatalError, ProjectError
+from migrator.staging import engine
 from migrator.staging.engine import DuckSession, EngineSettings, literal, open_engine, quote
 
 
@@ -64,6 +65,22 @@ def test_what_is_laid_aside_is_computed_once_and_goes_with_the_session(workspace
         assert session.fetch('SELECT s FROM "t:kept"').to_pylist() == [{"s": 7}]
         assert len(list(workspace.rglob("*.parquet"))) == 2
     assert [item for item in workspace.rglob("*.parquet") if item.is_file()] == []
+
+
+@pytest.mark.parametrize("at_a_time", [3, 1_000])
+def test_what_several_rows_share_is_found_in_as_many_passes_as_it_takes(
+    session: DuckSession, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    monkeypatch.setattr(engine, "HASHED_ROWS", at_a_time)
+    rows = [(1, "a"), (1, "a"), (1, None), (1, None), (None, None), (2, "a"), (None, None), (3, ""), (3, "x")]
+    session.table("given", pa.table({"n": [n for n, _ in rows], "t": [t for _, t in rows]}))
+    session.lay_aside_shared("both", ["n", "t"], "given")
+    found = session.fetch('SELECT n, t FROM "both"').to_pylist()
+    assert {(row["n"], row["t"]) for row in found} == {(1, "a"), (1, None), (None, None)}
+    session.lay_aside_shared("both", ["n"], "(SELECT * FROM given WHERE t IS NOT NULL)")
+    assert session.fetch('SELECT n FROM "both" ORDER BY n').column("n").to_pylist() == [1, 3]
+    session.lay_aside_shared("both", ["t"], "(SELECT * FROM given WHERE n = 3)")
+    assert session.fetch('SELECT * FROM "both"').num_rows == 0
 
 
 def test_a_stream_keeps_the_order_and_a_cursor_works_beside_it(session: DuckSession) -> None:
