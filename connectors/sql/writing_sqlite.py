@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -54,8 +54,10 @@ class _SqliteWrite:
         self._batch = batch
         self._table = table_name(batch.relation)
         self._keys = storable(batch.rows[batch.key])
+        # Checked at the end, every reference is looked up once more: only where rows may come before what they refer to.
         self._deferring = any(
-            item.deferred or item.table == batch.relation.name for item in batch.relation.foreign_keys
+            item.column in batch.rows.column_names and (item.deferred or item.table == batch.relation.name)
+            for item in batch.relation.foreign_keys
         )
 
     def run(self, verb: Verb) -> Answers:
@@ -109,7 +111,8 @@ class _SqliteWrite:
         failed = self._many(self._insert_statement(), new) | self._many(
             self._update_statement(), self._update_rows(changed)
         )
-        return {number: outcome for number, outcome in outcomes.items() if number not in failed}, failed
+        kept = {number: outcome for number, outcome in outcomes.items() if number not in failed}
+        return kept, failed | self._said_in_full(failed)
 
     def _key_is_unique(self) -> bool:
         """Whether the database itself refuses a second row with the same key."""
@@ -195,16 +198,22 @@ class _SqliteWrite:
 
     # -- references that are checked at the end only
 
+    def _said_in_full(self, failed: Mapping[int, Refusal]) -> dict[int, Refusal]:
+        """Which reference it is that leads nowhere: SQLite itself does not say."""
+        outcomes = {n: "refused" for n, reason in failed.items() if reason.code == "constraint.foreign-key"}
+        return self._leading_nowhere(outcomes) if outcomes else {}
+
     def _orphans(self, verb: Verb, outcomes: dict[int, str]) -> dict[int, Refusal]:
-        if verb is Verb.DELETE:
-            return self._still_referred(outcomes)
+        return self._still_referred(outcomes) if verb is Verb.DELETE else self._leading_nowhere(outcomes)
+
+    def _leading_nowhere(self, outcomes: Mapping[int, str]) -> dict[int, Refusal]:
         found: dict[int, Refusal] = {}
         for foreign_key in self._batch.relation.foreign_keys:
             if foreign_key.column in self._batch.rows.column_names:
                 found |= self._pointing_nowhere(foreign_key, outcomes)
         return found
 
-    def _pointing_nowhere(self, foreign_key: ForeignKey, outcomes: dict[int, str]) -> dict[int, Refusal]:
+    def _pointing_nowhere(self, foreign_key: ForeignKey, outcomes: Mapping[int, str]) -> dict[int, Refusal]:
         values = storable(self._batch.rows[foreign_key.column])
         named = {values[number] for number, outcome in outcomes.items() if outcome != "missing"} - {None}
         query = (

@@ -208,6 +208,17 @@ def test_a_reference_to_nobody_is_refused(target: SqlTarget) -> None:
     assert found == {"1": "created", "2": "constraint.foreign-key", "3": "constraint.foreign-key"}
 
 
+def test_a_refused_reference_is_named_also_where_none_can_wait_for_another_row(target: SqlTarget) -> None:
+    target.prepare([COMPANIES, PEOPLE])
+    sent = people(("1", "a", "1", None, "nobody"), ("2", "b", "2")).drop_columns(["boss"])
+    found = {item["key"]: item for item in target.upsert("people", sent, key="id").to_pylist()}
+    assert found["2"]["outcome"] == "created"
+    assert found["1"]["code"] == "constraint.foreign-key"
+    if target._write is not write_generic:
+        assert found["1"]["field"] == "company"
+        assert "'nobody'" in found["1"]["message"]
+
+
 def test_rows_of_one_batch_may_refer_to_each_other_in_any_order(target: SqlTarget) -> None:
     target.prepare([COMPANIES, PEOPLE])
     chain = [(str(number), "x", None, str(number + 1) if number < 50 else None) for number in range(51)]
