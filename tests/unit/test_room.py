@@ -56,8 +56,8 @@ def test_a_step_that_would_fill_the_disk_is_refused_with_all_places_unless_it_ma
         with pytest.raises(FatalError) as told:
             need_room(workspace, Step.LOAD, 10**15, targets=[target])
         message = str(told.value)
-        assert message.startswith("load is about to write 13,500.0 TB (staging 3,500.0 TB in ")
-        for part in (str(target), "spills 4,000.0 TB", "are free on that disk", "engine.temp_directory", "--any-disk"):  # fmt: skip
+        assert message.startswith("load is about to write 14,500.0 TB (staging 3,500.0 TB in ")
+        for part in (str(target), "spills 5,000.0 TB", "are free on that disk", "engine.temp_directory", "--any-disk"):  # fmt: skip
             assert part in message
         need_room(workspace, Step.LOAD, 1000, targets=[target])
         begins = replace(workspace, project=replace(project, room=RoomCheck.BEGIN))
@@ -72,13 +72,15 @@ def test_a_step_beside_an_extract_leaves_room_for_what_that_has_yet_to_read(tmp_
             need_room(replace(workspace, beside=lambda: 10**15), Step.LOAD, 1000)
 
 
-def test_spills_begin_where_memory_ends(tmp_path: Path) -> None:
+def test_spills_begin_where_memory_ends_and_what_is_laid_aside_at_once(tmp_path: Path) -> None:
     project = load_project(write_small(tmp_path / "project"))
     with open_workspace(project) as workspace:
-        by_name = {claim.what: claim.bytes for claim in claims(workspace, Step.PLAN, 10_000_000)}
+        by_name = {claim.what: claim.bytes for claim in claims(workspace, Step.DEDUPE, 10_000_000)}
         assert by_name["spills"] == 0
+        by_name = {claim.what: claim.bytes for claim in claims(workspace, Step.PLAN, 10_000_000)}
+        assert by_name["spills"] == 15_000_000
         by_name = {claim.what: claim.bytes for claim in claims(workspace, Step.PLAN, 1_000_000_000)}
-        assert by_name["spills"] == 4_000_000_000 - 500_000_000
+        assert by_name["spills"] == 4_000_000_000 - 500_000_000 + 1_500_000_000
 
 
 def test_an_export_larger_than_the_disk_is_refused_before_it_is_read(
