@@ -70,13 +70,32 @@ class Reason:
     named: tuple[Absent, ...]
 
 
+def lay_aside_held(session: Session, store: Store, mapped: MappedObject) -> str:
+    """Lay aside what became of the records that are not loaded (`disposition`), few as a rule; returns its quoted name.
+
+    Who joins to them should not have all records and what became of each in the same query.
+    """
+    name = f"v:{mapped.name}:held"
+    session.lay_aside(name, f"SELECT * FROM ({disposition(session, store, mapped)}) WHERE state <> 'loaded'")
+    return quote(name)
+
+
 def find_absent(
-    session: Session, store: Store, mapped: MappedObject, differences: Dataset | None, privacy: Privacy
+    session: Session,
+    store: Store,
+    mapped: MappedObject,
+    differences: Dataset | None,
+    privacy: Privacy,
+    *,
+    held: str,
 ) -> str:
-    """Make a table of `ABSENT` rows of one object and return its quoted name; `differences` is its RECONCILE dataset."""
+    """Make a table of `ABSENT` rows of one object and return its quoted name.
+
+    `differences` is its RECONCILE dataset, `held` what `lay_aside_held` returned.
+    """
     name = quote(f"v:{mapped.name}:absent")
     parts = [
-        _not_loaded_sql(session, store, mapped, privacy),
+        _not_loaded_sql(session, store, mapped, privacy, held),
         *_unreadable(session, store, mapped, privacy),
         *([_lost_sql(session, store, mapped, differences)] if differences is not None else []),
     ]
@@ -135,7 +154,7 @@ def _named(row: dict[str, Any]) -> Absent:
     )  # fmt: skip
 
 
-def _not_loaded_sql(session: Session, store: Store, mapped: MappedObject, privacy: Privacy) -> str:
+def _not_loaded_sql(session: Session, store: Store, mapped: MappedObject, privacy: Privacy, held: str) -> str:
     """Records of every class but 'loaded'; a quarantined one with the problem that its class names, and how many it has."""
     hidden = [item.name for item in mapped.fields if is_hidden(item, privacy)]
     told = quarantined(store, session, mapped, hidden)
@@ -157,13 +176,12 @@ def _not_loaded_sql(session: Session, store: Store, mapped: MappedObject, privac
                CASE WHEN d.state = 'pending' THEN {link} END AS link,
                NULL::VARCHAR AS target_id, NULL::TIMESTAMPTZ AS loaded_at,
                CASE WHEN {quarantine} THEN t.n END AS problems
-        FROM ({disposition(session, store, mapped)}) d
+        FROM {held} d
         LEFT JOIN (SELECT record, rule, min(q) AS problem, CAST(sum(count(*)) OVER (PARTITION BY record) AS BIGINT) AS n
                    FROM (SELECT record, rule, {{'step': step, 'field': field, 'value': value, 'message': message,
                                  'safe_message': safe_message, 'place': place}} AS q FROM ({told}))
                    WHERE record IS NOT NULL GROUP BY record, rule) t ON t.record = d.{c.ID} AND t.rule = d.rule
-        {waiting}
-        WHERE d.state <> 'loaded'"""
+        {waiting}"""
 
 
 def _link_sql(session: Session, store: Store, mapped: MappedObject, waited: str) -> tuple[str, str]:

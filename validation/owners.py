@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from migrator.core.mapped import MappedObject
 from migrator.staging import columns as c
-from migrator.staging.disposition import disposition
 from migrator.staging.engine import Session, quote
 from migrator.staging.relation import relation
 from migrator.staging.store import Kind, Store
@@ -37,14 +36,17 @@ def owner_field(mapped: MappedObject) -> str:
     )
 
 
-def owners(session: Session, store: Store, mapped: MappedObject, privacy: Privacy) -> Owners:
-    """Count an object's quarantined records by owner. A link shows its record's id, as `migrator explain` takes it."""
+def owners(session: Session, store: Store, mapped: MappedObject, privacy: Privacy, held: str) -> Owners:
+    """Count an object's quarantined records by owner. A link shows its record's id, as `migrator explain` takes it.
+
+    `held` is what `absent.lay_aside_held` returned.
+    """
     field, made = owner_field(mapped), store.current(Kind.MAPPED, mapped.name)
     if not field or made is None:
         return NO_OWNERS
     rows = session.fetch(
         f"SELECT CAST(m.{quote(field)} AS VARCHAR) AS owner, count(*) AS n"
-        f" FROM (SELECT {c.ID} FROM ({disposition(session, store, mapped)}) WHERE state = 'quarantined') d"
+        f" FROM (SELECT {c.ID} FROM {held} WHERE state = 'quarantined') d"
         f" JOIN {relation(session, made)} m ON m.{c.ID} = d.{c.ID} GROUP BY 1 ORDER BY 2 DESC, 1 NULLS LAST"
     ).to_pylist()
     is_link = mapped.link(field) is not None

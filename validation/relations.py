@@ -6,7 +6,7 @@ crosswalk. Actual is the read-back, each column cast to the expected type where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -24,7 +24,7 @@ from migrator.staging.store import Dataset, Kind, Store
 SessionFactory = Callable[[], Session]
 
 LOADED = "('created', 'updated', 'unchanged')"
-_SURVIVORS, _KNOWN, _LED_TO = "v:survivors", "v:known", "v:led to "
+_SURVIVORS, _LED_TO = "v:survivors", "v:led to "
 """What is laid aside only until the sides of an object are: those of the next object take its place."""
 
 
@@ -265,35 +265,27 @@ def _exact(kind: pa.DataType) -> bool:
 
 
 def _expected_sql(session: Session, store: Store, sides: Sides, made: Mapped, crosswalk: str) -> str:
-    """What a link should hold, and whether a record waits, is found for a few columns first: then rows are joined once."""
     mapped = sides.mapped
     fields = ", ".join([c.ID, *(quote(column.name) for column in sides.columns)])
     there = counted_survivors(session, _SURVIVORS, made, fields)
-    linked = [column for column in sides.columns if column.link is not None]
     plan = store.current(Kind.PLAN, mapped.name)
-    own = f"s.{c.ID}, x.target_key AS __key, x.at AS __at, x.{c.FINGERPRINT} AS __fp"
-    named = [own, *(f"s.{quote(column.name)} AS {column.ref}" for column in linked)]
     loaded = (
-        f"SELECT {', '.join(named)}{'' if plan else ', FALSE AS __waits'} FROM {there} s"
-        f" JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}"
+        f"SELECT s.*, x.target_key AS __key, x.at AS __at, x.{c.FINGERPRINT} AS __fp{'' if plan else ', FALSE AS __waits'}"
+        f" FROM {there} s JOIN {crosswalk} x ON x.{c.ID} = s.{c.ID} AND x.outcome IN {LOADED}"
     )
     joins = [_waits(session, plan)] if plan else []
-    joins += _targets(session, sides, linked)
-    rows = made.mapped.rows
-    known = joined_in_turn(session, loaded, joins, joined=rows)
-    if is_much(rows):
-        session.lay_aside(_KNOWN, known)
-        known = f"SELECT * FROM {quote(_KNOWN)}"
+    joins += _targets(session, sides)
+    rows = joined_in_turn(session, loaded, joins, joined=made.mapped.rows)
     values = [
-        f"k.{column.e}, k.{column.ref}"
+        f"r.__{column.e} AS {column.e}, r.{quote(column.name)} AS {column.ref}"
         if column.link is not None
-        else f"s.{quote(column.name)} AS {column.e}"
+        else f"r.{quote(column.name)} AS {column.e}"
         for column in sides.columns
     ]
     return f"""
-        SELECT s.{c.ID}, coalesce(k.__key, CAST(s.{quote(mapped.key)} AS VARCHAR)) AS __k, k.__at, k.__waits,
+        SELECT r.{c.ID}, coalesce(r.__key, CAST(r.{quote(mapped.key)} AS VARCHAR)) AS __k, r.__at, r.__waits,
                {", ".join(values)}
-        FROM {there} s JOIN ({known}) k ON k.{c.ID} = s.{c.ID}"""
+        FROM ({rows}) r"""
 
 
 def _waits(session: Session, plan: Dataset) -> Join:
@@ -303,17 +295,18 @@ def _waits(session: Session, plan: Dataset) -> Join:
     return Join(asked, f"j.{c.ID} = r.{c.ID}", differs, plan.rows)
 
 
-def _targets(session: Session, sides: Sides, linked: Sequence[Column]) -> list[Join]:
+def _targets(session: Session, sides: Sides) -> list[Join]:
     refs = quote(sides.refs)
     rows = _number(session, f"SELECT count(*) AS n FROM {refs}")
     return [
         Join(
             f"SELECT * FROM {refs} WHERE {_ours('ref', item)}",
-            f"j.ref = r.{item.ref}",
-            f"{_link_value(item)} AS {item.e}",
+            f"j.ref = r.{quote(item.name)}",
+            f"{_link_value(item)} AS __{item.e}",
             rows,
         )
-        for item in linked
+        for item in sides.columns
+        if item.link is not None
     ]
 
 
@@ -330,7 +323,7 @@ def _number(session: Session, sql: str) -> int:
 
 def _link_value(column: Column) -> str:
     """The target id a link should hold; a value that is no reference of ours (a default) stands as it is."""
-    value = f"r.{column.ref}"
+    value = f"r.{quote(column.name)}"
     return (
         f"CASE WHEN j.ref IS NOT NULL THEN j.target_id WHEN {_ours(value, column)} THEN NULL ELSE {value} END"
     )

@@ -17,7 +17,7 @@ from migrator.staging.accounting import Accounting, ObjectAccount
 from migrator.staging.engine import Session, quote
 from migrator.staging.store import Store
 from validation import measures, noticed, uat
-from validation.absent import ABSENT, Reason, find_absent, reasons, roots
+from validation.absent import ABSENT, Reason, find_absent, lay_aside_held, reasons, roots
 from validation.before import check_before
 from validation.checks import Found, checks, control_checks, count_checks, file_checks, rule_checks
 from validation.controls import NO_WAYS, Ways, controls
@@ -37,7 +37,7 @@ from validation.files import find_files
 from validation.groups import Counts, counts, linked_names
 from validation.measures import Totals
 from validation.naming import find_labels
-from validation.owners import owner_field, owners
+from validation.owners import Owners, owner_field, owners
 from validation.privacy import Privacy
 from validation.readback import read_back
 from validation.reconcile import Reconciled, reconcile
@@ -221,19 +221,21 @@ class _Run:
         divided = counts(self.session, sides)
         kept = find_files(self.session, sides, self.store.root.parent / "files")
         rehearsed = self._rules_before(mapped, suites)
+        held = lay_aside_held(self.session, self.store, mapped)
+        owned = owners(self.session, self.store, mapped, self.privacy, held)
         facts = ObjectFacts(
             found, judged,
-            self._reasons(mapped, found.reconciled),
+            self._reasons(mapped, found.reconciled, held),
             noticed.duplicates(self.session, self.store, mapped),
             tuple(measures.distribution(self.session, sides, item.name) for item in measures.choices(sides)),
             (*noticed.warnings(self.store, mapped), *_told_of(self.scope, found.reconciled)),
             noticed.counted_warnings(self.session, self.store, mapped),
             tuple(suite.file for suite in suites),
-            owners(self.session, self.store, mapped, self.privacy),
+            owned,
             beside,
             divided,
             kept,
-            self._names(mapped, found, divided),
+            self._names(mapped, found, divided, owned),
         )  # fmt: skip
         listed = (
             *checks(found, self.privacy),
@@ -262,7 +264,9 @@ class _Run:
             queries += rules_queries(self.session, self.store, mapped, item.rules, self.privacy)
         return queries
 
-    def _names(self, mapped: MappedObject, found: Found, divided: Sequence[Counts]) -> Mapping[str, str]:
+    def _names(
+        self, mapped: MappedObject, found: Found, divided: Sequence[Counts], owned: Owners
+    ) -> Mapping[str, str]:
         """What to call the owners that stand in counts, totals and the list of who can mend what."""
         field = owner_field(mapped)
         shown = {group.value for item in divided if item.field == field for group in item.groups}
@@ -273,14 +277,16 @@ class _Run:
             for one in total.groups
             for value in one.group
         }
-        shown |= {owner for owner, _ in owners(self.session, self.store, mapped, self.privacy).counts}
+        shown |= {owner for owner, _ in owned.counts}
         return linked_names(
             self.session, self.store, mapped, field, objects={item.name: item for item in self.objects},
             values=shown, privacy=self.privacy,
         )  # fmt: skip
 
-    def _reasons(self, mapped: MappedObject, compared: Reconciled) -> tuple[Reason, ...]:
-        self.absent.append(find_absent(self.session, self.store, mapped, compared.dataset, self.privacy))
+    def _reasons(self, mapped: MappedObject, compared: Reconciled, held: str) -> tuple[Reason, ...]:
+        self.absent.append(
+            find_absent(self.session, self.store, mapped, compared.dataset, self.privacy, held=held)
+        )
         return reasons(self.session, self.absent[-1])
 
     def _rules_before(self, mapped: MappedObject, suites: Sequence[Suite]) -> tuple[Check, ...]:
