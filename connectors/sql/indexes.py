@@ -67,7 +67,7 @@ def build_index(database: Database, due: DueIndex) -> None:
     with _sorting_beside(database), database.begin() as connection:
         sa.Index(due.name, column).create(connection)
         sa.Index(due.name + _MARK, column).drop(connection)
-        boundary("sql.indexed")
+        boundary("index.built")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from tests.e2e.demo_project import ROOT, DemoProject, command, copy_project, dum
 from tests.postgres import TestServer
 
 EFFECTS = (
-    "staged", "rejects", "files", "mapped", "clusters", "golden", "plan", "outbound", "load", "sql", "outcomes", "crosswalk",
+    "staged", "rejects", "files", "mapped", "clusters", "golden", "plan", "outbound", "load", "sql", "index", "outcomes", "crosswalk",
     "links", "intents", "history", "answers", "held", "pairs", "donors", "merged",
 )  # fmt: skip
 """What the boundaries of the main job are named after; a test fails when the code passes one that is not here."""
