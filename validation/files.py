@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from migrator.core.schema import FieldType
 from migrator.staging import columns as c
-from migrator.staging.engine import Session, quote
+from migrator.staging.engine import Session, quote, row_count
 from validation.reconcile import EXAMPLES
 from validation.relations import Column, Family, Sides
 
@@ -81,7 +81,7 @@ def _check(session: Session, sides: Sides, column: Column, folder: Path) -> File
     for size in _sizes(sides):
         asked["size"] = f"SELECT {c.ID} FROM ({kept}) WHERE state = 'whole' AND {size.e} <> size"
     faults = [_fault(session, kind, sql) for kind, sql in asked.items()]
-    rows = session.fetch(f"SELECT count(*) AS n FROM ({kept})").column("n")[0].as_py()
+    rows = row_count(session, f"({kept})")
     total = sum(size for _, size, state in staged if state != "absent")
     return Files(column.name, rows, len(staged), total, tuple(item for item in faults if item.records))
 

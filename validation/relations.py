@@ -16,7 +16,7 @@ import pyarrow as pa
 from migrator.core.mapped import Link, MappedObject
 from migrator.core.schema import FieldSchema, FieldType
 from migrator.staging import columns as c
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from migrator.staging.in_turn import Join, is_much, joined_in_turn
 from migrator.staging.relation import Mapped, counted_survivors, need_mapped, reference, relation
 from migrator.staging.store import Dataset, Kind, Store
@@ -297,7 +297,7 @@ def _waits(session: Session, plan: Dataset) -> Join:
 
 def _targets(session: Session, sides: Sides) -> list[Join]:
     refs = quote(sides.refs)
-    rows = _number(session, f"SELECT count(*) AS n FROM {refs}")
+    rows = row_count(session, refs)
     return [
         Join(
             f"SELECT * FROM {refs} WHERE {_ours('ref', item)}",
@@ -317,10 +317,6 @@ def _ours(value: str, column: Column) -> str:
     return " OR ".join(tests) or "FALSE"
 
 
-def _number(session: Session, sql: str) -> int:
-    return int(session.fetch(sql).column("n")[0].as_py())
-
-
 def _link_value(column: Column) -> str:
     """The target id a link should hold; a value that is no reference of ours (a default) stands as it is."""
     value = f"r.{quote(column.name)}"
@@ -330,9 +326,8 @@ def _link_value(column: Column) -> str:
 
 
 def _has_doubled(session: Session, answered: str, key: str) -> bool:
-    return bool(
-        _number(session, f"SELECT count({quote(key)}) - count(DISTINCT {quote(key)}) AS n FROM {answered}")
-    )
+    keys = f"SELECT count({quote(key)}) - count(DISTINCT {quote(key)}) AS doubled FROM {answered}"
+    return bool(session.fetch(keys).column("doubled")[0].as_py())
 
 
 def _actual_sql(sides: Sides, answered: str, made: pa.Schema) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from migrator.core.document import did_you_mean
 from migrator.core.errors import Problem, raise_errors
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from validation import gx
 from validation.expectations import COMPOUND_UNIQUE, UNIQUE, Expectation, Suite, When
 from validation.verdict import Status, judge
@@ -124,7 +124,7 @@ def run_suite(
     Failing records are added to the table `FAILING` of the session, rules numbered from `first`. Memory is bounded by one chunk of the columns needed.
     """
     columns = tuple(session.fetch(f"SELECT * FROM {relation} LIMIT 0").column_names)
-    rows = _count(session, relation)
+    rows = row_count(session, relation)
     table = _Table(session, relation, key, rows, suite.object, chunk_rows)
     rules = [replace(rule, kwargs=_resolve(rule.kwargs, now)) for rule in suite.expectations]
     results: dict[int, RuleResult] = {}
@@ -217,20 +217,16 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
 def _run_unique(table: _Table, number: int, rule: Expectation) -> RuleResult:
     session = table.session
     looked_at = f"({table.select(rule.columns)} WHERE {_counted(rule)})"
-    checked = _count(session, looked_at)
+    checked = row_count(session, looked_at)
     session.lay_aside_shared(_SHARED, rule.columns, looked_at)
     same = " AND ".join(f"s.{quote(name)} IS NOT DISTINCT FROM r.{quote(name)}" for name in rule.columns)
-    before = _count(session, quote(FAILING))
-    if _count(session, quote(_SHARED)):
+    before = row_count(session, quote(FAILING))
+    if row_count(session, quote(_SHARED)):
         session.execute(
             f"INSERT INTO {quote(FAILING)} SELECT {literal(table.object)}, {number}, {literal(rule.type)},"
             f" {literal(_subject(rule))}, r.{quote(gx.KEY)} FROM {looked_at} AS r JOIN {quote(_SHARED)} AS s ON {same}"
         )
-    return _result(number, rule, checked, _count(session, quote(FAILING)) - before)
-
-
-def _count(session: Session, relation: str) -> int:
-    return int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
+    return _result(number, rule, checked, row_count(session, quote(FAILING)) - before)
 
 
 def _counted(rule: Expectation) -> str:

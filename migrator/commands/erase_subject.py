@@ -12,7 +12,7 @@ from migrator.core.errors import ProjectError
 from migrator.core.mapped import MappedObject, MappedSource
 from migrator.core.twoway import Which
 from migrator.staging import columns
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from migrator.staging.erasures import Name
 from migrator.staging.purge import Doomed
 from migrator.staging.relation import RECORD, relation, staged_records
@@ -210,9 +210,7 @@ class Search:
                 if stream.startswith(f"{obj.name}/")
             )
             others = f"({where}) AND {_ID} NOT IN ({mine})" if mine else f"({where})"
-            sql = f"SELECT count(*) AS n FROM {relation(self.session, mapped)} WHERE {others}"
-            number = int(self.session.fetch(sql).column("n")[0].as_py())
-            if number:
+            if number := row_count(self.session, f"{relation(self.session, mapped)} WHERE {others}"):
                 found[obj.name] = number
         return found
 

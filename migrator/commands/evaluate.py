@@ -33,7 +33,7 @@ from migrator.dedupe.match import match
 from migrator.dedupe.run import good_rows
 from migrator.dedupe.truth import Told, TruthUse, entities_of_records, pairs_of_records
 from migrator.mapping.match_model import find_model, read_model
-from migrator.staging.engine import EngineSettings, Session, literal, open_engine, quote
+from migrator.staging.engine import EngineSettings, Session, literal, open_engine, quote, row_count
 from migrator.staging.match_decisions import judgements
 from migrator.staging.store import Kind
 
@@ -234,7 +234,7 @@ def _columns(table: Table, truth: TruthFile) -> tuple[str, str]:
 def _measure(
     session: Session, subject: _Subject, use: TruthUse, wanted: Wanted, *, scratch: Path, progress: Progress
 ) -> Measured:
-    rows = int(session.fetch(f"SELECT count(*) AS n FROM {RECORDS}").column("n")[0].as_py())
+    rows = row_count(session, RECORDS)
     progress.start(STEP, subject.name, rows)
     matched = match(session, RECORDS, subject.fields, subject.rules, scratch, judgements=subject.judgements)
     progress.advance(STEP, subject.name, rows)

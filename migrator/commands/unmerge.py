@@ -31,7 +31,7 @@ from migrator.load.plan import Groups
 from migrator.load.send import Sender
 from migrator.mapping.bound import Bound
 from migrator.staging import columns
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from migrator.staging.match_decisions import MatchDecision, Way, decisions, ordered, record
 from migrator.staging.relation import need_mapped, relation, survivors
 from migrator.staging.store import Dataset, Kind, Store
@@ -216,7 +216,7 @@ def _ask_target(workspace: Workspace, groups: Groups, merge: Merge) -> Unmerged:
     ):
         sender = Sender(target, workspace.ledger, workspace.fence, lanes=lanes)
         children = _children(workspace.store, session, flat(groups), merge)
-        counts = {obj.name: _count(session, sql) for obj, sql in children}
+        counts = {obj.name: row_count(session, f"({sql})") for obj, sql in children}
         found = _edited(workspace.store, session, sender, [(merge.obj, _listed(merge)), *children])
         edited = list(islice(found, MOST_TOLD))
         more = sum(1 for _ in found)
@@ -233,10 +233,6 @@ def _edited(
 def _listed(merge: Merge) -> str:
     values = ", ".join(literal(one) for one in merge.records)
     return f"SELECT unnest([{values}]) AS {_ID}"
-
-
-def _count(session: Session, sql: str) -> int:
-    return int(session.fetch(f"SELECT count(*) AS n FROM ({sql})").column("n")[0].as_py())
 
 
 def _children(

@@ -6,7 +6,7 @@ and the contradictions that they had, so making them again would make the same.
 
 from __future__ import annotations
 
-from migrator.staging.engine import Session
+from migrator.staging.engine import Session, row_count
 
 REACHED = "dedupe_reached"
 """Table of the records (`__id`) that are clustered anew."""
@@ -39,7 +39,7 @@ def find_reached(session: Session, joining: str, touched: str, before: str) -> b
             f"SELECT one FROM {joining} SEMI JOIN dedupe_front ON other = __id) ANTI JOIN {REACHED} USING (__id)"
         )
         session.execute(f"INSERT INTO {REACHED} SELECT __id FROM dedupe_front")
-        if not session.fetch("SELECT count(*) AS n FROM dedupe_front").column("n")[0].as_py():
+        if not row_count(session, "dedupe_front"):
             _carry(
                 session,
                 f"SELECT * FROM {before} ANTI JOIN {REACHED} USING (__id)",

@@ -31,7 +31,7 @@ from migrator.dedupe.scoring import (
 )
 from migrator.dedupe.shared_values import drop_values
 from migrator.dedupe.units import keys_query
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 
 MOST_CHANGED = 0.1
 """Share of the records a model was learnt from that may have changed since; beyond it, a new one is learnt."""
@@ -83,7 +83,7 @@ def add_delta(
 def _keep_edges(session: Session) -> None:
     """Let the table of edges be a view: of the new ones, and those of the last run that still stand, left where they are."""
     redone = [f"{end} NOT IN (SELECT __id FROM dedupe_redone)" for end in ("one", "other")]
-    standing = redone if _count(session, "dedupe_redone") else []
+    standing = redone if row_count(session, "dedupe_redone") else []
     session.execute(f"ALTER TABLE {EDGES} RENAME TO {_NEW_EDGES}")
     session.execute(
         f"CREATE OR REPLACE TEMP VIEW {EDGES} AS SELECT * FROM {_NEW_EDGES} UNION ALL SELECT * FROM dedupe_edges_before "
@@ -133,11 +133,7 @@ def _view_known(session: Session, last: Last) -> None:
 
 def _but(table: str, session: Session) -> str:
     """SQL of a condition: not one of the numbers in a table; nothing where it has none, which is checked a million times."""
-    return f"AND n NOT IN (SELECT n FROM {table})" if _count(session, table) else ""
-
-
-def _count(session: Session, relation: str) -> int:
-    return int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
+    return f"AND n NOT IN (SELECT n FROM {table})" if row_count(session, table) else ""
 
 
 def _find_changed(session: Session, relation: str, frozen: Frozen, claiming: Sequence[str]) -> int:
@@ -153,8 +149,8 @@ def _find_changed(session: Session, relation: str, frozen: Frozen, claiming: Seq
     session.execute(
         f"CREATE OR REPLACE TEMP TABLE {_STALE} AS SELECT __id, n FROM {_KNOWN} SEMI JOIN {_INCOMING} USING (__id)"
     )
-    added = _count(session, _INCOMING) - _count(session, _STALE)
-    gone = _count(session, _KNOWN) + added - _count(session, relation)
+    added = row_count(session, _INCOMING) - row_count(session, _STALE)
+    gone = row_count(session, _KNOWN) + added - row_count(session, relation)
     if gone:
         session.execute(
             f"INSERT INTO {_STALE} SELECT __id, n FROM {_KNOWN} ANTI JOIN {relation} USING (__id)"
@@ -162,7 +158,7 @@ def _find_changed(session: Session, relation: str, frozen: Frozen, claiming: Seq
     session.execute(
         f"CREATE OR REPLACE TEMP VIEW {_STANDING} AS SELECT * FROM {_KNOWN} WHERE true {_but(_STALE, session)}"
     )
-    return _count(session, _INCOMING) + gone
+    return row_count(session, _INCOMING) + gone
 
 
 def _make_fresh(session: Session, frozen: Frozen, scratch: Path) -> None:
@@ -213,7 +209,7 @@ def _write_tried(session: Session, frozen: Frozen, wanted: MatchModel) -> None:
     """`dedupe_tried` (a, b, rule): pairs of a record in `dedupe_again` with any, as `block` would find them."""
     session.execute("CREATE OR REPLACE TEMP TABLE dedupe_tried (a INTEGER, b INTEGER, rule INTEGER)")
     across = "AND l.__source <> r.__source" if wanted.reach is Reach.ACROSS else ""
-    more = _count(session, _AGAIN) - _count(session, _FRESH)
+    more = row_count(session, _AGAIN) - row_count(session, _FRESH)
     for place, rule in enumerate(_rules(frozen)):
         hit = f"dedupe_hit{place}"
         if more:

@@ -21,7 +21,7 @@ from migrator.dedupe.mistakes import (
     worst_misses,
 )
 from migrator.dedupe.vetoes import view_vetoes
-from migrator.staging.engine import Session, literal
+from migrator.staging.engine import Session, literal, row_count
 
 BIN = 2
 """Bits of weight that one bar of the distribution stands for."""
@@ -97,7 +97,7 @@ def evaluate(session: Session, relation: str, matched: Matched, asked: Asked) ->
     judge(session, relation, MEMBERS)
     automatic = score(session, asked.reach)
     lay_out_pairs(session, EDGES)
-    counted = session.fetch(f"SELECT count(*) AS n FROM {JUDGED}").column("n")[0].as_py()
+    counted = row_count(session, JUDGED)
     told: dict[str, Any] = {
         "records": counted,
         "review": _review(session, counted),

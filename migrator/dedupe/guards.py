@@ -17,7 +17,7 @@ from migrator.dedupe.components import COMPONENTS
 from migrator.dedupe.edges import AUTOMATIC
 from migrator.dedupe.linkage import GRAIN, Edges, Forbidden, Guard, Ints
 from migrator.dedupe.parting import Batch, Found, part
-from migrator.staging.engine import Session
+from migrator.staging.engine import Session, row_count
 
 PARTED = "dedupe_parted"
 """Table of the records of doubtful components: `__id`, `cluster` (a negative number), its `size`, and `large`: the number
@@ -71,7 +71,7 @@ def find_doubtful(session: Session, given: Given) -> int:
         "(SELECT component, torn, count(*) AS edges FROM dedupe_doubted "
         f"JOIN {COMPONENTS} USING (component) LEFT JOIN {ANEW} ON one = __id GROUP BY component, torn)"
     )
-    return int(session.fetch("SELECT count(*) AS n FROM dedupe_doubtful").column("n")[0].as_py())
+    return row_count(session, "dedupe_doubtful")
 
 
 def _doubts(given: Given) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from migrator.dedupe.carry import SETTLED
-from migrator.staging.engine import Session
+from migrator.staging.engine import Session, row_count
 
 _SHOWN = 20
 
@@ -84,7 +84,7 @@ def _inherit(session: Session, before: str) -> None:
         "SELECT f.cluster, any_value(x.first) AS first, b.cluster AS name, count(*) AS n FROM dedupe_found f "
         f"JOIN {before} b USING (__id) JOIN dedupe_first x ON f.cluster = x.cluster GROUP BY f.cluster, b.cluster"
     )
-    while session.fetch("SELECT count(*) AS n FROM dedupe_overlap").column("n")[0].as_py():
+    while row_count(session, "dedupe_overlap"):
         session.execute(
             "INSERT INTO dedupe_names SELECT cluster, name FROM dedupe_overlap "
             "QUALIFY row_number() OVER (PARTITION BY cluster ORDER BY n DESC, name) = 1 "
@@ -120,6 +120,6 @@ def _moved(session: Session, name: str, names: str, where: str) -> tuple[int, tu
         f"SELECT {name} AS name, list(DISTINCT {names} ORDER BY {names}) AS names, sum(n)::BIGINT AS size "
         f"FROM dedupe_fates WHERE {where} GROUP BY {name} HAVING count(DISTINCT {names}) > 1"
     )
-    count = session.fetch(f"SELECT count(*) AS n FROM ({grouped})").column("n")[0].as_py()
+    count = row_count(session, f"({grouped})")
     shown = session.fetch(f"SELECT * FROM ({grouped}) ORDER BY size DESC, name LIMIT {_SHOWN:d}").to_pylist()
-    return int(count), tuple(Moved(row["name"], tuple(row["names"]), row["size"]) for row in shown)
+    return count, tuple(Moved(row["name"], tuple(row["names"]), row["size"]) for row in shown)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from migrator.dedupe.reading import reading_of
-from migrator.staging.engine import Session
+from migrator.staging.engine import Session, row_count
 
 OTHER_WORDS = "dedupe_other_words"
 """The function of the words that one text has and another lacks, as far as several records have them; `weigh_texts` makes it."""
@@ -30,17 +30,13 @@ def weigh_texts(session: Session, numbers: Iterable[int], relation: str, known: 
 
     Columns added: k, w and d (see `features`). Leaves the tables of `weighed_words`, and the function `OTHER_WORDS`.
     """
-    records = known.records if known else _count(session, relation)
+    records = known.records if known else row_count(session, relation)
     for number in numbers:
         _weigh_words(session, number, known, records)
     session.execute(
         f"CREATE OR REPLACE TEMP MACRO {OTHER_WORDS}(a, b) AS list_filter(a, lambda t: "
         f"(t & 255) <= {_weight(f'{max(records, 1):d} / {_ESTABLISHED:d}')} AND NOT list_contains(b, t))"
     )
-
-
-def _count(session: Session, relation: str) -> int:
-    return int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
 
 
 def _weigh_words(session: Session, number: int, known: KnownWords | None, records: int) -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from migrator.core.connector import SourceFacts
 from migrator.core.schema import ObjectSchema
 from migrator.staging import columns
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from migrator.staging.store import Building, Part, write_table
 
 LISTED_KEYS = 1000
@@ -62,7 +62,7 @@ def _find_repeated(session: Session, key: str) -> int:
         f"CREATE TABLE repeated AS SELECT {column} AS k FROM staged"
         f" WHERE {column} IS NOT NULL AND CAST({column} AS VARCHAR) <> '' GROUP BY {column} HAVING count(*) > 1"
     )
-    return int(session.fetch("SELECT count(*) AS n FROM repeated").column("n")[0].as_py())
+    return row_count(session, "repeated")
 
 
 def _decision(schema: ObjectSchema, recency: list[str]) -> str:

@@ -19,7 +19,7 @@ from migrator.load.intents import intents_name
 from migrator.load.links import ends_of
 from migrator.staging import columns
 from migrator.staging.action import Action
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
 
@@ -141,11 +141,11 @@ class Comparison:
             for place, item in enumerate(self._obj.fields)
             if item.name in known
         ]
-        counted = self._session.fetch(
-            f"SELECT count(*) AS n FROM ({sent._compared(UPDATES)}) AS s JOIN ({self._compared(UPDATES)}) AS t"
-            f" ON t.{_ID} = s.{_ID} WHERE s.__known AND t.__known AND ({' OR '.join([*differs, 'false'])})"
+        return row_count(
+            self._session,
+            f"({sent._compared(UPDATES)}) AS s JOIN ({self._compared(UPDATES)}) AS t"
+            f" ON t.{_ID} = s.{_ID} WHERE s.__known AND t.__known AND ({' OR '.join([*differs, 'false'])})",
         )
-        return int(counted.column("n")[0].as_py())
 
     def _typed(self, alias: str, place: int, name: str) -> str:
         return f"TRY_CAST({alias}.o{place} AS {self.kind(name)})"

@@ -19,7 +19,7 @@ from migrator.load.refusals import Expected, expected_refusals
 from migrator.load.release import released
 from migrator.staging import columns
 from migrator.staging.action import QUARANTINED, Action
-from migrator.staging.engine import Session, quote
+from migrator.staging.engine import Session, quote, row_count
 from migrator.staging.relation import need_mapped, relation
 from migrator.staging.store import Kind, Store
 
@@ -74,10 +74,10 @@ def forecast_object(
     dataset = store.need(Kind.PLAN, obj.name, made_by="plan")
     later = 0
     if has_second_pass(obj):
-        later = _number(session, expected_links(store, session, obj, dataset))
+        later = row_count(session, f"({expected_links(store, session, obj, dataset)})")
     rejects = _rejects(store, obj)
     freed = released(store, session, obj, dataset, rows_left(store, session, obj, dataset))
-    gives_up = _number(session, f"SELECT count(*) AS n FROM ({freed})") if freed and planned.to_send else 0
+    gives_up = row_count(session, f"({freed})") if freed and planned.to_send else 0
     return ObjectForecast(
         planned,
         need_mapped(store, obj).mapped.rows + rejects,
@@ -111,9 +111,7 @@ def _classes(
         "create": count[Action.CREATE],
         "update": count[Action.UPDATE],
         "unchanged": count[Action.UNCHANGED],
-        "merged": _number(
-            session, f"SELECT count(*) AS n FROM {clusters} WHERE {quote(columns.ID)} <> survivor"
-        ),
+        "merged": row_count(session, f"{clusters} WHERE {quote(columns.ID)} <> survivor"),
         "excluded": mapped["excluded"],
         "quarantined": mapped["bad"] + rejects + sum(count[action] for action in QUARANTINED),
         "pending": count[Action.WAIT],
@@ -124,7 +122,3 @@ def _rejects(store: Store, obj: MappedObject) -> int:
     """Rows of its sources that could not be read as records."""
     found = (store.current(Kind.REJECTS, source.staged) for source in obj.sources)
     return sum(item.rows for item in found if item is not None)
-
-
-def _number(session: Session, sql: str) -> int:
-    return int(session.fetch(sql).column("n")[0].as_py())

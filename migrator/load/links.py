@@ -91,7 +91,7 @@ def _loaded(store: Store, session: Session, obj: MappedObject, planned: Dataset,
 
 
 def expected_links(store: Store, session: Session, obj: MappedObject, planned: Dataset) -> str:
-    """SQL for one number, `n`: the records whose second pass would be sent once the plans are carried out whole.
+    """SQL for a row for each record whose second pass would be sent once the plans are carried out whole.
 
     What the target will call a record that is yet to be created does not matter: it is not what was set before.
     """
@@ -110,7 +110,7 @@ def expected_links(store: Store, session: Session, obj: MappedObject, planned: D
     )  # fmt: skip
     made = f"r.{quote(columns.ACTION)} = {literal(Action.CREATE.value)}"
     return (
-        f"SELECT count(*) AS n FROM ({found}) AS r"
+        f"SELECT 1 FROM ({found}) AS r"
         f" WHERE {_linked(obj, [f'r.{end(number)}' for number in range(len(links))])}"
         f" IS DISTINCT FROM CASE WHEN NOT ({made}) THEN r.__before END"
     )

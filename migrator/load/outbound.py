@@ -18,7 +18,7 @@ from migrator.load.choice import EVERYTHING, Choice
 from migrator.load.ends import end, parents, with_ends
 from migrator.staging import columns
 from migrator.staging.action import SENT, Action, listed
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from migrator.staging.in_order import Order, runs, write_in_order
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
@@ -45,8 +45,7 @@ def make_outbound(
     order = Order(columns.BATCH, planned.detail["batches"], columns.ID)
     sent = sum(planned.detail["counts"].get(action.value, 0) for action in SENT)
     building.add(lambda path: write_in_order(session, resolved, order, path, rows=sent))
-    counted = session.fetch(f"SELECT count(*) AS n FROM ({left})").column("n")[0].as_py()
-    return building.complete({"left": counted})
+    return building.complete({"left": row_count(session, f"({left})")})
 
 
 def rows_left(

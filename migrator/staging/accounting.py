@@ -21,7 +21,7 @@ from typing import Any
 from migrator.core.mapped import MappedObject, MappedSource
 from migrator.staging import columns
 from migrator.staging.disposition import NOT_LOADED, NOT_MAPPED, NOT_PLANNED, disposition, planned_now
-from migrator.staging.engine import Session, quote
+from migrator.staging.engine import Session, quote, row_count
 from migrator.staging.records import count_of
 from migrator.staging.relation import relation
 from migrator.staging.store import Dataset, Kind, Store
@@ -175,8 +175,8 @@ def _stale(store: Store, session: Session, obj: MappedObject) -> int:
     crosswalk, planned = store.current(Kind.CROSSWALK, obj.name), planned_now(store, obj)
     if crosswalk is None or planned is None:
         return 0
-    counted = session.fetch(
-        f"SELECT count(*) AS n FROM {relation(session, crosswalk)} AS x WHERE x.target_id IS NOT NULL"
-        f" AND NOT EXISTS (SELECT 1 FROM {relation(session, planned)} AS p WHERE p.{_ID} = x.{_ID})"
+    return row_count(
+        session,
+        f"{relation(session, crosswalk)} AS x WHERE x.target_id IS NOT NULL"
+        f" AND NOT EXISTS (SELECT 1 FROM {relation(session, planned)} AS p WHERE p.{_ID} = x.{_ID})",
     )
-    return int(counted.column("n")[0].as_py())

@@ -135,6 +135,11 @@ def literal(text: str | None) -> str:
     return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
+def row_count(session: Session, relation: str) -> int:
+    """How many rows a view, a table or a query in brackets has."""
+    return int(session.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
+
+
 def part_file(number: int) -> str:
     """The name of a part's file."""
     return f"part-{number:06d}.parquet"
@@ -256,8 +261,7 @@ class DuckSession:
     def lay_aside_shared(self, name: str, columns: Sequence[str], relation: str) -> None:
         """See `Session.lay_aside_shared`: equal values have equal hashes, and only what collides is compared."""
         listed = ", ".join(map(quote, columns))
-        rows = int(self.fetch(f"SELECT count(*) AS n FROM {relation}").column("n")[0].as_py())
-        slices = -(-rows // HASHED_ROWS) or 1
+        slices = -(-row_count(self, relation) // HASHED_ROWS) or 1
         self.execute(f"CREATE OR REPLACE TABLE {_COLLIDING} (h UBIGINT)")
         for part in range(slices):
             self.execute(

@@ -21,7 +21,7 @@ from migrator.core.fingerprint import fingerprint
 from migrator.core.mapped import MappedObject
 from migrator.staging import columns
 from migrator.staging.disposition import disposition
-from migrator.staging.engine import Session, literal, quote
+from migrator.staging.engine import Session, literal, quote, row_count
 from migrator.staging.ledger import Ledger, storable
 from migrator.staging.ledger_tables import waivers
 from migrator.staging.quarantine_sql import marked
@@ -179,17 +179,13 @@ def _quarantined(
         f"SELECT 1 FROM ({marked(store, session, obj)}) AS e"
         f" JOIN ({standing(store, session, obj, known)}) AS w ON w.mark = e.mark WHERE e.record IS NULL"
     )
-    return _count(session, f"{records} UNION ALL {unreadable}")
+    return row_count(session, f"({records} UNION ALL {unreadable})")
 
 
 def _waiting(store: Store, session: Session, obj: MappedObject, roots: str) -> int:
     """The reason of a waiting record begins with the record that all of them wait for in the end."""
     root = "regexp_extract(d.reason, '(?s)^(?:merged into .*?: )?(.*?) (excluded|quarantined|refused): ', 1)"
-    return _count(
+    return row_count(
         session,
-        f"SELECT 1 FROM ({disposition(session, store, obj)}) AS d WHERE d.state = 'pending' AND {root} IN ({roots})",
+        f"({disposition(session, store, obj)}) AS d WHERE d.state = 'pending' AND {root} IN ({roots})",
     )
-
-
-def _count(session: Session, sql: str) -> int:
-    return int(session.fetch(f"SELECT count(*) AS n FROM ({sql})").column("n")[0].as_py())
