@@ -7,7 +7,7 @@ behind the one before. So memory holds a slice, however many there are, and the 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,11 @@ MOST_SLICES = 256
 """Each is an open file while the rows are dealt; more rows than these hold make larger slices."""
 _SLICE = "__slice"
 _PAGE = 20_000
-"""Rows dealt at once."""
+"""Rows read at once."""
+_A_SLICE = 256
+"""Rows of each slice, about, that are dealt at once where there are many: a handful costs more to write than it holds."""
+_DEALT_BYTES = 32 << 20
+"""With so many bytes no more rows are waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def _deal(session: Session, sql: str, order: Order, folder: Path, slices: int) -
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with ExitStack() as files:
         open_slices: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
-        for page in session.stream(dealt, _PAGE):
+        for page in _larger(session.stream(dealt, _PAGE), slices * _A_SLICE):
             rows = page.take(pc.sort_indices(page.column(_SLICE)))
             for number, start, end in runs(rows.column(_SLICE)):
                 if number not in open_slices:
@@ -73,8 +77,20 @@ def _deal(session: Session, sql: str, order: Order, folder: Path, slices: int) -
                         pa.ipc.new_stream(sink, schema, options=options)
                     )
                 part = rows.slice(start, end - start).drop_columns([_SLICE])
-                open_slices[number].write_batch(part.cast(schema))
+                open_slices[number].write_table(part.cast(schema))
     return schema
+
+
+def _larger(pages: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The same rows in pages of so many or more, unless they are wide; one chunk to each column."""
+    held: list[pa.RecordBatch] = []
+    for page in pages:
+        held.append(page)
+        if sum(map(len, held)) >= rows or sum(item.nbytes for item in held) >= _DEALT_BYTES:
+            yield pa.Table.from_batches(held).combine_chunks()
+            held = []
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
 
 
 def _gather(folder: Path, schema: pa.Schema, order: Order, path: Path) -> int:
