@@ -54,11 +54,6 @@ class _SqliteWrite:
         self._batch = batch
         self._table = table_name(batch.relation)
         self._keys = storable(batch.rows[batch.key])
-        # Checked at the end, every reference is looked up once more: only where rows may come before what they refer to.
-        self._deferring = any(
-            item.column in batch.rows.column_names and (item.deferred or item.table == batch.relation.name)
-            for item in batch.relation.foreign_keys
-        )
 
     def run(self, verb: Verb) -> Answers:
         """Write, again without orphans until none is left, and say what became of each row."""
@@ -73,11 +68,12 @@ class _SqliteWrite:
     def _once(self, verb: Verb, refused: dict[int, Refusal]) -> tuple[dict[int, str], dict[int, Refusal]]:
         """One try on a savepoint; with rows whose references stay open, nothing is written and they are returned."""
         self._connection.execute("SAVEPOINT batch")
-        if self._deferring or verb is Verb.DELETE:
+        at_the_end = self._checks_at_the_end(verb)
+        if at_the_end:
             self._connection.execute("PRAGMA defer_foreign_keys = ON")
         numbers = [number for number in range(len(self._keys)) if number not in refused]
         outcomes, failed = self._write(verb, numbers)
-        orphans = self._orphans(verb, outcomes) if self._deferring or verb is Verb.DELETE else {}
+        orphans = self._orphans(verb, outcomes) if at_the_end else {}
         if orphans:
             self._connection.execute("ROLLBACK TO batch")
             outcomes = {}
@@ -202,6 +198,16 @@ class _SqliteWrite:
         """Which reference it is that leads nowhere: SQLite itself does not say."""
         outcomes = {n: "refused" for n, reason in failed.items() if reason.code == "constraint.foreign-key"}
         return self._leading_nowhere(outcomes) if outcomes else {}
+
+    def _checks_at_the_end(self, verb: Verb) -> bool:
+        """Whether a row may come before what it refers to: then every reference is looked up once more."""
+        columns = self._batch.rows.column_names
+        written = columns if verb is Verb.UPSERT else self._batch.others
+        return verb is Verb.DELETE or any(
+            item.column in columns
+            and (item.deferred or (item.table == self._batch.relation.name and item.referred in written))
+            for item in self._batch.relation.foreign_keys
+        )
 
     def _orphans(self, verb: Verb, outcomes: dict[int, str]) -> dict[int, Refusal]:
         return self._still_referred(outcomes) if verb is Verb.DELETE else self._leading_nowhere(outcomes)
