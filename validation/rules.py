@@ -2,7 +2,7 @@
 
 Three ways, by what an expectation is about:
 
-* values of one row (most): judged chunk by chunk; counts and failing keys add up exactly.
+* values of one row (most): judged chunk by chunk, where the engine has them; counts and failing keys add up exactly.
 * uniqueness: two equal values may stand in two chunks, so it is judged by queries over the whole table, on whatever
   engine there is, and reported under the same expectation.
 * a whole column or table (means, sums, row counts): judged on one frame of just its columns, up to `WHOLE_ROWS` rows;
@@ -12,8 +12,9 @@ Three ways, by what an expectation is about:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,12 @@ from validation.verdict import Status, judge
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_JUDGED = pa.schema(
+    [("number", pa.int32()), ("checked", pa.int64()), ("failed", pa.int64()), ("error", pa.string()),
+     ("keys", pa.list_(pa.string()))]
+)  # fmt: skip
+"""What a rule found in some rows."""
 
 CHUNK_ROWS = 100_000
 WHOLE_ROWS = 2_000_000
@@ -180,14 +187,14 @@ def _run_by_row(table: _Table, rules: Mapping[int, Expectation]) -> dict[int, Ru
         return {}
     columns = tuple(dict.fromkeys(name for rule in rules.values() for name in rule.columns))
     checked, failed, errors = dict.fromkeys(rules, 0), dict.fromkeys(rules, 0), dict.fromkeys(rules, "")
-    for frame in _frames(table, columns):
-        running = [number for number in rules if not errors[number]]
-        judged = gx.judge(frame, [rules[number] for number in running])
-        for number, found in zip(running, judged, strict=True):
-            errors[number] = found.error
-            checked[number] += found.checked
-            failed[number] += found.failed
-            _keep(table, number, rules[number], found.keys)
+    with closing(table.session.cursor()) as cursor:
+        for batch in cursor.map_batches(table.select(columns), _Judge(rules), _JUDGED, table.chunk_rows):
+            for found in batch.to_pylist():
+                number = found["number"]
+                errors[number] = errors[number] or found["error"]
+                checked[number] += found["checked"]
+                failed[number] += found["failed"]
+                _keep(table, number, rules[number], found["keys"])
     return {
         number: _unchecked(number, rule, _without_values(errors[number], rule))
         if errors[number]
@@ -196,13 +203,26 @@ def _run_by_row(table: _Table, rules: Mapping[int, Expectation]) -> dict[int, Ru
     }
 
 
-def _frames(table: _Table, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    cursor = table.session.cursor()
-    try:
-        for batch in cursor.stream(table.select(columns), table.chunk_rows):
-            yield _frame(pa.Table.from_batches([batch]))
-    finally:
-        cursor.close()
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Judges batches by rules about single rows, wherever the engine has them; one that cannot be evaluated is asked once."""
+
+    rules: Mapping[int, Expectation]
+    broken: set[int] = field(default_factory=set)
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A row of `_JUDGED` for each rule that is still asked."""
+        asked = [number for number in self.rules if number not in self.broken]
+        judged = gx.judge(_frame(pa.Table.from_batches([batch])), [self.rules[number] for number in asked])
+        self.broken.update(number for number, found in zip(asked, judged, strict=True) if found.error)
+        answers = {
+            "number": asked,
+            "checked": [found.checked for found in judged],
+            "failed": [found.failed for found in judged],
+            "error": [found.error for found in judged],
+            "keys": [found.keys for found in judged],
+        }
+        return pa.RecordBatch.from_pydict(answers, schema=_JUDGED)
 
 
 def _frame(rows: pa.Table) -> pd.DataFrame:

@@ -34,6 +34,8 @@ outside of what the engine can spill, and rows may be as wide as they like."""
 HASHED_ROWS = 5_000_000
 """Hashes that are counted at a time when equal values are looked for: more rows take more passes, not more memory."""
 _COLLIDING = '"v:colliding"'
+OnBatch = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""What is called with some rows of a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,14 @@ class Session(Protocol):
         """Run a query whose answer is large; batches of about `rows`, in the order of the query.
 
         Read it to its end or close the iterator: until then the session serves nothing else.
+        """
+        ...
+
+    def map_batches(self, sql: str, call: OnBatch, gives: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """What `call` makes of a query's rows, at most `rows` at a time: batches of the schema `gives`, in any order.
+
+        A cluster calls copies of it, several at once: what one call leaves behind may be unknown to the next. Read it as
+        a `stream`, to its end.
         """
         ...
 
@@ -224,6 +234,11 @@ class DuckSession:
         with _translated(self._raised), run(lambda: begin(sql).to_arrow_reader(rows)) as reader:
             while (batch := run(lambda: next(reader, None))) is not None:
                 yield batch
+
+    def map_batches(self, sql: str, call: OnBatch, gives: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """See `Session.map_batches`."""
+        for batch in self.stream(sql, rows):
+            yield call(batch).cast(gives)
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000, compression: str = SMALL) -> int:
         """See `Session.write`."""

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from migrator.staging.depot import Files
 from migrator.staging.dialects.statement import read_relations
-from migrator.staging.engine import SMALL, DuckSession, literal, quote
+from migrator.staging.engine import SMALL, DuckSession, OnBatch, literal, quote
 
 
 @dataclass(slots=True)
@@ -107,6 +107,11 @@ class Beside:
         """See `Session.stream`."""
         self._bring(sql)
         return self._engine.stream(sql, rows)
+
+    def map_batches(self, sql: str, call: OnBatch, gives: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """See `Session.map_batches`."""
+        self._bring(sql)
+        return self._engine.map_batches(sql, call, gives, rows)
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000, compression: str = SMALL) -> int:
         """See `Session.write`."""

@@ -37,13 +37,16 @@ from migrator.staging.dialects.statement import (
     carried,
     read_relations,
 )  # fmt: skip
-from migrator.staging.engine import SMALL, DuckSession, flush_and_rename, part_file, quote
+from migrator.staging.engine import SMALL, DuckSession, OnBatch, flush_and_rename, part_file, quote
 from migrator.staging.queries import Queries
 from migrator.staging.spark_beside import Beside
 from migrator.staging.spark_cluster import root_cause
+from migrator.staging.spark_executors import in_executors, lacking
 
 Told = Callable[[str], None]
 """Is told, once for each reason, why something runs on this machine."""
+_ANSWERS = 64
+"""Rows read at once of what functions in the executors answer: each of them may be long."""
 
 
 @dataclass(slots=True)
@@ -90,6 +93,8 @@ class _Known:
     computed: dict[str, Type] = field(default_factory=dict)
     """Functions of the cluster that compute in place → their types."""
     told: set[str] = field(default_factory=set)
+    lacking: str | None = None
+    """What keeps executors from calling functions of this package, '' when nothing does; None until it was asked."""
     spark: Any = None
 
 
@@ -315,12 +320,34 @@ class SparkSession:
         if files is None:
             yield from self._beside.stream(sql, rows)
             return
-        shape = self._shape(sql)
+        yield from self._read_once(files, self._shape(sql), rows)
+
+    def _read_once(self, files: Files, shape: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """What is in files that go as soon as they are read."""
         for number, item in enumerate(files.wanted):
             with pq.ParquetFile(files[number]) as opened:
                 for batch in opened.iter_batches(rows):
                     yield from _as(pa.Table.from_batches([batch]), shape).to_batches(rows)
             self._drop([item])
+
+    def map_batches(self, sql: str, call: OnBatch, gives: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """See `Session.map_batches`; this machine calls it where executors have not the package that it is of."""
+        query = self._carried(sql)
+        if query is None or not self._is_on_executors():
+            yield from self._beside.map_batches(sql, call, gives, rows)
+            return
+        with _translated():
+            mapped = in_executors(self._spark.sql(query), call, self._shape(sql), gives, rows)
+            files = self._written(mapped, self._scratch / new_id())
+        yield from self._read_once(files, gives, _ANSWERS)
+
+    def _is_on_executors(self) -> bool:
+        if self._known.lacking is None:
+            with _translated():
+                self._known.lacking = self._queries.run(lambda: lacking(self._spark))
+        if self._known.lacking:
+            self._tell(self._known.lacking)
+        return not self._known.lacking
 
     def write(self, sql: str, path: Path, *, row_group: int = 100_000, compression: str = SMALL) -> int:
         """See `Session.write`."""
@@ -491,7 +518,10 @@ class SparkSession:
             frame = self._spark.sql(query)
             if shape is not None:
                 frame = _shaped(frame, shape)
-            self._queries.run(lambda: frame.write.mode("overwrite").parquet(self._url(folder)))
+            return self._written(frame, folder)
+
+    def _written(self, frame: Any, folder: Path) -> Files:
+        self._queries.run(lambda: frame.write.mode("overwrite").parquet(self._url(folder)))
         found = [File(folder / name, size) for name, size in sorted(self._sizes(folder).items())]
         full = [item for item in found if self._rows(item)]
         return Files(full or found[:1], self._depot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ import pytest
 
 from migrator.core.errors import Location
 from migrator.staging.dialects.in_place import GIVEN, batch_function
-from migrator.staging.engine import EngineSettings, open_engine, part_file
+from migrator.staging.engine import EngineSettings, Session, open_engine, part_file
+from migrator.staging.spark_executors import version_there
 from tests.spark.compared import Compared, open_compared, rows_of
 from validation.expectations import COMPOUND_UNIQUE, IN_SET, LENGTHS, NOT_NULL, UNIQUE, Expectation, Suite
 from validation.rules import FAILING, run_suite, start_failing
@@ -199,6 +201,58 @@ def test_rows_come_in_order_in_batches_and_under_their_names(session: Compared) 
     assert found.column_names == ["Key", "n"]
     assert found.column("n").to_pylist() == sorted((n for n in range(200) if n % 7), reverse=True)
     assert max(batch.num_rows for batch in batches) <= 50
+
+
+def said_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """What is told of a batch: its rows, its types, and which process was given it."""
+    told = {"rows": [batch.num_rows], "keys": [batch["Key"].to_pylist()], "types": [str(batch.schema.types)], "process": [os.getpid()]}  # fmt: skip
+    return pa.RecordBatch.from_pydict(told, schema=SAID)
+
+
+SAID = pa.schema([("rows", pa.int64()), ("keys", pa.list_(pa.string())), ("types", pa.string()), ("process", pa.int64())])  # fmt: skip
+
+
+def mapped(session: Session) -> list[dict[str, object]]:
+    batches = list(session.map_batches("SELECT * EXCLUDE (issues) FROM given", said_of, SAID, 64))
+    assert {batch.schema for batch in batches} == {SAID}
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def test_batches_are_mapped_in_other_processes_and_are_the_same(
+    session: Compared, tmp_path: Path, told: list[str]
+) -> None:
+    with closing(open_engine(EngineSettings(threads=1), tmp_path)) as here:
+        here.view("given", [tmp_path / "given.parquet"])
+        expected, found = mapped(here), mapped(session)
+    assert sorted(row["rows"] for row in found) == [8, 64, 64, 64]
+    assert {row["types"] for row in found} == {row["types"] for row in expected}
+    assert sorted(key for row in found for key in row["keys"]) == sorted(ROWS["Key"].to_pylist())
+    assert os.getpid() not in {row["process"] for row in found}
+    assert told == []
+
+
+def test_where_executors_lack_this_package_batches_are_mapped_here_and_it_is_told(
+    session: Compared, told: list[str]
+) -> None:
+    session._known.lacking = "executors have no crm-migrator"
+    assert {row["process"] for row in mapped(session)} == {os.getpid()}
+    assert told == ["executors have no crm-migrator"]
+
+
+def test_executors_without_this_package_can_say_so(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("pyspark.cloudpickle")
+    (tmp_path / "asked").write_bytes(cloudpickle.dumps(version_there()))
+    script = (
+        "import sys; sys.modules['migrator'] = None\n"
+        "import pyarrow; from pyspark import cloudpickle\n"
+        "asked = cloudpickle.loads(open('asked', 'rb').read())\n"
+        "batch = pyarrow.RecordBatch.from_pydict({'id': [0]})\n"
+        "print([answer.to_pylist() for answer in asked(iter([batch]))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], check=False, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.stderr) == ("[[{'version': ''}]]", "")
 
 
 def test_what_is_written_reads_as_this_machine_would_have_written_it(
