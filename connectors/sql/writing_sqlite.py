@@ -201,12 +201,15 @@ class _SqliteWrite:
 
     def _checks_at_the_end(self, verb: Verb) -> bool:
         """Whether a row may come before what it refers to: then every reference is looked up once more."""
-        columns = self._batch.rows.column_names
-        written = columns if verb is Verb.UPSERT else self._batch.others
-        return verb is Verb.DELETE or any(
-            item.column in columns
-            and (item.deferred or (item.table == self._batch.relation.name and item.referred in written))
-            for item in self._batch.relation.foreign_keys
+        if verb is Verb.DELETE:
+            return True
+        relation, columns = self._batch.relation, self._batch.rows.column_names
+        changed = {name.casefold() for name in self._batch.others}
+        return any(
+            item.deferred
+            or (item.table == relation.name and (verb is Verb.UPSERT or item.referred.casefold() in changed))
+            for item in relation.foreign_keys
+            if item.column in columns
         )
 
     def _orphans(self, verb: Verb, outcomes: dict[int, str]) -> dict[int, Refusal]:

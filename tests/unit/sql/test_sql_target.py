@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -241,6 +243,33 @@ def test_two_rows_of_one_batch_may_refer_to_each_other(database_url: str) -> Non
     assert found == {"1": "created", "2": "created", "3": "constraint.foreign-key"}
     assert set(answers(target.delete("people", ["1", "2"], key="id")).values()) == {"deleted"}
     target.close()
+
+
+@pytest.mark.parametrize("referred", ["", "(ID)", "(id)"])
+def test_rows_of_a_table_that_was_there_may_refer_to_each_other_however_it_says_so(
+    tmp_path: Path, referred: str
+) -> None:
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute(
+            f"CREATE TABLE people (id TEXT PRIMARY KEY, boss TEXT REFERENCES people{referred})"
+        )
+    target = SqlTarget(parse({"url": f"sqlite:///{tmp_path / 'x.db'}"}))
+    pair = pa.table({"id": ["1", "2", "3"], "boss": ["2", "1", "4"]})
+    found = answers(target.upsert("people", pair, key="id"))
+    assert found == {"1": "created", "2": "created", "3": "constraint.foreign-key"}
+    target.close()
+
+
+def test_a_link_that_an_update_sets_leads_somewhere(target: SqlTarget) -> None:
+    target.prepare([COMPANIES, PEOPLE])
+    target.upsert("people", people(("1", "a"), ("2", "b"), ("3", "c")), key="id")
+    links = pa.table({"id": ["1", "2", "3", "4"], "boss": ["2", "nobody", "1", "1"]})
+    found = {item["key"]: item for item in target.update("people", links, key="id").to_pylist()}
+    assert [found[key]["outcome"] for key in ("1", "3", "4")] == ["updated", "updated", "missing"]
+    assert found["2"]["code"] == "constraint.foreign-key"
+    if target._write is not write_generic:
+        assert found["2"]["field"] == "boss"
+    assert {row["id"]: row["boss"] for row in stored(target, "people")} == {"1": "2", "2": None, "3": "1"}
 
 
 def test_a_unique_value_may_move_from_row_to_row_within_a_batch(target: SqlTarget) -> None:
