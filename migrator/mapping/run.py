@@ -11,7 +11,7 @@ from migrator.core.progress import Progress, Quiet
 from migrator.mapping.compile import COMPILER_VERSION, CompiledMapping, Probe, probing
 from migrator.mapping.hook_run import HookRun, costs, register_hooks
 from migrator.staging.columns import BAD, EXCLUDED, ISSUES
-from migrator.staging.engine import Session, quote
+from migrator.staging.engine import Session, quote, row_count
 from migrator.staging.store import Dataset, Kind, Store
 
 STEP = "map"
@@ -111,11 +111,10 @@ def summarise(session: Session) -> dict[str, Any]:
         f"SELECT {quote(EXCLUDED)} AS reason, count(*) AS n FROM {quote(_RESULT)} "
         f"WHERE {quote(EXCLUDED)} IS NOT NULL GROUP BY ALL ORDER BY ALL"
     )
-    bad = session.fetch(f"SELECT count(*) AS n FROM {quote(_RESULT)} WHERE {quote(BAD)}")
     return {
         "issues": {row["rule"]: row["n"] for row in issues.to_pylist()},
         "excluded": {row["reason"]: row["n"] for row in reasons.to_pylist()},
-        "bad": bad.to_pylist()[0]["n"],
+        "bad": row_count(session, f"{quote(_RESULT)} WHERE {quote(BAD)}"),
     }
 
 
