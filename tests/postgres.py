@@ -28,8 +28,10 @@ class TestServer:
 
     __test__ = False
 
-    def __init__(self, socket_folder: Path) -> None:
+    def __init__(self, socket_folder: Path, pid: int) -> None:
         self._socket_folder = socket_folder
+        self.pid = pid
+        """The process that all others of the server are children of."""
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of one database."""
@@ -68,7 +70,8 @@ def running_server(kept: Path | None = None) -> Iterator[TestServer]:
     try:
         with _quiet():  # the package warns about a missing XDG_RUNTIME_DIR, which tests need not care for
             server = _start(data)
-            found = TestServer(server.get_postmaster_info().socket_dir)
+            running = server.get_postmaster_info()
+            found = TestServer(running.socket_dir, running.pid)
             found.forget_durability()
         yield found
         server.cleanup()

@@ -21,6 +21,7 @@ from sqlalchemy.engine.reflection import ObjectKind
 
 from connectors.sql.database import Database
 from connectors.sql.decimals import DecimalBlob, is_exact
+from connectors.sql.indexes import due_indexes
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
@@ -95,6 +96,7 @@ def relations(database: Database, *, every: bool = False) -> dict[str, Relation]
         foreign = inspector.get_multi_foreign_keys(**scope)
         unique = inspector.get_multi_unique_constraints(**scope)
         indexes = inspector.get_multi_indexes(**scope)
+        due = _due_references(connection, namespace)
         found = {
             name: Relation(
                 name=name,
@@ -103,7 +105,10 @@ def relations(database: Database, *, every: bool = False) -> dict[str, Relation]
                 columns=_columns(connection, database.kind, name, items),
                 primary_key=_key_names(keys.get((space, name))),
                 unique=_unique(unique.get((space, name)) or [], indexes.get((space, name)) or []),
-                foreign_keys=_foreign_keys(foreign.get((space, name)) or [], namespace),
+                foreign_keys=(
+                    *_foreign_keys(foreign.get((space, name)) or [], namespace),
+                    *due.get(name, ()),
+                ),
             )
             for (space, name), items in sorted(columns.items(), key=lambda item: item[0][1])
             if items and (every or (database.settings.wants(name) and name not in pieces))
@@ -296,6 +301,16 @@ def _unique(constraints: Sequence[Any], indexes: Sequence[Any]) -> frozenset[str
         if item["unique"] and not any("where" in option for option in item.get("dialect_options", {}))
     ]
     return frozenset(names[0] for names in whole if len(names) == 1 and names[0])
+
+
+def _due_references(connection: sa.Connection, namespace: str | None) -> dict[str, list[ForeignKey]]:
+    """Table → foreign keys that come with the indexes of a first load: records refer to each other from the first row on."""
+    found: dict[str, list[ForeignKey]] = {}
+    for item in due_indexes(connection, namespace).values():
+        if item.reference is not None:
+            key = ForeignKey(item.column, item.reference.table, item.reference.column, deferred=True)
+            found.setdefault(item.table, []).append(key)
+    return found
 
 
 def _foreign_keys(items: Sequence[Any], namespace: str | None) -> tuple[ForeignKey, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.sql.decimals import DecimalBlob
-from connectors.sql.indexes import index_for
+from connectors.sql.indexes import DEFERRED, index_for
 from migrator.core.errors import Location, Problem, ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema, index_schemas
 
@@ -43,17 +43,18 @@ def _relate(
 ) -> None:
     """Give every reference an index, or what stands in for it, and a foreign key where it can point to one object only.
 
-    Deferred on PostgreSQL; on SQLite immediate, which tells the very row that does not fit.
+    Deferred on PostgreSQL, and made with the index; on SQLite immediate, which tells the very row that does not fit.
     """
-    deferred: dict[str, Any] = {"deferrable": True, "initially": "DEFERRED"} if kind == "postgresql" else {}
+    deferred = DEFERRED if kind == "postgresql" else {}
     table = tables[schema.name]
     for field in schema.fields:
         if field.type is not FieldType.REFERENCE:
             continue
-        if field.name != schema.key and not field.unique:
-            index_for(table, field.name, kind)
-        if referred := _referred(field, known):
-            other = tables[referred.name].c[referred.key]
+        referred = _referred(field, known)
+        other = tables[referred.name].c[referred.key] if referred else None
+        indexed = field.name == schema.key or field.unique
+        comes_later = not indexed and index_for(table, field.name, kind, other)
+        if other is not None and not comes_later:
             table.append_constraint(sa.ForeignKeyConstraint([table.c[field.name]], [other], **deferred))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from connectors.sql.database import Database
 from connectors.sql.delivery import Delivery, as_text, target_delivery
 from connectors.sql.failures import Refusal
 from connectors.sql.fit import differences, listed
-from connectors.sql.indexes import build_index, due_indexes
+from connectors.sql.indexes import DueIndex, build_index, due_indexes, note_references
 from connectors.sql.reading import Request, paging_key, with_misfits
 from connectors.sql.reading_rows import reader
 from connectors.sql.settings import SqlSettings
@@ -138,15 +138,16 @@ class SqlTarget:
                 yield request.schema.empty_table().select(wanted)
 
     def pending_indexes(self) -> Sequence[str]:
-        """Indexes of tables that were made here, or by a load that was killed, and are yet to be built."""
-        return tuple(due_indexes(self._database))
+        """Indexes of tables that were made here, or by a load that was killed, and are yet to be built; foreign keys go with them."""
+        return tuple(self._due())
 
     def build_index(self, name: str) -> None:
         """Build one of them."""
         self._refuse_when_read_only("build an index")
-        due = due_indexes(self._database)
+        due = self._due()
         if name in due:
             build_index(self._database, due[name])
+            self._relations = None  # there may be a foreign key more
 
     def fetch(self, object_name: str, keys: Sequence[str], *, key: str, columns: Sequence[str]) -> pa.Table:
         """Rows with these keys, in the types they are written in."""
@@ -181,6 +182,10 @@ class SqlTarget:
 
     # -- tables
 
+    def _due(self) -> Mapping[str, DueIndex]:
+        with self._database.begin() as connection:
+            return due_indexes(connection, self._settings.schema)
+
     def _create(self, schemas: Sequence[ObjectSchema], missing: Sequence[str]) -> None:
         if not missing:
             return
@@ -188,6 +193,7 @@ class SqlTarget:
         chosen = [table for table in metadata.tables.values() if table.name in missing]
         with self._database.begin() as connection:
             metadata.create_all(connection, tables=chosen, checkfirst=False)
+            note_references(connection, chosen)
 
     def _relation(self, name: str) -> Relation:
         if self._relations is None:

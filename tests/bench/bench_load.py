@@ -198,20 +198,24 @@ def _postgres(project: Path, ours: str, bare: str) -> float:
             key = next(iter(table.primary_key)).name
             for rows in spent.rows(file, [key, name], set()):
                 _merged(empty, table.name, [key, name], [row for row in rows if row[1] is not None], spent)
-    with spent.on_writing():
+    with spent.on_writing(), sa.create_engine(bare).begin() as connection:
         for index in indexes:
-            index.create(sa.create_engine(bare))
+            index.create(connection)
+        for key in (key for table in tables.sorted_tables for key in table.foreign_key_constraints):
+            connection.execute(sa.schema.AddConstraint(key))
     return _said(seconds, spent, "COPY + merge")
 
 
 def _same_tables(ours: str, bare: str) -> tuple[sa.MetaData, list[sa.Index]]:
-    """The tables of one database with the same keys made in another, and the indexes that are yet to be."""
+    """The tables of one database made in another with their primary keys; indexes and foreign keys are yet to be."""
     metadata = sa.MetaData()
     metadata.reflect(sa.create_engine(ours))
     indexes = [index for table in metadata.tables.values() for index in table.indexes]
     for table in metadata.tables.values():
         table.indexes.clear()
-    metadata.create_all(sa.create_engine(bare))
+    with sa.create_engine(bare).begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, include_foreign_key_constraints=[]))
     return metadata, indexes
 
 

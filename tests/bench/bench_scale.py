@@ -97,7 +97,7 @@ def _measure(place: Path, contacts: int, arguments: argparse.Namespace, before: 
     project = place / "project"
     rows = rows_in_all(contacts)
     print(f"\n{contacts:,} contacts, {rows:,} rows in all, in {place}", file=sys.stderr, flush=True)
-    with _database(place, arguments.target) as url:
+    with _database(place, arguments.target) as (url, server):
         for step in STEPS[len(state["costs"]) :]:
             given = (
                 _generate(project, contacts, url, arguments) if step == "generate" else _step(project, step)
@@ -105,7 +105,7 @@ def _measure(place: Path, contacts: int, arguments: argparse.Namespace, before: 
             expected = sum(item.seconds * contacts / before[0] for item in before[1] if item.step == step)
             # a validation that finds records held back ends with 1: the generator makes bad ones
             accept = (0, 1) if step == "validate" else (0,)
-            cost = run(step, given, rows, place, expected=expected, accept=accept)
+            cost = run(step, given, rows, place, expected=expected, accept=accept, server=server)
             state["costs"].append(asdict(cost))
             if (
                 step == "map"
@@ -154,16 +154,16 @@ def _beside(way: str, project: Path) -> dict[str, float]:
 
 
 @contextmanager
-def _database(place: Path, target: str) -> Iterator[str]:
-    """The URL of the new system; a PostgreSQL server keeps its data in the folder, so that a killed bench finds them."""
+def _database(place: Path, target: str) -> Iterator[tuple[str, int | None]]:
+    """The URL of the new system and its server's process; PostgreSQL keeps its data in the folder, so that a killed bench finds them."""
     if target == "sqlite":
-        yield "sqlite:///new_crm.db"
+        yield "sqlite:///new_crm.db", None
         return
     from tests.postgres import running_server
 
     place.chmod(0o755)
     with running_server(place / "postgres") as server:
-        yield server.url("postgres")
+        yield server.url("postgres"), server.pid
 
 
 def _keep(path: Path, state: Mapping[str, Any]) -> None:
@@ -174,7 +174,7 @@ def _keep(path: Path, state: Mapping[str, Any]) -> None:
 
 def _said(cost: Cost) -> str:
     return (
-        f"  {cost.step:<9} {cost.seconds:>8,.0f} s {cost.cpu:>8,.0f} CPU s {cost.peak >> 20:>7,} MiB"
+        f"  {cost.step:<9} {cost.seconds:>8,.0f} s {cost.cpu:>8,.0f} CPU s (server {cost.server:,.0f}) {cost.peak >> 20:>7,} MiB"
         f" {cost.disk / (1 << 30):>7.2f} GiB on disk, at most {cost.most_disk / (1 << 30):.2f}, spilled {cost.most_spill / (1 << 30):.2f}"
     )
 
@@ -206,12 +206,12 @@ def report(found: Mapping[int, Mapping[str, Any]], target: str, memory: str) -> 
 def _table(rows: int, costs: Sequence[Cost]) -> Iterator[str]:
     yield f"## {rows:,} contacts, {costs[0].rows:,} rows in all"
     yield ""
-    yield "| step | rows/s | s | CPU s | CPU µs/row | peak MiB | GiB on disk | at most | spilled |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| step | rows/s | s | CPU s | of the server | CPU µs/row | peak MiB | GiB on disk | at most | spilled |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for item in costs:
         gib = [f"{size / (1 << 30):.2f}" for size in (item.disk, item.most_disk, item.most_spill)]
         yield (
-            f"| {item.step} | {item.rows / item.seconds:,.0f} | {item.seconds:,.0f} | {item.cpu:,.0f}"
+            f"| {item.step} | {item.rows / item.seconds:,.0f} | {item.seconds:,.0f} | {item.cpu:,.0f} | {item.server:,.0f}"
             f" | {item.cpu / item.rows * 1e6:.1f} | {item.peak >> 20:,} | {' | '.join(gib)} |"
         )
 

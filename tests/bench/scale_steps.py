@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +31,7 @@ class Cost:
     rows: int
     seconds: float
     cpu: float
-    """User and system, of the process and the children it waited for."""
+    """User and system, of the process and the children it waited for, and of the database server beside it."""
     peak: int
     """Bytes of memory at most."""
     disk: int
@@ -40,6 +40,8 @@ class Cost:
     """Bytes below the folder at most, spills included."""
     most_spill: int
     """Bytes of spills at most."""
+    server: float = 0.0
+    """CPU seconds that are the database server's."""
 
 
 @dataclass(slots=True)
@@ -93,10 +95,22 @@ class Telling:
 
 
 def run(
-    step: str, command: Sequence[str], rows: int, folder: Path, *, expected: float = 0.0, accept: Sequence[int] = (0,)
-) -> Cost:  # fmt: skip
-    """Run it, look at the disk meanwhile; ends this process when it ends with another code than `accept`."""
+    step: str,
+    command: Sequence[str],
+    rows: int,
+    folder: Path,
+    *,
+    expected: float = 0.0,
+    accept: Sequence[int] = (0,),
+    server: int | None = None,
+) -> Cost:
+    """Run it, look at the disk meanwhile; ends this process when it ends with another code than `accept`.
+
+    `server` is the process of the database server, which is no child of the step: what it and its own children take
+    meanwhile is part of the step's CPU.
+    """
     telling = Telling(step, expected)
+    served = tree_cpu(server) if server else 0.0
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     listener = threading.Thread(target=telling.hear, args=(child.stderr,), daemon=True)
@@ -127,8 +141,36 @@ def run(
         sys.stderr.writelines(telling.other)
         sys.exit(f"{step} ended with {child.returncode}")
     disk = size(folder)
-    cpu = used.ru_utime + used.ru_stime
-    return Cost(step, rows, seconds, cpu, used.ru_maxrss * 1024, disk, max(disk, most_disk), most_spill)
+    served = tree_cpu(server) - served if server else 0.0
+    cpu = used.ru_utime + used.ru_stime + served
+    return Cost(
+        step, rows, seconds, cpu, used.ru_maxrss * 1024, disk, max(disk, most_disk), most_spill, served
+    )
+
+
+def tree_cpu(pid: int) -> float:
+    """CPU seconds of a process and all below it, those that have ended and were waited for included (proc(5), stat)."""
+    while True:
+        try:
+            return sum(_ticks(item) for item in _tree(pid)) / os.sysconf("SC_CLK_TCK")
+        except (
+            FileNotFoundError,
+            ProcessLookupError,
+        ):  # a child ended meanwhile: what it took is its parent's now
+            continue
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path("/proc", str(pid), "task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _tree(int(child))
+
+
+def _ticks(pid: int) -> int:
+    # behind the name, which may hold anything: fields 14 to 17 are user, system, and those of children waited for
+    fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15]))
 
 
 def size(folder: Path) -> int:

@@ -131,7 +131,7 @@ def test_killed_at_every_boundary_of_an_effect_early_and_midway(
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.parametrize("name", ["sql.staged", "sql.merged"])
+@pytest.mark.parametrize("name", ["sql.staged", "sql.merged", "index.built"])
 def test_killed_at_the_boundaries_of_postgresql_itself(
     whole_on_postgres: Undisturbed, tmp_path: Path, name: str, postgres_server: TestServer
 ) -> None:

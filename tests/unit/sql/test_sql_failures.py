@@ -237,6 +237,25 @@ def test_a_kill_before_the_commit_leaves_nothing(database_url: str, point: str) 
     target.close()
 
 
+def test_a_kill_before_an_index_is_committed_leaves_its_foreign_key_due(database_url: str) -> None:
+    target = SqlTarget(parse({"url": database_url}))
+    link = FieldSchema("to", FieldType.REFERENCE, references=("thing",))
+    target.prepare([THING, ObjectSchema("near", "id", (FieldSchema("id", FieldType.ID), link))])
+    (due,) = target.pending_indexes()
+    build = f"import sys\nfrom connectors.sql import open_target\nopen_target({{'url': sys.argv[1]}}).build_index({due!r})"
+    environment = {**os.environ, "MIGRATOR_KILL_AT": "index.built#1"}
+    done = subprocess.run(
+        [sys.executable, "-c", build, database_url], env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == -9
+    assert target.pending_indexes() == (due,)
+    target.build_index(due)
+    assert target.pending_indexes() == ()
+    lost = target.upsert("near", pa.table({"id": ["1"], "to": ["nobody"]}), key="id").to_pylist()
+    assert [item["code"] for item in lost] == ["constraint.foreign-key"]
+    target.close()
+
+
 def test_a_null_byte_is_no_crash_of_the_driver(postgres_url: str) -> None:
     with (
         psycopg.connect(postgres_url.replace("+psycopg", "")) as connection,

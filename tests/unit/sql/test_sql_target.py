@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from connectors.sql.catalog import ForeignKey, relations
 from connectors.sql.settings import parse
 from connectors.sql.target import SqlTarget
 from connectors.sql.writing_generic import write_generic
@@ -105,6 +106,13 @@ def stored(target: SqlTarget, name: str) -> list[dict[str, object]]:
 def indexes(target: SqlTarget, table: str) -> list[str]:
     with target._database.begin() as connection:
         return sorted(str(item["name"]) for item in sa.inspect(connection).get_indexes(table))
+
+
+def filled(target: SqlTarget, *schemas: ObjectSchema) -> None:
+    """Tables as they are after a first load: indexes built, foreign keys in force."""
+    target.prepare(schemas)
+    for name in target.pending_indexes():
+        target.build_index(name)
 
 
 FULL = row(
@@ -203,7 +211,7 @@ def test_a_refusal_names_the_field_and_the_databases_own_words(target: SqlTarget
 
 
 def test_a_reference_to_nobody_is_refused(target: SqlTarget) -> None:
-    target.prepare([COMPANIES, PEOPLE])
+    filled(target, COMPANIES, PEOPLE)
     target.upsert("companies", pa.table({"id": ["c1"], "name": ["甲"]}), key="id")
     sent = people(("1", "a", "1", None, "c1"), ("2", "b", "2", None, "c2"), ("3", "c", "3", "2"))
     found = answers(target.upsert("people", sent, key="id"))
@@ -211,7 +219,7 @@ def test_a_reference_to_nobody_is_refused(target: SqlTarget) -> None:
 
 
 def test_a_refused_reference_is_named_also_where_none_can_wait_for_another_row(target: SqlTarget) -> None:
-    target.prepare([COMPANIES, PEOPLE])
+    filled(target, COMPANIES, PEOPLE)
     sent = people(("1", "a", "1", None, "nobody"), ("2", "b", "2")).drop_columns(["boss"])
     found = {item["key"]: item for item in target.upsert("people", sent, key="id").to_pylist()}
     assert found["2"]["outcome"] == "created"
@@ -222,13 +230,13 @@ def test_a_refused_reference_is_named_also_where_none_can_wait_for_another_row(t
 
 
 def test_rows_of_one_batch_may_refer_to_each_other_in_any_order(target: SqlTarget) -> None:
-    target.prepare([COMPANIES, PEOPLE])
+    filled(target, COMPANIES, PEOPLE)
     chain = [(str(number), "x", None, str(number + 1) if number < 50 else None) for number in range(51)]
     assert set(answers(target.upsert("people", people(*chain), key="id")).values()) == {"created"}
 
 
 def test_references_within_a_batch_hold_even_when_another_row_is_bad(target: SqlTarget) -> None:
-    target.prepare([COMPANIES, PEOPLE])
+    filled(target, COMPANIES, PEOPLE)
     chain = [(str(number), "x", None, str(number + 1) if number < 20 else None) for number in range(21)]
     found = answers(target.upsert("people", people(*chain, ("y", "x", "e"), ("z", "x", "e")), key="id"))
     assert sum(code == "created" for code in found.values()) == 22
@@ -237,7 +245,7 @@ def test_references_within_a_batch_hold_even_when_another_row_is_bad(target: Sql
 
 def test_two_rows_of_one_batch_may_refer_to_each_other(database_url: str) -> None:
     target = SqlTarget(parse({"url": database_url}))
-    target.prepare([COMPANIES, PEOPLE])
+    filled(target, COMPANIES, PEOPLE)
     pair = people(("1", "a", None, "2"), ("2", "b", None, "1"), ("3", "c", None, "4"))
     found = answers(target.upsert("people", pair, key="id"))
     assert found == {"1": "created", "2": "created", "3": "constraint.foreign-key"}
@@ -261,7 +269,7 @@ def test_rows_of_a_table_that_was_there_may_refer_to_each_other_however_it_says_
 
 
 def test_a_link_that_an_update_sets_leads_somewhere(target: SqlTarget) -> None:
-    target.prepare([COMPANIES, PEOPLE])
+    filled(target, COMPANIES, PEOPLE)
     target.upsert("people", people(("1", "a"), ("2", "b"), ("3", "c")), key="id")
     links = pa.table({"id": ["1", "2", "3", "4"], "boss": ["2", "nobody", "1", "1"]})
     found = {item["key"]: item for item in target.update("people", links, key="id").to_pylist()}
@@ -337,7 +345,7 @@ def test_circular_references_can_be_prepared(target: SqlTarget) -> None:
     second = ObjectSchema(
         "b", "id", (FieldSchema("id", FieldType.ID), FieldSchema("a", FieldType.REFERENCE, references=("a",)))
     )
-    target.prepare([first, second])
+    filled(target, first, second)
     assert answers(target.upsert("a", pa.table({"id": ["1"], "b": ["2"]}), key="id")) == {
         "1": "constraint.foreign-key"
     }
@@ -434,6 +442,57 @@ def test_indexes_of_new_tables_are_built_once_the_rows_are_there(
     target.build_index(due[1])
     assert [name for name in indexes(target, "people") if name.startswith("ix_")] == list(due)
     assert target.pending_indexes() == ()
+
+
+def test_postgres_checks_references_of_new_tables_when_the_rows_are_there(postgres_url: str) -> None:
+    target = SqlTarget(parse({"url": postgres_url}))
+    target.prepare([COMPANIES, PEOPLE])
+    assert [item.foreign_keys for item in relations(target._database).values() if item.foreign_keys] == [
+        (ForeignKey("boss", "people", "id", deferred=True), ForeignKey("company", "companies", "id", deferred=True))
+    ]  # fmt: skip
+    gone = people(("1", "a", None, None, "c1"), ("2", "b", None, "1", "c2"), ("3", "c", None, None, "c2"))
+    assert set(answers(target.upsert("people", gone, key="id")).values()) == {"created"}
+    boss, company = target.pending_indexes()
+    target.build_index(boss)
+    told = r"people\.company leads to no companies in 3 rows \('c1', 'c2'\): its foreign key cannot be put in force"
+    for _ in range(2):
+        with pytest.raises(FatalError, match=told) as error:
+            target.build_index(company)
+    assert "put it back" in (error.value.hint or "")
+    assert target.pending_indexes() == (company,)
+    assert [name for name in indexes(target, "people") if name.startswith("ix_")] == [boss, company + "_due"]
+    target.upsert("companies", pa.table({"id": ["c1", "c2"], "name": ["甲", "乙"]}), key="id")
+    target.build_index(company)
+    assert answers(target.upsert("people", people(("4", "d", None, "9"), ("5", "e", None, None, "c9")), key="id")) == {
+        "4": "constraint.foreign-key", "5": "constraint.foreign-key"
+    }  # fmt: skip
+    assert answers(target.delete("companies", ["c1"], key="id")) == {"c1": "constraint.foreign-key"}
+    target.close()
+
+
+@pytest.mark.parametrize("space", [None, 'the "new" 100%s'])
+def test_references_that_are_due_have_any_name(postgres_url: str, space: str | None) -> None:
+    if space:
+        engine = sa.create_engine(postgres_url)
+        with engine.begin() as connection:
+            connection.execute(sa.schema.CreateSchema(space))
+        engine.dispose()
+    odd = ObjectSchema('it\'s "a" 50%s\\ 客户', 'i"d %(x)s', (FieldSchema('i"d %(x)s', FieldType.ID),))
+    near = ObjectSchema(
+        "near", "id",
+        (FieldSchema("id", FieldType.ID), FieldSchema("to : 100%", FieldType.REFERENCE, references=(odd.name,))),
+    )  # fmt: skip
+    target = SqlTarget(parse({"url": postgres_url, "schema": space}))
+    target.prepare([odd, near])
+    target.upsert("near", pa.table({"id": ["1"], "to : 100%": ["x"]}), key="id")
+    (due,) = target.pending_indexes()
+    with pytest.raises(FatalError, match=r"in 1 rows \('x'\)"):
+        target.build_index(due)
+    target.upsert(odd.name, pa.table({odd.key: ["x"]}), key=odd.key)
+    target.build_index(due)
+    found = target.upsert("near", pa.table({"id": ["2"], "to : 100%": ["y"]}), key="id").to_pylist()
+    assert (found[0]["code"], found[0]["field"]) == ("constraint.foreign-key", "to : 100%")
+    target.close()
 
 
 def test_what_stands_in_for_an_index_holds_no_rows(target: SqlTarget) -> None:
