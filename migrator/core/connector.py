@@ -346,8 +346,8 @@ class Target(Protocol):
 
 @runtime_checkable
 class IndexingTarget(Protocol):
-    """A target that puts off the indexes of objects it has just made: to build one over all rows of a first load costs a
-    fraction of keeping it while they come in.
+    """A target that puts off the indexes of objects it has just made, and what it checks by them: to build one over all
+    rows of a first load costs a fraction of keeping it while they come in.
     """
 
     def pending_indexes(self) -> Sequence[str]:
@@ -355,7 +355,10 @@ class IndexingTarget(Protocol):
         ...
 
     def build_index(self, name: str) -> None:
-        """Build one of them; may be called again after a lost answer."""
+        """Build one of them; may be called again after a lost answer.
+
+        Raises `FatalError` when what it checks by it does not hold; the index is still to be built then.
+        """
         ...
 
 
