@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from sqlalchemy.engine.reflection import ObjectKind
 
 from connectors.sql.database import Database
 from connectors.sql.decimals import DecimalBlob, is_exact
-from connectors.sql.indexes import due_indexes
+from connectors.sql.indexes import DueIndex, due_indexes
 from migrator.core.document import did_you_mean
 from migrator.core.errors import ProjectError
 from migrator.core.schema import FieldSchema, FieldType, ObjectSchema
@@ -96,7 +96,7 @@ def relations(database: Database, *, every: bool = False) -> dict[str, Relation]
         foreign = inspector.get_multi_foreign_keys(**scope)
         unique = inspector.get_multi_unique_constraints(**scope)
         indexes = inspector.get_multi_indexes(**scope)
-        due = _due_references(connection, namespace)
+        due = _due_references(due_indexes(connection, namespace, indexes).values())
         found = {
             name: Relation(
                 name=name,
@@ -303,10 +303,10 @@ def _unique(constraints: Sequence[Any], indexes: Sequence[Any]) -> frozenset[str
     return frozenset(names[0] for names in whole if len(names) == 1 and names[0])
 
 
-def _due_references(connection: sa.Connection, namespace: str | None) -> dict[str, list[ForeignKey]]:
+def _due_references(due: Iterable[DueIndex]) -> dict[str, list[ForeignKey]]:
     """Table → foreign keys that come with the indexes of a first load: records refer to each other from the first row on."""
     found: dict[str, list[ForeignKey]] = {}
-    for item in due_indexes(connection, namespace).values():
+    for item in due:
         if item.reference is not None:
             key = ForeignKey(item.column, item.reference.table, item.reference.column, deferred=True)
             found.setdefault(item.table, []).append(key)

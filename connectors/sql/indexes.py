@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,11 +79,10 @@ def note_references(connection: sa.Connection, tables: Iterable[sa.Table]) -> No
             driver(connection).execute(f"COMMENT ON INDEX {name} IS {literal(told)}")
 
 
-def due_indexes(connection: sa.Connection, namespace: str | None) -> Mapping[str, DueIndex]:
-    """Name → index that something stands in for, in alphabetical order."""
-    if connection.dialect.name not in _PARTIAL:
-        return {}
-    there = sa.inspect(connection).get_multi_indexes(schema=namespace)
+def due_indexes(
+    connection: sa.Connection, namespace: str | None, there: Mapping[Any, Sequence[Any]]
+) -> Mapping[str, DueIndex]:
+    """Name → index that something stands in for, in alphabetical order; `there` are all indexes as SQLAlchemy reflects them."""
     marked = [
         (table, item["column_names"][0], item["name"])
         for (_, table), indexes in there.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +20,10 @@ _KEY_LENGTH_ELSEWHERE = 255
 _EXACT_ANYWHERE = ("sqlite", "postgresql")
 
 
-def define(schemas: Sequence[ObjectSchema], kind: str, namespace: str | None) -> sa.MetaData:
-    """Tables for all `schemas`, references among them as foreign keys."""
+def define(
+    schemas: Sequence[ObjectSchema], kind: str, namespace: str | None, missing: Collection[str]
+) -> sa.MetaData:
+    """Tables for all `schemas`, references among them as foreign keys; `missing` are those that are about to be made."""
     metadata = sa.MetaData()
     known = index_schemas(schemas)
     tables: dict[str, sa.Table] = {}
@@ -34,16 +36,21 @@ def define(schemas: Sequence[ObjectSchema], kind: str, namespace: str | None) ->
         )
         tables[schema.name] = table
     for schema in schemas:
-        _relate(schema, tables, known, kind)
+        _relate(schema, tables, known, kind, missing)
     return metadata
 
 
 def _relate(
-    schema: ObjectSchema, tables: Mapping[str, sa.Table], known: Mapping[str, ObjectSchema], kind: str
+    schema: ObjectSchema,
+    tables: Mapping[str, sa.Table],
+    known: Mapping[str, ObjectSchema],
+    kind: str,
+    missing: Collection[str],
 ) -> None:
     """Give every reference an index, or what stands in for it, and a foreign key where it can point to one object only.
 
-    Deferred on PostgreSQL, and made with the index; on SQLite immediate, which tells the very row that does not fit.
+    Deferred on PostgreSQL; on SQLite immediate, which tells the very row that does not fit. A key to a table that is there
+    already is made at once: that its columns fit, and that we may refer to it, is then known before the first row.
     """
     deferred = DEFERRED if kind == "postgresql" else {}
     table = tables[schema.name]
@@ -53,7 +60,8 @@ def _relate(
         referred = _referred(field, known)
         other = tables[referred.name].c[referred.key] if referred else None
         indexed = field.name == schema.key or field.unique
-        comes_later = not indexed and index_for(table, field.name, kind, other)
+        new = other if referred and referred.name in missing else None
+        comes_later = not indexed and index_for(table, field.name, kind, new)
         if other is not None and not comes_later:
             table.append_constraint(sa.ForeignKeyConstraint([table.c[field.name]], [other], **deferred))
 

@@ -183,13 +183,14 @@ class SqlTarget:
     # -- tables
 
     def _due(self) -> Mapping[str, DueIndex]:
+        space = self._settings.schema
         with self._database.begin() as connection:
-            return due_indexes(connection, self._settings.schema)
+            return due_indexes(connection, space, sa.inspect(connection).get_multi_indexes(schema=space))
 
     def _create(self, schemas: Sequence[ObjectSchema], missing: Sequence[str]) -> None:
         if not missing:
             return
-        metadata = tables.define(schemas, self._database.kind, self._settings.schema)
+        metadata = tables.define(schemas, self._database.kind, self._settings.schema, missing)
         chosen = [table for table in metadata.tables.values() if table.name in missing]
         with self._database.begin() as connection:
             metadata.create_all(connection, tables=chosen, checkfirst=False)

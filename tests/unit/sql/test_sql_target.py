@@ -470,6 +470,24 @@ def test_postgres_checks_references_of_new_tables_when_the_rows_are_there(postgr
     target.close()
 
 
+def test_references_to_a_table_that_was_there_are_checked_before_the_first_row(postgres_url: str) -> None:
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE companies (id integer PRIMARY KEY, name TEXT)"))
+    engine.dispose()
+    target = SqlTarget(parse({"url": postgres_url}))
+    with pytest.raises(FatalError, match="incompatible types"):
+        target.prepare([COMPANIES, PEOPLE])
+    with target._database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE companies ALTER id TYPE text"))
+    target.prepare([COMPANIES, PEOPLE])
+    assert answers(target.upsert("people", people(("1", "a", None, "9", "c9")), key="id")) == {
+        "1": "constraint.foreign-key"
+    }
+    assert len(target.pending_indexes()) == 2
+    target.close()
+
+
 @pytest.mark.parametrize("space", [None, 'the "new" 100%s'])
 def test_references_that_are_due_have_any_name(postgres_url: str, space: str | None) -> None:
     if space:
