@@ -244,6 +244,8 @@ def _renamed(name: str, renamed: Mapping[str, Any], console: Console) -> None:
 
 def load(report: LoadReport, console: Console) -> None:
     """What a load did."""
+    if report.indexes:
+        console.print(f"indexes built after the last row: {_number(report.indexes)}")
     if not report.written:
         console.print("[green]nothing to write:[/] the target holds what is planned")
         return

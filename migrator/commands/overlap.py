@@ -366,5 +366,6 @@ def _sum(reports: Sequence[tuple[Plan, LoadReport]]) -> LoadReport:
         tuple(
             ObjectLoad(item.name, dict(outcomes[item.name]), dict(links[item.name]), **others[item.name])
             for item in reports[-1][1].objects
-        )
+        ),
+        sum(report.indexes for _, report in reports),
     )

@@ -63,6 +63,8 @@ class LoadReport:
     """What one load did, object by object in load order."""
 
     objects: tuple[ObjectLoad, ...]
+    indexes: int = 0
+    """Indexes of new objects that were built, by this load or in place of one that was killed."""
 
     @property
     def written(self) -> int:
@@ -79,6 +81,7 @@ class LoadReport:
         return {
             "written": self.written,
             "refused": self.refused,
+            "indexes": self.indexes,
             "objects": {
                 item.name: {
                     **{
@@ -189,8 +192,7 @@ class _Loading:
         # last: a closed record may refuse links to it.
         for obj in sorted(self._objects, key=lambda obj: bool(obj.firsts)):
             self._send_links(obj, plans[obj.name])
-        self._build_indexes()
-        report = self._report()
+        report = self._report(self._build_indexes())
         if report.refused or self._waiting.total():
             # Only a plan tells which rows now wait, and for what: the root causes must be on record.
             cut = max((Cut.of(item) for item in plans.values()), key=lambda found: found.rows)
@@ -295,14 +297,17 @@ class _Loading:
         marker.add_table(nothing_left())
         marker.complete()
 
-    def _build_indexes(self) -> None:
+    def _build_indexes(self) -> int:
+        """Build what the target put off, for this load or one that was killed, and tell how many."""
         target = self._sender.target
         if not isinstance(target, IndexingTarget):
-            return
-        for name in self._sender.patiently(target.pending_indexes):
+            return 0
+        pending = self._sender.patiently(target.pending_indexes)
+        for name in pending:
             self._progress.start("index", name, None)
             self._sender.patiently(partial(target.build_index, name))
             self._progress.done("index", name)
+        return len(pending)
 
     def _send(
         self,
@@ -326,7 +331,7 @@ class _Loading:
         settle(self._store, self._session, obj)
         self._progress.done(step, obj.name, ", ".join(f"{n:,} {word}" for word, n in sorted(counted.items())))
 
-    def _report(self) -> LoadReport:
+    def _report(self, indexes: int) -> LoadReport:
         return LoadReport(
             tuple(
                 ObjectLoad(
@@ -337,5 +342,6 @@ class _Loading:
                     self._batches[obj.name],
                 )
                 for obj in self._objects
-            )
+            ),
+            indexes,
         )

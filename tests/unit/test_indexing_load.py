@@ -47,7 +47,8 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 def test_indexes_are_built_after_the_last_write(here: World) -> None:
     target = Indexing()
-    here.run(target, GROUPS)
+    report = here.run(target, GROUPS)
+    assert report.indexes == 2
     assert [call.verb for call in target.calls] == ["upsert", "upsert", "update"]
     assert target.built == [("one", 3), ("two", 3)]
 
@@ -66,5 +67,7 @@ def test_a_load_with_nothing_left_to_send_builds_what_the_one_before_did_not_com
         here.load(target, GROUPS, policy=BRIEF)
     sent = len(target.calls)
     assert [name for name, _ in target.built] == ["one"]
-    here.run(target, GROUPS)
+    report = here.run(target, GROUPS)
     assert target.built == [("one", sent), ("two", sent)]
+    assert (report.written, report.indexes) == (0, 1)
+    assert here.run(target, GROUPS).indexes == 0
