@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from migrator.commands.binding import bind_project
 from migrator.commands.measured import Took, measured, what_steps_took
 from migrator.commands.project import Workspace
-from migrator.commands.room import Step
+from migrator.commands.room import Step, target_files
 from migrator.commands.steps import dedupe_in, extract_system, map_in, plan_in
 from migrator.commands.target import flat
 from migrator.core.connector import Page, Source, SourceFacts, connector
@@ -81,7 +81,8 @@ def run_sample(
 ) -> dict[Step, Took]:
     """What each step takes for so many rows of each object of each system; nothing of it stays.
 
-    Only the sources are asked; the target is stood for by an SQLite file, so that writing to it is our own part of it.
+    Only the sources are asked; the target is stood for by an SQLite file, so that writing to it is our own part of it. What
+    that file takes is counted where the target is such a file as well: any other keeps its rows on a disk of its own.
     """
     with _aside(workspace) as aside:
         with measured(aside, Step.EXTRACT):
@@ -123,7 +124,8 @@ def _load_and_validate(aside: Workspace, bound: Bound) -> None:
     if sql.open_target is None:
         raise ProjectError.at("migration.yaml", "the connector 'sql' cannot be written to", "install this tool whole")  # fmt: skip
     with closing(sql.open_target({"url": f"sqlite:///{file}"})) as target:
-        with measured(aside, Step.LOAD, objects, targets=[file]):
+        counted = [file] if any(target_files(aside.project, objects)) else []
+        with measured(aside, Step.LOAD, objects, targets=counted):
             load(
                 aside.store, aside.session, aside.ledger, target, bound.groups, progress=aside.progress, fence=aside.fence
             )  # fmt: skip

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_migration import copied, migrator, staged_data
+from tests.postgres import TestServer
+from tests.small_migration import copied, migrator, replace_in, staged_data
 
 STEPS = ["extract", "map", "dedupe", "plan", "load", "validate"]
 
@@ -34,9 +35,25 @@ def test_a_run_is_predicted_from_a_sample_and_compared_with_what_happened(
         assert item["took"]["rows"] <= item["predicted"]["rows"], step
         assert item["ratio"] > 0
     assert compared["map"]["took"]["rows"] == compared["map"]["predicted"]["rows"]
+    assert compared["load"]["took"]["bytes"] > (folder / "crm.db").stat().st_size
+    assert compared["load"]["disk_ratio"] == pytest.approx(1, abs=0.3)
     shown = migrator(folder, capsys, "estimate", "--last")
     assert "took" in shown.out
     assert "100.0% of the rows" in shown.out
+
+
+@pytest.mark.postgres
+def test_the_disk_of_another_machine_is_not_predicted(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], postgres_server: TestServer
+) -> None:
+    folder = copied(small, tmp_path / "project")
+    with postgres_server.database() as target:
+        replace_in(folder / "migration.yaml", {"sqlite:///crm.db": target})
+        assert migrator(folder, capsys, "estimate").code == 0
+        assert migrator(folder, capsys, "run").code in (0, 1)
+        last = json.loads(migrator(folder, capsys, "estimate", "--last", "--json").out)
+    (load,) = (item for item in last["steps"] if item["step"] == "load")
+    assert load["disk_ratio"] == pytest.approx(1, abs=0.3)
 
 
 def test_nothing_was_estimated_yet(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
