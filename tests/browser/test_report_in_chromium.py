@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
+from pypdf import PdfReader
 
 from validation.messages import LANGUAGES, catalogue
 
@@ -83,16 +81,13 @@ def test_it_prints_with_headings_repeated_on_every_page(
     heads = "[...document.querySelectorAll('thead')].map(item => [getComputedStyle(item).display, getComputedStyle(item).position].join())"
     assert set(page.evaluate(heads)) == {"table-header-group,static"}
     assert page.evaluate("document.documentElement.scrollWidth") <= 688
-    page.emulate_media(media="screen")
-    data = page.pdf(path=str(tmp_path / "report.pdf"), format="A4", tagged=True)
+    # What paper shows is read from the page: without a Chinese font on the machine a PDF holds no Chinese to read back.
+    shown = page.locator("body").inner_text()
+    assert catalogue(language)("verdict.not_ready") in shown
+    assert catalogue(language)("filter.findings") not in shown
+    page.pdf(path=str(tmp_path / "report.pdf"), format="A4", tagged=True)
     page.close()
-    pages = len(re.findall(rb"/Type\s*/Page\b", data))
-    assert pages >= 2
-    if shutil.which("pdftotext"):
-        subprocess.run(["pdftotext", tmp_path / "report.pdf", tmp_path / "report.txt"], check=True)
-        printed = (tmp_path / "report.txt").read_text()
-        assert catalogue(language)("verdict.not_ready") in printed
-        assert catalogue(language)("filter.findings") not in printed
+    assert len(PdfReader(tmp_path / "report.pdf").pages) >= 2
 
 
 @pytest.mark.parametrize(
