@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,8 +25,8 @@ class Document:
         self.file = file
         self.text = text
         try:
-            self._root = yaml.compose(text, Loader=_LOADER)
-            _check_nodes(self._root, file, {})
+            self._root = _composed(text, file)
+            _check_nodes(self._root, file, 1, {})
             self.data: object = _construct(self._root)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -40,10 +41,6 @@ class Document:
                 Location(file, before.count(b"\n") + 1),
                 f"this is not valid YAML: {error.reason}",
                 "remove that character, or write it as an escape in double quotes",
-            ) from error
-        except RecursionError as error:
-            raise ProjectError.at(
-                file, "lists and mappings stand too deep inside one another", "no file of ours needs that"
             ) from error
         except (yaml.YAMLError, ValueError) as error:
             raise ProjectError.at(
@@ -111,9 +108,88 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader; written in C where PyYAML was built so, which is ten times faster."""
 
 
+_DEEPEST = 100
+"""Levels of lists and mappings, aliases followed. Ours, since every release of the parser has another limit or none."""
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def _composed(text: str, file: str) -> yaml.Node | None:
+    """The nodes of the text; one too deep for the parser is told as that, in whatever way the parser gave up."""
+    try:
+        return yaml.compose(text, Loader=_LOADER)
+    except (yaml.MarkedYAMLError, RecursionError):
+        _refuse_deep(text, file)
+        raise
+
+
+def _refuse_deep(text: str, file: str) -> None:
+    """Raise `ProjectError` at the first list or mapping too deep. The scanner in Python has no limit of its own."""
+    depth = 0
+    with contextlib.suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _DEEPEST:
+                    mark = event.start_mark
+                    raise _too_deep(
+                        Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+                    )
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+
+
+def _too_deep(place: Location) -> ProjectError:
+    return ProjectError.at(
+        place,
+        f"lists and mappings stand more than {_DEEPEST} deep inside one another",
+        "no file of ours needs that",
+    )
+
+
 def _construct(root: yaml.Node | None) -> object:
-    """What `yaml.safe_load` would return, from the nodes already there; merge keys are laid out in them."""
-    return yaml.constructor.SafeConstructor().construct_document(root) if root is not None else None
+    """What `yaml.safe_load` should return, from the nodes already there; merge keys are laid out in them."""
+    return _Constructor().construct_document(root) if root is not None else None
+
+
+class _Constructor(yaml.constructor.SafeConstructor):
+    """PyYAML's, with the merge key as its specification has it (https://yaml.org/type/merge.html).
+
+    A mapping's own keys win over merged ones, and of `<<: [*a, *b]` the earlier mapping wins: PyYAML 6.0.4 lets the
+    later one win, 6.0.3 the earlier. A project must not mean something else after an upgrade of its parser.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        own = [(key, value) for key, value in node.value if key.tag != _MERGE]
+        for key, _ in own:
+            if key.tag == "tag:yaml.org,2002:value":  # a bare `=` is the text, as in PyYAML
+                key.tag = "tag:yaml.org,2002:str"
+        if len(own) == len(node.value):
+            return
+        names = {_name(key) for key, _ in own}
+        merged: dict[object, tuple[yaml.Node, yaml.Node]] = {}
+        for source in (
+            source for key, value in node.value if key.tag == _MERGE for source in _sources(value)
+        ):
+            self.flatten_mapping(source)
+            for key, value in source.value:
+                if _name(key) not in names:
+                    merged.setdefault(_name(key), (key, value))
+        node.value = [*merged.values(), *own]
+
+
+def _sources(node: yaml.Node) -> list[yaml.MappingNode]:
+    """The mappings that a merge key names, the one that wins first; raises `ConstructorError` where it names another thing."""
+    sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    for source in sources:
+        if not isinstance(source, yaml.MappingNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "<< takes a mapping, or a list of mappings", source.start_mark
+            )
+    return cast("list[yaml.MappingNode]", sources)
+
+
+def _name(key: yaml.Node) -> object:
+    return (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
 
 
 def _texts(node: yaml.Node | None, seen: dict[int, object]) -> object:
@@ -145,33 +221,41 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, y
             return None
 
 
-def _check_nodes(node: yaml.Node | None, file: str, done: dict[int, bool]) -> None:
-    """Refuse keys that stand twice in one mapping, and anchors that contain themselves; each node is looked at once."""
+def _check_nodes(node: yaml.Node | None, file: str, depth: int, heights: dict[int, int | None]) -> int:
+    """Refuse keys that stand twice in one mapping, anchors that contain themselves, and what is too deep.
+
+    Each node is looked at once. Returns the levels of lists and mappings in it; `depth` counts those around it, and itself.
+    """
     if not isinstance(node, yaml.CollectionNode):
-        return
-    if id(node) in done:
-        if not done[id(node)]:
-            raise ProjectError.at(
-                _place_of(node, file), "this anchor contains itself", "write it out instead"
-            )
-        return
-    done[id(node)] = False
-    if isinstance(node, yaml.MappingNode):
-        _refuse_duplicate_keys(node, file)
-    for item in node.value:
-        for child in item if isinstance(item, tuple) else (item,):
-            _check_nodes(child, file, done)
-    done[id(node)] = True
+        return 0
+    if id(node) not in heights:
+        if depth > _DEEPEST:
+            raise _too_deep(_place_of(node, file))
+        heights[id(node)] = None
+        if isinstance(node, yaml.MappingNode):
+            _refuse_duplicate_keys(node, file)
+        children = (child for item in node.value for child in (item if isinstance(item, tuple) else (item,)))
+        heights[id(node)] = 1 + max(
+            (_check_nodes(child, file, depth + 1, heights) for child in children), default=0
+        )
+    height = heights[id(node)]
+    if height is None:
+        raise ProjectError.at(_place_of(node, file), "this anchor contains itself", "write it out instead")
+    if depth + height - 1 > _DEEPEST:
+        raise _too_deep(_place_of(node, file))
+    return height
 
 
 def _refuse_duplicate_keys(node: yaml.MappingNode, file: str) -> None:
     seen: set[str] = set()
     for key, _ in node.value:
-        if str(key.value) in seen and key.value != "<<":
+        if str(key.value) in seen:
             raise ProjectError.at(
                 _place_of(key, file),
                 f"the key {key.value!r} stands here twice",
-                "remove one of them: YAML would keep only the last",
+                "write one, with a list: <<: [*first, *second]"
+                if key.tag == _MERGE
+                else "remove one of them: YAML would keep only the last",
             )
         seen.add(str(key.value))
 

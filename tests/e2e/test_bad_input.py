@@ -210,7 +210,7 @@ MAPPINGS: Mapping[str, Case] = {
         content("mappings/x.yaml", 'mapping: !!python/object/apply:os.system ["false"]\n'),
         ("mappings/x.yaml:1:10: this is not valid YAML",),
     ),
-    "nested without end": Case(content("mappings/x.yaml", "[" * 3000 + "]" * 3000), ("mappings/x.yaml: ", "deep")),
+    "nested without end": Case(content("mappings/x.yaml", "[" * 3000 + "]" * 3000), ("mappings/x.yaml:1:101: ", "deep")),
     "a key twice": Case(
         edit(ACCOUNT, "  country: {type", "  name: {}\n  country: {type"), ("account.yaml:22:3: the key 'name'",)
     ),
