@@ -5,14 +5,22 @@ BIN := .venv/bin
 JOBS ?= 2
 SCALE ?= 20000
 
-.PHONY: setup chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench bench-scale clean simulate simulate-crashes simulate-some test-mutants
+.PHONY: setup constraints chromium demo drill test test-spark test-live test-kill test-crash test-faults lint mappings test-long test-search bench bench-scale clean simulate simulate-crashes simulate-some test-mutants
 
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml
+# The versions that were tested together: a clone made next year runs what was proven, not what came out since.
+.venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch .venv/.ready
+
+# The newest versions that pyproject.toml allows together; commit them when all suites pass on them.
+constraints:
+	$(PYTHON) -m venv --clear .venv/newest
+	.venv/newest/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,spark,shared]'
+	.venv/newest/bin/pip freeze --exclude-editable >constraints.txt
+	rm -rf .venv/newest
 
 demo: setup
 	$(BIN)/migrator demo demo --scale $(SCALE)
@@ -52,7 +60,7 @@ test-long: setup chromium
 
 # The same mappings on Spark: needs Java 17. The suite is counted: a process that dies silently is not a success.
 test-spark: setup
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,spark]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
 	$(BIN)/pytest -m spark tests/spark -p no:xdist -rs --junitxml .pytest_cache/spark.xml
 	@grep -q 'errors="0" failures="0" skipped="0"' .pytest_cache/spark.xml || { echo "the Spark suite did not run whole" >&2; exit 1; }
 

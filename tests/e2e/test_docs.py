@@ -15,6 +15,8 @@ import click
 import pytest
 import typer
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from migrator.cli.main import app
 from migrator.core.errors import MigratorError
@@ -137,8 +139,25 @@ def families() -> Iterator[type[MigratorError]]:
 
 
 def test_dependencies_name_no_place_to_get_them_from() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    lists = [project["project"]["dependencies"], *project["project"]["optional-dependencies"].values()]
-    assert [line for lines in lists for line in lines if "://" in line or " @ " in line] == []
+    assert [line for line in requirements() if "://" in line or " @ " in line] == []
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [name for name in tracked.splitlines() if name.endswith((".lock", "pip.conf"))] == []
+
+
+def test_every_requirement_is_pinned_to_a_version_it_allows() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.+!]+", line)] == []
+    pinned = {
+        canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)
+    }
+    wanted = [Requirement(line) for line in requirements()]
+    assert [str(each) for each in wanted if canonicalize_name(each.name) not in pinned] == []
+    assert [str(each) for each in wanted if pinned[canonicalize_name(each.name)] not in each.specifier] == []
+
+
+def requirements() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [
+        *project["dependencies"],
+        *(line for lines in project["optional-dependencies"].values() for line in lines),
+    ]
